@@ -1,0 +1,256 @@
+"""
+Which conversations are worked on when.
+
+What there is to do is in the store; what is told to :meth:`Dispatcher.wake`
+are hints, so that nothing waits for the next look.  Of each conversation
+memory holds at most its ID, and that it is being worked on, waits for one of
+the assistant's slots, or rests until a timer fires.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from attrs import define, field
+from twisted.application.service import Service
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from micamsgr.errors import StoreUnavailable
+
+from .events import BotName
+from .interfaces import IStore
+from .planner import Rest, Wait
+from .steps import Hunger, Steps
+
+# A conversation in which a defect showed rests for so many seconds, lest it
+# become a busy loop.
+_AFTER_A_DEFECT = 60.0
+
+_LONGEST_REST = 86400.0
+
+
+@define(eq=False)
+class Dispatcher(Service):
+    """
+    Answer the people who write to one Page.
+
+    Within a conversation one step is taken at a time, and parts leave in
+    order.  Conversations do not wait for one another but for the assistant's
+    slots, which they get in the order in which they asked.
+
+    :ivar _clock: for every wait; usually the reactor.
+    :ivar _jitter: makes a number from 0.0 to 1.0.
+    :ivar _most_at_work: how many conversations may be worked on at once,
+        beside those for which the assistant is being asked.
+    :ivar _most_known: how many conversations to keep in memory; of others
+        only the store knows, until there is room.
+    :ivar _drain: for how many seconds a stop lets what is in flight finish.
+    :ivar _interval: seconds between two looks into the store.
+    """
+
+    _bot: BotName
+    _clock: IReactorTime
+    _store: IStore
+    _steps: Steps
+    _jitter: Callable[[], float]
+    _most_at_work: int = field(default=512, kw_only=True)
+    _most_known: int = field(default=20_000, kw_only=True)
+    _drain: float = field(default=10.0, kw_only=True)
+    _interval: float = field(default=5.0, kw_only=True)
+
+    # In exactly one of these is each conversation that memory knows.
+    _at_work: dict[int, Deferred[Wait | Rest | Hunger] | None] = field(
+        factory=dict, init=False
+    )
+    _resting: dict[int, IDelayedCall] = field(factory=dict, init=False)
+    _ready: dict[int, None] = field(factory=dict, init=False)
+    _hungry: dict[int, None] = field(factory=dict, init=False)
+
+    # Those at work of which there was news since they began to be.
+    _news: set[int] = field(factory=set, init=False)
+    _starting: bool = field(default=False, init=False)
+
+    _look_call: IDelayedCall | None = field(default=None, init=False)
+    _looking: Deferred[float] | None = field(default=None, init=False)
+    _cursor: int = field(default=0, init=False)
+    _idle: Deferred[None] | None = field(default=None, init=False)
+
+    _log = Logger()
+
+    def __attrs_post_init__(self) -> None:
+        self._steps.reopened = self._wake_all
+
+    def startService(self) -> None:
+        super().startService()
+        self._look()
+
+    def stopService(self) -> Deferred[None]:
+        """
+        Begin no send and no turn; let what is in flight finish, for a while.
+
+        :return: fires once nothing is in flight.
+        """
+        super().stopService()
+        self._steps.finish()
+        for call in [self._look_call, *self._resting.values()]:
+            if call is not None and call.active():
+                call.cancel()
+        self._resting.clear()
+        self._ready.clear()
+        self._hungry.clear()
+        idle = self._idle = Deferred()
+        end = self._clock.callLater(self._drain, self._cut_off)
+        idle.addCallback(lambda _: end.cancel() if end.active() else None)
+        self._check_idle()
+        return idle
+
+    def _cut_off(self) -> None:
+        self._log.warn(
+            "stopping with {count} conversations at work; they go on at the next start",
+            count=len(self._at_work),
+        )
+        for work in [*self._at_work.values(), self._looking]:
+            if work is not None:
+                work.cancel()
+
+    def _check_idle(self) -> None:
+        if self._idle is not None and not self._at_work and self._looking is None:
+            idle, self._idle = self._idle, None
+            idle.callback(None)
+
+    # Which conversation is worked on when.
+
+    def wake(self, conversations: Iterable[int]) -> None:
+        """
+        Look at these conversations soon; cheap, and safe to call at any time.
+        """
+        if not self.running:
+            return
+        for conversation in conversations:
+            if conversation in self._at_work:
+                self._news.add(conversation)
+                continue
+            rest = self._resting.pop(conversation, None)
+            if rest is not None:
+                rest.cancel()
+            if conversation not in self._hungry and self._room() > 0:
+                self._ready[conversation] = None
+        self._start_ready()
+
+    def _wake_all(self) -> None:
+        self.wake(list(self._resting))
+
+    def _room(self) -> int:
+        return self._most_known - (
+            len(self._at_work)
+            + len(self._ready)
+            + len(self._hungry)
+            + len(self._resting)
+        )
+
+    def _start_ready(self) -> None:
+        if self._starting:
+            return
+        self._starting = True
+        while (
+            self._ready
+            and self.running
+            and len(self._at_work) < self._most_at_work + self._steps.asking
+        ):
+            conversation = next(iter(self._ready))
+            del self._ready[conversation]
+            self._start(conversation)
+        self._starting = False
+
+    def _start(self, conversation: int) -> None:
+        # Known to be at work before it is: it may be done at once.
+        self._at_work[conversation] = None
+        work = Deferred.fromCoroutine(self._work(conversation))
+        if not work.called:
+            self._at_work[conversation] = work
+        work.addCallback(self._worked, conversation)
+
+    def _worked(self, then: Wait | Rest | Hunger, conversation: int) -> None:
+        del self._at_work[conversation]
+        news = conversation in self._news
+        self._news.discard(conversation)
+        if self.running:
+            if isinstance(then, Hunger):
+                self._hungry[conversation] = None
+            elif news:
+                self._ready[conversation] = None
+            elif isinstance(then, Wait):
+                self._resting[conversation] = self._clock.callLater(
+                    min(then.seconds, _LONGEST_REST), self._rested, conversation
+                )
+            self._feed()
+        self._start_ready()
+        self._check_idle()
+
+    def _rested(self, conversation: int) -> None:
+        del self._resting[conversation]
+        self._ready[conversation] = None
+        self._start_ready()
+
+    def _feed(self) -> None:
+        """
+        Give free slots to those who have waited for one the longest.
+        """
+        free = self._steps.free_slots
+        while free > 0 and self._hungry:
+            conversation = next(iter(self._hungry))
+            del self._hungry[conversation]
+            self._ready[conversation] = None
+            free -= 1
+
+    def _look(self) -> None:
+        self._look_call = None
+        self._looking = looking = Deferred.fromCoroutine(self._look_into_store())
+        looking.addErrback(self._not_looked)
+        looking.addCallback(self._looked)
+
+    async def _look_into_store(self) -> float:
+        limit = min(1000, self._room())
+        if limit <= 0:
+            return self._interval
+        try:
+            found = await self._store.waiting(self._bot, self._cursor, limit)
+        except StoreUnavailable as error:
+            self._log.error("can't look into the store: {detail}", detail=error.detail)
+            return self._interval
+        whole = len(found) < limit
+        self._cursor = 0 if whole else found[-1]
+        self.wake(
+            conversation
+            for conversation in found
+            if conversation not in self._resting and conversation not in self._at_work
+        )
+        return self._interval if whole else 0.0
+
+    def _not_looked(self, failure: Failure) -> float:
+        if not failure.check(CancelledError):
+            self._log.failure("a defect, looking into the store", failure)
+        return self._interval
+
+    def _looked(self, interval: float) -> None:
+        self._looking = None
+        if self.running:
+            self._look_call = self._clock.callLater(interval, self._look)
+        self._check_idle()
+
+    async def _work(self, conversation: int) -> Wait | Rest | Hunger:
+        try:
+            return await self._steps.run(conversation)
+        except CancelledError:
+            return Rest()
+        except StoreUnavailable as error:
+            self._log.error("the store fails: {detail}", detail=error.detail)
+            return Wait(1.0 + self._jitter())
+        except Exception:
+            self._log.failure(
+                "a defect, in conversation {conversation}", conversation=conversation
+            )
+            return Wait(_AFTER_A_DEFECT)

@@ -1,0 +1,181 @@
+"""
+What the center needs of the rooms around it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from enum import Enum
+
+from attrs import field, frozen
+from zope.interface import Interface
+
+from .assistant import Utterance
+from .events import BotName, Conversation, Mid, PageId
+from .moment import Moment, Tick
+from .parts import Outcome, Part, Seen
+from .planner import Situation, Turn
+from .reception import Arrival
+
+
+@frozen(kw_only=True)
+class Recorded:
+    """
+    What came of recording some events.
+
+    :ivar known: the keys of those that were known before.
+    :ivar wake: the conversations in which there may be something to do now.
+    :ivar takeovers: those in which a human has taken over.
+    :ivar doubled: parts of which two echoes tell that they were said twice.
+    """
+
+    known: frozenset[bytes] = frozenset()
+    wake: tuple[tuple[BotName, int], ...] = ()
+    takeovers: tuple[int, ...] = ()
+    doubled: tuple[str, ...] = ()
+
+
+@frozen
+class Begun:
+    """
+    A turn for which the assistant is to be asked now.
+
+    :ivar utterances: what was said in the conversation so far, oldest first;
+        the last ones are those that want an answer.
+    """
+
+    situation: Situation
+    turn: Turn
+    utterances: tuple[Utterance, ...] = field(repr=False)
+
+
+class IStore(Interface):
+    """
+    Everything that must not be forgotten.
+
+    Each method is one transaction: once its result is there, what it did
+    survives a loss of power.  Each may raise
+    :exc:`~micamsgr.errors.StoreUnavailable`, and then nothing was done, or it
+    was done and nobody knows: every change is conditional, so it may be
+    tried again.
+    """
+
+    async def record(arrivals: Sequence[Arrival], now: Moment) -> Recorded:
+        """
+        Keep events, each under its key; one that is known changes nothing.
+
+        An echo settles the part that it is of.  A human's silences the bot
+        and withdraws what was not sent yet.
+        """
+
+    async def waiting(bot: BotName, after: int, limit: int) -> Sequence[int]:
+        """
+        List conversations with unfinished business, by ID, from *after* on.
+
+        :return: at most *limit* IDs, ascending.
+        """
+
+    async def situation(conversation: int) -> Situation:
+        """
+        Read a conversation's unfinished business.
+        """
+
+    async def begin(conversation: int, history: int, now: Moment) -> Begun | None:
+        """
+        Take up the turn that is open; or, where there is none, open one over
+        all the pending events.  It is then ``generating``.
+
+        :param history: the most utterances to return beside the turn's own.
+
+        :return: ``None`` where there is nothing to answer.
+        """
+
+    async def park(turn: Turn, rest: Tick) -> Situation:
+        """
+        Let a turn that is ``generating`` rest until *rest*.
+        """
+
+    async def compose(
+        turn: Turn, text: str, parts: Sequence[Part], tokens: int, now: Moment
+    ) -> Situation:
+        """
+        Freeze the answer of a turn that is ``generating``: its events are
+        done, the history goes on, its parts exist.
+
+        :param parts: in order; the first one may be ``sending`` already.
+        """
+
+    async def fail(
+        turn: Turn, reason: str, notice: Part | None, now: Moment
+    ) -> Situation:
+        """
+        Give up a turn: its events are dead, and the person gets *notice*.
+        """
+
+    async def lapse(conversation: int, reason: str) -> Situation:
+        """
+        Give up, in silence, the turn that is open, or else the events that
+        wait for one.
+        """
+
+    async def change(before: Part, after: Part) -> Situation:
+        """
+        Put *after* in the place of *before*, if that is still its state.
+
+        If an answer's part ends other than sent, those behind it expire; with
+        the last part the turn closes.
+        """
+
+    async def claimed(mids: Collection[Mid], part: str) -> frozenset[Mid]:
+        """
+        Say which *mids* are known to be of parts other than *part*.
+        """
+
+    async def remembered_page(bot: BotName, token: str) -> PageId | None:
+        """
+        Read the Page that *token* (a fingerprint of it) was found to be of.
+        """
+
+    async def remember_page(bot: BotName, token: str, page: PageId) -> None:
+        """
+        Keep the Page that *token* (a fingerprint of it) is of.
+        """
+
+
+class Presence(Enum):
+    """
+    What a person may see of the bot beside its words.
+    """
+
+    SEEN = "seen"
+    TYPING = "typing"
+
+
+class IMessenger(Interface):
+    """
+    One Page's way to the people who write to it.
+    """
+
+    async def send(conversation: Conversation, text: str, metadata: str) -> Outcome:
+        """
+        Try once to send a message.
+
+        :param text: 1 to 2,000 UTF-16 units.
+        :param metadata: comes back in the message's echo.
+
+        :return: what came of it; nothing is raised.
+        """
+
+    async def look_up(conversation: Conversation) -> Sequence[Seen]:
+        """
+        Read the Page's own among the newest messages of a conversation.
+
+        :raises Unavailable: for now.
+        :raises Refused: for good, as where a permission is missing.
+        """
+
+    async def show(conversation: Conversation, presence: Presence) -> None:
+        """
+        Let the person see that we read, or write; as far as it goes: nothing
+        is raised.
+        """

@@ -1,0 +1,383 @@
+"""
+The life of a part: what to do with it next, and what follows from what was
+seen.  All of the send protocol's decisions are here, and nothing waits.
+
+The Send API has no idempotency key, and may apply a message and then answer
+with an error, or not at all.  So an attempt is first written down (the
+*intent*), and whatever does not surely fail or surely succeed leaves the part
+in doubt.  Doubt ends by an echo; or by two look-ups, *lookup_lag* apart and
+both after the *quarantine*, that agree on the message's absence: only then is
+it sent again.  That an echo is missing proves nothing.
+``micamsgr/test/test_send_model.py`` searches every order of events for a
+duplicate, a loss or a part that is stuck.
+
+Source: docs/messenger-platform.md, sections 3.2, 4.1 and 5.1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import Enum
+
+from attrs import evolve, field, frozen
+
+from .events import Mid
+from .moment import Moment, Tick
+from .policy import Delivery, Unresolved
+from .states import PartState
+
+# After so many attempts that were proved absent the person counts as
+# unreachable: code 2 may also mean that they blocked the Page.
+MOST_ABSENT = 3
+
+# From the intent's commit until the request is written, in seconds.  Later,
+# the quarantine that began with the intent might end before the request does.
+GUARD = 2.0
+
+# For how long look-ups may fail for reasons that pass, in seconds after the
+# quarantine, before the evidence counts as not to be had.
+EVIDENCE_PATIENCE = 600.0
+
+# How far Meta's clock may be behind ours, in milliseconds.
+_SLACK = 5000
+
+_FIRST_REST = 1.0
+_LONGEST_REST = 300.0
+
+
+class Kind(Enum):
+    """
+    What a part is for: the answer itself; an apology, because the answer is
+    late; or a notice, because there will be none.
+    """
+
+    ANSWER = "answer"
+    APOLOGY = "apology"
+    NOTICE = "notice"
+
+
+@frozen(kw_only=True)
+class Part:
+    """
+    One message to a person.
+
+    :ivar number: its place in its turn, from 1.
+    :ivar attempt: how often its sending was intended.
+    :ivar absent: how many of these attempts were proved absent.
+    :ivar intended: when the last attempt was written down.
+    :ivar first_intended: when the first one was, in milliseconds by Meta's
+        clock.
+    :ivar looked: when the first of two look-ups found nothing.
+    :ivar rest: not to be touched before.
+    :ivar resent: was sent again without evidence, as the operator wished.
+    :ivar reason: why it ended as it did.
+    """
+
+    id: str
+    turn: int
+    kind: Kind
+    number: int
+    text: str = field(repr=False)
+    state: PartState = PartState.COMPOSED
+    attempt: int = 0
+    absent: int = 0
+    intended: Tick | None = None
+    first_intended: int | None = None
+    looked: Tick | None = None
+    rest: Tick | None = None
+    resent: bool = False
+    mid: Mid | None = None
+    reason: str | None = None
+
+    @property
+    def metadata(self) -> str:
+        """What an attempt carries, and its echo brings back."""
+        return f"mica:1:{self.id}:{self.attempt}"
+
+
+def attempt_named(metadata: str | None) -> tuple[str, str] | None:
+    """
+    Read a part's ID and the attempt's number from an echo's metadata, if it
+    is of our making.
+    """
+    if metadata is None:
+        return None
+    fields = metadata.split(":")
+    if len(fields) == 4 and fields[:2] == ["mica", "1"]:
+        return fields[2], fields[3]
+    return None
+
+
+# What came of an attempt.
+
+
+@frozen
+class Sent:
+    """The Graph API took it."""
+
+    mid: Mid
+
+
+@frozen(kw_only=True)
+class NotSent:
+    """
+    Surely not sent; may be tried again.
+
+    :ivar rest: the least seconds to wait, where somebody named them.
+    :ivar pause: the trouble is the Page's, not this person's: no part of the
+        Page is to be sent for *rest* seconds.
+    :ivar alarm: somebody must act, or it will stay so.
+    """
+
+    detail: str
+    rest: float | None = None
+    pause: bool = False
+    alarm: bool = False
+
+
+@frozen
+class NeverSent:
+    """Refused for good."""
+
+    reason: str
+    detail: str
+
+
+@frozen
+class InDoubt:
+    """It may have been sent."""
+
+    detail: str
+
+
+Outcome = Sent | NotSent | NeverSent | InDoubt
+
+
+# What a look-up tells.
+
+
+@frozen
+class Seen:
+    """
+    A message of the Page's, as a look-up shows it.
+
+    :ivar at: milliseconds, by Meta's clock; whole seconds.
+    """
+
+    mid: Mid
+    at: int
+    text: str = field(repr=False)
+
+
+@frozen
+class Found:
+    """It is there."""
+
+    mid: Mid
+
+
+@frozen
+class Absent:
+    """It is not there, as far as this look-up sees."""
+
+
+@frozen
+class NoEvidence:
+    """
+    The look-up itself failed.
+
+    :ivar lasting: and will go on to fail.
+    """
+
+    detail: str
+    lasting: bool
+
+
+Evidence = Found | Absent | NoEvidence
+
+
+# What to do with a part.
+
+
+class Do(Enum):
+    """
+    SEND it, LOOK_UP whether it was sent, ADOPT it from a process that died,
+    or WAIT.
+    """
+
+    SEND = "send"
+    LOOK_UP = "look_up"
+    ADOPT = "adopt"
+    WAIT = "wait"
+
+
+def next_step(part: Part, now: Moment, delivery: Delivery) -> tuple[Do, float]:
+    """
+    Decide what an open part needs, while no attempt of this process is in
+    flight.
+
+    :return: what to do, and for WAIT the seconds until there is something.
+    """
+    wait = now.until(part.rest)
+    if part.state is PartState.COMPOSED:
+        return (Do.SEND, 0.0) if wait <= 0.0 else (Do.WAIT, wait)
+    if (
+        part.state is PartState.SENDING
+        or part.intended is None
+        or part.intended.boot != now.tick.boot
+    ):
+        return Do.ADOPT, 0.0
+    wait = max(wait, delivery.quarantine - now.since(part.intended))
+    if part.looked is not None:
+        wait = max(wait, delivery.lookup_lag - now.since(part.looked))
+    return (Do.LOOK_UP, 0.0) if wait <= 0.0 else (Do.WAIT, wait)
+
+
+def intend(part: Part, now: Moment) -> Part:
+    """
+    Write down that *part* is about to be sent.
+    """
+    return evolve(
+        part,
+        state=PartState.SENDING,
+        attempt=part.attempt + 1,
+        intended=now.tick,
+        first_intended=part.first_intended or now.wall,
+        looked=None,
+        rest=None,
+    )
+
+
+def may_write(part: Part, now: Moment) -> bool:
+    """
+    Say whether the intent is fresh enough for the request to be written.
+    """
+    return part.intended is not None and now.since(part.intended) <= GUARD
+
+
+def after_outcome(part: Part, outcome: Outcome, now: Moment, jitter: float) -> Part:
+    """
+    Conclude from what came of an attempt.
+
+    :param jitter: from 0.0 to 1.0; where nobody named a time to wait, it is
+        that share of a bound that doubles with each attempt, up to five
+        minutes, so that many do not try again together.
+    """
+    if isinstance(outcome, Sent):
+        return _sent(part, outcome.mid)
+    if isinstance(outcome, NeverSent):
+        return evolve(part, state=PartState.REFUSED, reason=outcome.reason)
+    if isinstance(outcome, InDoubt):
+        return evolve(part, state=PartState.UNKNOWN)
+    rest = outcome.rest
+    if rest is None:
+        tries = part.attempt - part.absent
+        rest = jitter * min(_LONGEST_REST, _FIRST_REST * 2.0 ** min(tries, 20))
+    return evolve(part, state=PartState.COMPOSED, rest=now.plus(rest))
+
+
+def after_echo(part: Part, mid: Mid) -> Part:
+    """
+    Conclude from an echo of this very part: it was sent, whatever we thought.
+    """
+    if part.state in (PartState.COMPOSED, PartState.SENDING, PartState.UNKNOWN):
+        return _sent(part, mid)
+    return part
+
+
+def after_look_up(
+    part: Part, evidence: Evidence, now: Moment, delivery: Delivery
+) -> Part:
+    """
+    Conclude from a look-up of a part in doubt.
+
+    One that finds nothing is believed only if a second one agrees, since
+    reads may lag behind.
+    """
+    if part.state is not PartState.UNKNOWN:
+        return part
+    if isinstance(evidence, Found):
+        return _sent(part, evidence.mid)
+    if isinstance(evidence, Absent):
+        if part.looked is None:
+            return evolve(part, looked=now.tick, rest=None)
+        absent = part.absent + 1
+        if absent >= MOST_ABSENT:
+            return _dead(evolve(part, absent=absent))
+        return evolve(
+            part, state=PartState.COMPOSED, absent=absent, looked=None, rest=None
+        )
+    if not evidence.lasting and not sought_long(part, now, delivery):
+        return evolve(part, rest=now.plus(max(delivery.lookup_lag, 1.0)))
+    if delivery.unresolved is Unresolved.RESEND and not part.resent:
+        return evolve(
+            part, state=PartState.COMPOSED, resent=True, looked=None, rest=None
+        )
+    if delivery.unresolved is Unresolved.HOLD:
+        return evolve(part, rest=now.plus(_LONGEST_REST))
+    return _dead(part)
+
+
+def alike(part: Part, seen: Iterable[Seen]) -> list[Mid]:
+    """
+    Say which messages may be *part*: its words, and not older than its first
+    intent.
+
+    White space is not compared, since Meta may trim it.
+    """
+    assert part.first_intended is not None
+    since, words = part.first_intended - _SLACK, part.text.split()
+    return [
+        message.mid
+        for message in seen
+        if message.at >= since and message.text.split() == words
+    ]
+
+
+def adopt(part: Part, now: Moment) -> Part:
+    """
+    Conclude from finding *part* as a process left it that died, or a machine
+    that was restarted.
+
+    An attempt that was in flight is in doubt.  Its quarantine goes on, and
+    after a reboot is counted from this process's start.
+    """
+    intended, looked = part.intended, part.looked
+    if intended is None or intended.boot != now.tick.boot:
+        intended, looked = Tick(now.started, now.tick.boot), None
+    return evolve(part, state=PartState.UNKNOWN, intended=intended, looked=looked)
+
+
+def sought_long(part: Part, now: Moment, delivery: Delivery) -> bool:
+    """
+    Say whether evidence was sought for so long that it can't be had.
+    """
+    assert part.intended is not None
+    return now.since(part.intended) > delivery.quarantine + EVIDENCE_PATIENCE
+
+
+def abandon(part: Part) -> Part:
+    """
+    Give up a part whose doubt can no longer end in a resend, as when the
+    24-hour window has closed.
+    """
+    return _dead(part)
+
+
+def expire(part: Part, reason: str) -> Part:
+    """
+    Withdraw a part that was not sent.
+
+    :param reason: ``window``, ``human`` or ``sibling``.
+    """
+    if part.state is not PartState.COMPOSED:
+        raise ValueError(f"a part that is {part.state.value} can't expire")
+    return evolve(part, state=PartState.EXPIRED, reason=reason)
+
+
+def _sent(part: Part, mid: Mid) -> Part:
+    return evolve(part, state=PartState.SENT, mid=mid, rest=None, looked=None)
+
+
+def _dead(part: Part) -> Part:
+    return evolve(part, state=PartState.DEAD, reason="unresolved", rest=None)

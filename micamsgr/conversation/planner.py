@@ -1,0 +1,201 @@
+"""
+What a conversation needs next, as a function of what is stored and the time.
+"""
+
+from __future__ import annotations
+
+from attrs import field, frozen
+
+from . import parts
+from .events import Conversation
+from .moment import Moment, Tick
+from .parts import Do, Kind, Part
+from .policy import Delivery, Manners
+from .states import PartState, TurnState
+
+# Meta lets a Page answer for 24 hours; the last minutes are left alone, since
+# a call may take its time and clocks differ.
+# Source: docs/messenger-platform.md, section 6.
+WINDOW = 24 * 3600 * 1000 - 10 * 60 * 1000
+
+
+@frozen(kw_only=True)
+class Turn:
+    """
+    The answer to some events of one conversation, while it is being made.
+
+    :ivar began: milliseconds, by Meta's clock, when the oldest of its events
+        was received.
+    :ivar tries: how often the LLM was asked in vain.
+    :ivar rest: the LLM is not to be asked before.
+    """
+
+    id: int
+    state: TurnState
+    began: int
+    tries: int = 0
+    rest: Tick | None = None
+
+
+@frozen(kw_only=True)
+class Situation:
+    """
+    All that is stored of a conversation's unfinished business.
+
+    :ivar heard: when the person last did what opens Meta's window, in
+        milliseconds by Meta's clock.
+    :ivar turn: the one turn that is open, if any.
+    :ivar parts: the open parts, in the order in which they are to be sent.
+    :ivar pending: whether events wait for a turn.
+    """
+
+    id: int
+    conversation: Conversation
+    heard: int
+    turn: Turn | None = None
+    parts: tuple[Part, ...] = field(default=())
+    pending: bool = False
+
+
+@frozen
+class Begin:
+    """Open a turn over all the pending events, and ask the assistant."""
+
+
+@frozen
+class Generate:
+    """Ask the assistant again, for a turn that rested."""
+
+    turn: Turn
+
+
+@frozen
+class Fail:
+    """Give a turn up, and say so to the person."""
+
+    turn: Turn
+    reason: str
+
+
+@frozen
+class Lapse:
+    """
+    Give up in silence what wants an answer: there is no way to give one.
+    """
+
+    reason: str
+
+
+@frozen
+class Send:
+    """Send a part."""
+
+    part: Part
+
+
+@frozen
+class LookUp:
+    """Look up whether a part was sent."""
+
+    part: Part
+
+
+@frozen
+class Change:
+    """Write down what has become of a part."""
+
+    part: Part
+    after: Part
+
+
+@frozen
+class Wait:
+    """
+    Nothing can be done for so many seconds, unless something happens.
+    """
+
+    seconds: float
+
+
+@frozen
+class Rest:
+    """There is nothing to do."""
+
+
+Step = Begin | Generate | Fail | Lapse | Send | LookUp | Change | Wait | Rest
+
+
+def next_step(
+    situation: Situation,
+    now: Moment,
+    delivery: Delivery,
+    manners: Manners,
+    paused: float = 0.0,
+) -> Step:
+    """
+    Decide what to do next in a conversation.
+
+    Parts leave in order: what is behind an unfinished answer waits, while a
+    notice or an apology in doubt holds nothing up.
+
+    :param paused: for so many seconds nothing may be sent for this Page.
+    """
+    closed = now.wall - situation.heard > WINDOW
+    waits: list[float] = []
+    for part in situation.parts:
+        if closed and part.state is PartState.COMPOSED:
+            return Change(part, parts.expire(part, "window"))
+        do, wait = parts.next_step(part, now, delivery)
+        if do is Do.ADOPT:
+            return Change(part, parts.adopt(part, now))
+        if do is Do.LOOK_UP:
+            if closed and parts.sought_long(part, now, delivery):
+                return Change(part, parts.abandon(part))
+            return LookUp(part)
+        if do is Do.SEND and paused <= 0.0:
+            return Send(part)
+        waits.append(max(wait, paused) if do is Do.SEND else wait)
+        if part.kind is Kind.ANSWER or part.state is not PartState.UNKNOWN:
+            return Wait(min(waits))
+    step = _turn_step(situation, now, manners, paused, closed)
+    if isinstance(step, Wait):
+        waits.append(step.seconds)
+    elif not isinstance(step, Rest):
+        return step
+    return Wait(min(waits)) if waits else Rest()
+
+
+def _turn_step(
+    situation: Situation, now: Moment, manners: Manners, paused: float, closed: bool
+) -> Step:
+    turn = situation.turn
+    if turn is not None and turn.state is TurnState.COMPOSED:
+        return Rest()
+    if turn is None and not situation.pending:
+        return Rest()
+    if closed:
+        return Lapse("window")
+    if turn is None:
+        return Begin() if paused <= 0.0 else Wait(paused)
+    # One that is generating was left so by a process that died.
+    patience = manners.patience - (now.wall - turn.began) / 1000.0
+    if turn.tries and patience <= 0.0:
+        return Fail(turn, "patience")
+    wait = max(now.until(turn.rest), paused)
+    if wait <= 0.0:
+        return Generate(turn)
+    return Wait(min(wait, patience) if turn.tries else wait)
+
+
+def after_failure(tries: int, retry_after: float | None, jitter: float) -> float:
+    """
+    Decide how long a turn rests before the LLM is asked again, in seconds.
+
+    Full jitter below a bound that doubles from one second to a minute, and
+    never less than the LLM asked for.
+
+    :param tries: how often it was asked, this time included; from 1.
+    :param jitter: from 0.0 to 1.0.
+    """
+    bound = min(60.0, 1.0 * 2.0 ** min(tries - 1, 10))
+    return max(jitter * bound, retry_after or 0.0)

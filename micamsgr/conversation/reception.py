@@ -1,0 +1,135 @@
+"""
+What becomes of an event when it arrives, as far as the event itself, the
+configuration and the time decide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+from attrs import frozen
+
+from .events import BotName, Echo, Event, Other, PageId, Psid, Said, Unreadable
+from .policy import Handover
+from .states import EventState
+
+# An event this old is kept and not answered.  Keys of events are kept longer,
+# so a webhook that somebody replays is either known or too old.
+STALE = 48 * 3600 * 1000
+
+# Meta's own instant replies follow the message that opens a conversation
+# within so many milliseconds; they are no human's.
+INSTANT = 3000
+
+# The apps as which a human in Meta's inboxes sends.  Meta's documents give the
+# first with 14 digits in one place and with 15 in another.
+# Source: docs/messenger-platform.md, sections 3.2 and 9.
+INBOXES = frozenset({"263902037430900", "26390203743090", "1217981644879628"})
+
+# These open Meta's 24-hour window without asking for an answer.
+# Source: docs/messenger-platform.md, section 6.
+_OPENERS = frozenset({"reaction", "referral"})
+
+
+@frozen(kw_only=True)
+class Arrival:
+    """
+    An event, on its way into the store.
+
+    :ivar bot: whose it is.
+    :ivar state: NEW if it wants an answer, otherwise how it ends at once.
+    :ivar reason: why it ends so.
+    :ivar opens: it opens Meta's 24-hour window.
+    :ivar human: it is an echo that, unless it turns out to be our own, tells
+        that a human has taken over.
+    :ivar quiet: for how many seconds the bot is then quiet.
+    :ivar wake: such an echo ends the quiet instead.
+    """
+
+    bot: BotName
+    event: Event
+    state: EventState
+    reason: str | None = None
+    opens: bool = False
+    human: bool = False
+    quiet: float = 0.0
+    wake: bool = False
+
+
+def arrival(
+    event: Event,
+    *,
+    bot: BotName,
+    ours: bool,
+    now: int,
+    allow: Collection[str] = (),
+    handover: Handover,
+) -> Arrival:
+    """
+    Decide what becomes of *event*.
+
+    :param ours: the event's Page is the bot's.
+    :param now: milliseconds, by Meta's clock.
+    :param allow: if not empty, only these people are answered.
+    """
+
+    def ignored(reason: str, *, opens: bool = False) -> Arrival:
+        return Arrival(
+            bot=bot,
+            event=event,
+            state=EventState.IGNORED,
+            reason=reason,
+            opens=opens,
+        )
+
+    if isinstance(event, Unreadable):
+        return Arrival(bot=bot, event=event, state=EventState.DEAD, reason="unreadable")
+    if not ours:
+        return ignored("other page")
+    if isinstance(event, Other):
+        return ignored(event.kind, opens=event.kind in _OPENERS)
+    if isinstance(event, Echo):
+        return Arrival(
+            bot=bot,
+            event=event,
+            state=EventState.IGNORED,
+            reason="echo",
+            human=handover.quiet > 0.0 and _by_human(event, handover),
+            quiet=handover.quiet,
+            wake=handover.wake is not None
+            and event.text.strip().casefold() == handover.wake.casefold(),
+        )
+    return _said(event, bot, ignored, now, allow)
+
+
+def _said(
+    event: Said,
+    bot: BotName,
+    ignored: Callable[..., Arrival],
+    now: int,
+    allow: Collection[str],
+) -> Arrival:
+    if event.standby:
+        return ignored("standby", opens=True)
+    if now - event.at > STALE:
+        return ignored("stale")
+    if allow and event.psid not in allow:
+        return ignored("not allowed", opens=True)
+    return Arrival(bot=bot, event=event, state=EventState.NEW, opens=True)
+
+
+def _by_human(echo: Echo, handover: Handover) -> bool:
+    if handover.by == "any":
+        return True
+    if handover.by == "inbox":
+        return echo.app_id is None or echo.app_id in INBOXES
+    return echo.app_id is not None and echo.app_id in handover.by
+
+
+def person(event: Event) -> tuple[PageId, Psid] | None:
+    """
+    Name the conversation that an event belongs to, if it belongs to one.
+    """
+    if isinstance(event, Unreadable) or event.psid is None:
+        return None
+    return event.page, event.psid

@@ -1,0 +1,356 @@
+"""
+Takes the steps that the planner decides on, in one conversation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TypeVar
+
+from attrs import define, field, frozen
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+
+from micamsgr.errors import Refused, RemoteError, StoreUnavailable, Unavailable
+
+from . import parts as lifecycle
+from .assistant import IAssistant, Reply
+from .events import BotName, Psid
+from .interfaces import Begun, IMessenger, IStore
+from .moment import Moment
+from .outlet import Outlet
+from .pacing import TokenBucket
+from .parts import (
+    Absent,
+    Evidence,
+    Found,
+    InDoubt,
+    Kind,
+    NoEvidence,
+    NotSent,
+    Part,
+    Seen,
+)
+from .planner import (
+    Begin,
+    Change,
+    Fail,
+    Generate,
+    Lapse,
+    LookUp,
+    Rest,
+    Send,
+    Situation,
+    Step,
+    Turn,
+    Wait,
+    after_failure,
+    next_step,
+)
+from .policy import Delivery, Manners
+from .presence import Typing
+from .ulid import ulid
+
+T = TypeVar("T")
+
+
+@frozen
+class Hunger:
+    """The conversation needs one of the assistant's slots, and none is free."""
+
+
+@define(eq=False)
+class Steps:
+    """
+    Work on conversations of one bot, on one step of each at a time.
+
+    :ivar _clock: for every wait; usually the reactor.
+    :ivar _now: reads the clocks.
+    :ivar _split: cuts an answer into the texts of its parts.
+    :ivar _random: makes a number from 0.0 to 1.0.
+    :ivar _entropy: makes so many random bytes.
+    :ivar _alias: names a person in the log.
+    :ivar _slots: how many times at once the assistant may be asked.
+    :ivar _texts: whether the log may hold what is answered.
+    """
+
+    _bot: BotName
+    _clock: IReactorTime
+    _now: Callable[[], Moment]
+    _store: IStore
+    _messenger: IMessenger
+    _assistant: IAssistant
+    _split: Callable[[str], Iterable[str]]
+    _random: Callable[[], float]
+    _entropy: Callable[[int], bytes]
+    _alias: Callable[[Psid], str]
+    _delivery: Delivery = field(kw_only=True)
+    _manners: Manners = field(kw_only=True)
+    _slots: int = field(default=200, kw_only=True)
+    _texts: bool = field(default=False, kw_only=True)
+
+    #: Called when the Page may send again after a pause.
+    reopened: Callable[[], None] = field(default=lambda: None, init=False)
+
+    # While this is false, no turn is begun and nothing is sent.
+    _going: bool = field(default=True, init=False)
+    _asking: int = field(default=0, init=False)
+    _outlet: Outlet = field(init=False)
+    _look_ups: TokenBucket = field(init=False)
+
+    _log = Logger()
+
+    def __attrs_post_init__(self) -> None:
+        self._outlet = Outlet(
+            self._bot,
+            self._ticks,
+            self._delivery.rate,
+            self._delivery.deadline,
+            lambda: self.reopened(),
+        )
+        self._look_ups = TokenBucket(self._delivery.lookup_rate)
+
+    @property
+    def asking(self) -> int:
+        """How many times the assistant is being asked just now."""
+        return self._asking
+
+    @property
+    def free_slots(self) -> int:
+        """How many times more it may be asked."""
+        return self._slots - self._asking
+
+    def finish(self) -> None:
+        """
+        Begin no turn and no send from now on.
+        """
+        self._going = False
+
+    async def run(self, conversation: int) -> Wait | Rest | Hunger:
+        """
+        Take steps in a conversation until there is none to take.
+
+        :return: what it waits for then.
+
+        :raises StoreUnavailable: where the store fails; nothing is lost, and
+            it may be tried again.
+        """
+        situation = await self._store.situation(conversation)
+        while self._going:
+            step = next_step(
+                situation,
+                self._now(),
+                self._delivery,
+                self._manners,
+                self._outlet.paused(),
+            )
+            if isinstance(step, (Wait, Rest)):
+                return step
+            if isinstance(step, (Begin, Generate)):
+                if self.free_slots <= 0:
+                    return Hunger()
+                situation = await self._ask(situation)
+            else:
+                situation = await self._take(step, situation)
+        return Rest()
+
+    async def _take(self, step: Step, situation: Situation) -> Situation:
+        if isinstance(step, Send):
+            return await self._send(situation, step.part)
+        if isinstance(step, LookUp):
+            return await self._look_up(situation, step.part)
+        if isinstance(step, Change):
+            return await self._store.change(step.part, step.after)
+        if isinstance(step, Fail):
+            return await self._fail(step.turn, step.reason)
+        assert isinstance(step, Lapse)
+        self._log.warn(
+            "not answered in conversation {conversation} of {bot}: {reason}",
+            conversation=situation.id,
+            bot=self._bot,
+            reason=step.reason,
+        )
+        return await self._store.lapse(situation.id, step.reason)
+
+    async def _ask(self, situation: Situation) -> Situation:
+        """
+        Ask the assistant for what answers the conversation's next turn, and
+        begin to send it.
+        """
+        self._asking += 1
+        try:
+            begun = await self._store.begin(
+                situation.id, self._manners.history_messages, self._now()
+            )
+            if begun is None:
+                return await self._store.situation(situation.id)
+            reply = await self._reply(begun)
+        finally:
+            self._asking -= 1
+        if isinstance(reply, Situation):
+            return reply
+        return await self._compose(begun, reply)
+
+    async def _reply(self, begun: Begun) -> Reply | Situation:
+        """
+        :return: the reply; or, where there is none, what is to be done then.
+        """
+        turn = begun.turn
+        typing = Typing(self._clock, self._messenger, begun.situation.conversation)
+        typing.start()
+        try:
+            return await self._assistant.reply(begun.utterances)
+        except Unavailable as error:
+            delay = after_failure(turn.tries + 1, error.retry_after, self._random())
+            self._log.warn(
+                "turn {turn} of {bot} has no answer yet: {detail}; again in"
+                " {delay:.1f} s",
+                turn=turn.id,
+                bot=self._bot,
+                detail=error.detail,
+                delay=delay,
+            )
+            rest = self._now().plus(delay)
+            return await self._insist(lambda: self._store.park(turn, rest))
+        except Refused as error:
+            return await self._fail(turn, error.detail)
+        finally:
+            typing.stop()
+
+    async def _compose(self, begun: Begun, reply: Reply) -> Situation:
+        now = self._now()
+        if self._texts:
+            self._log.info("turn {turn}: {text}", turn=begun.turn.id, text=reply.text)
+        parts = [
+            self._part(begun.turn, Kind.ANSWER, number, text, now)
+            for number, text in enumerate(self._split(reply.text), 1)
+        ]
+        may_send = self._going and self._outlet.take()
+        if may_send:
+            parts[0] = lifecycle.intend(parts[0], now)
+        situation = await self._insist(
+            lambda: self._store.compose(
+                begun.turn, reply.text, parts, reply.tokens, now
+            )
+        )
+        if may_send and parts[0] in situation.parts:
+            return await self._write(situation, parts[0])
+        return situation
+
+    def _part(
+        self, turn: Turn, kind: Kind, number: int, text: str, now: Moment
+    ) -> Part:
+        return Part(
+            id=ulid(now.wall, self._entropy(10)),
+            turn=turn.id,
+            kind=kind,
+            number=number,
+            text=text,
+        )
+
+    async def _fail(self, turn: Turn, reason: str) -> Situation:
+        self._log.error(
+            "turn {turn} of {bot} failed: {reason}",
+            turn=turn.id,
+            bot=self._bot,
+            reason=reason,
+        )
+        now = self._now()
+        notice = self._part(turn, Kind.NOTICE, 1, self._manners.fallback, now)
+        return await self._insist(lambda: self._store.fail(turn, reason, notice, now))
+
+    async def _send(self, situation: Situation, part: Part) -> Situation:
+        delay = self._outlet.reserve()
+        if delay > 0.0:
+            await deferLater(self._clock, delay)
+            if not self._going:
+                return situation
+        intended = lifecycle.intend(part, self._now())
+        situation = await self._store.change(part, intended)
+        if intended not in situation.parts:
+            # Something else became of it meanwhile.
+            return situation
+        return await self._write(situation, intended)
+
+    async def _write(self, situation: Situation, part: Part) -> Situation:
+        """
+        Make the attempt that was written down.
+        """
+        now = self._now()
+        if not lifecycle.may_write(part, now):
+            outcome: lifecycle.Outcome = NotSent(
+                detail="the intent took too long to commit", rest=0.0
+            )
+        else:
+            try:
+                outcome = await self._messenger.send(
+                    situation.conversation, part.text, part.metadata
+                )
+            except Exception:
+                self._log.failure("a defect, sending part {part}", part=part.id)
+                outcome = InDoubt("a defect")
+        self._outlet.note(outcome)
+        after = lifecycle.after_outcome(part, outcome, self._now(), self._random())
+        self._log.info(
+            "to {person} of {bot}, turn {turn}, {kind} {number}, part {part},"
+            " attempt {attempt}: {outcome}, in {seconds:.3f} s",
+            person=self._alias(situation.conversation.psid),
+            bot=self._bot,
+            turn=part.turn,
+            kind=part.kind.value,
+            number=part.number,
+            part=part.id,
+            attempt=part.attempt,
+            outcome=outcome,
+            seconds=self._now().since(now.tick),
+        )
+        return await self._insist(lambda: self._store.change(part, after))
+
+    async def _look_up(self, situation: Situation, part: Part) -> Situation:
+        delay = self._look_ups.reserve(self._ticks())
+        if delay > 0.0:
+            await deferLater(self._clock, delay)
+            if not self._going:
+                return situation
+        evidence: Evidence
+        try:
+            seen = await self._messenger.look_up(situation.conversation)
+        except RemoteError as error:
+            evidence = NoEvidence(repr(error), lasting=isinstance(error, Refused))
+        else:
+            evidence = await self._evidence(part, seen)
+        after = lifecycle.after_look_up(part, evidence, self._now(), self._delivery)
+        self._log.info(
+            "part {part}, attempt {attempt} was in doubt: {evidence}; now {state}",
+            part=part.id,
+            attempt=part.attempt,
+            evidence=evidence,
+            state=after.state.value,
+            bot=self._bot,
+        )
+        return await self._insist(lambda: self._store.change(part, after))
+
+    async def _evidence(self, part: Part, seen: Iterable[Seen]) -> Evidence:
+        alike = lifecycle.alike(part, seen)
+        taken = await self._store.claimed(alike, part.id) if alike else ()
+        return next((Found(mid) for mid in alike if mid not in taken), Absent())
+
+    async def _insist(self, keep: Callable[[], Awaitable[T]]) -> T:
+        """
+        Keep what came of something that can't be had again: try until the
+        store takes it, or we stop.
+        """
+        delay = 0.1
+        while True:
+            try:
+                return await keep()
+            except StoreUnavailable as error:
+                if not self._going:
+                    raise
+                self._log.error("the store fails: {detail}", detail=error.detail)
+            await deferLater(self._clock, delay)
+            delay = min(5.0, delay * 2.0)
+
+    def _ticks(self) -> float:
+        return self._now().tick.seconds

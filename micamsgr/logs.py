@@ -1,0 +1,94 @@
+"""
+The log: one line for each fact, as text for people or JSON for programs.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, TextIO
+
+from twisted.logger import (
+    FileLogObserver,
+    FilteringLogObserver,
+    ILogObserver,
+    LogEvent,
+    LogLevel,
+    LogLevelFilterPredicate,
+    formatEvent,
+    formatTime,
+)
+
+
+def observer(out: TextIO, *, level: str, format: str) -> ILogObserver:
+    """
+    Make what writes the log.
+
+    Of Twisted's own messages only warnings and worse are written.
+
+    :param level: the lowest that is written of ours.
+    :param format: ``text`` or ``json``.
+    """
+    lowest = LogLevel.levelWithName(level)
+    predicate = LogLevelFilterPredicate(defaultLogLevel=max_level(lowest))
+    predicate.setLogLevelForNamespace("micamsgr", lowest)
+    spell = as_json if format == "json" else as_text
+    return FilteringLogObserver(FileLogObserver(out, spell), (predicate,))
+
+
+def max_level(level: Any) -> Any:
+    """
+    Say from which level on others' messages are written: never below
+    ``warn``.
+    """
+    return level if level > LogLevel.warn else LogLevel.warn
+
+
+def as_text(event: LogEvent) -> str:
+    """
+    Spell an event as a line: time, level, where from, and what.
+
+    What people can influence stays on its line: a control character is
+    written as its escape.
+    """
+    level = event.get("log_level")
+    name = "info" if level is None else level.name
+    line = (
+        f"{formatTime(event.get('log_time'))} {name}"
+        f" {event.get('log_namespace', '-')}: {_one_line(formatEvent(event))}\n"
+    )
+    return line + _traceback(event)
+
+
+def as_json(event: LogEvent) -> str:
+    """
+    Spell an event as a line of JSON, its fields beside its text.
+    """
+    level = event.get("log_level")
+    document = {
+        "time": formatTime(event.get("log_time")),
+        "level": "info" if level is None else level.name,
+        "from": event.get("log_namespace", "-"),
+        "event": event.get("log_format") or "",
+        "text": formatEvent(event),
+    }
+    for name, value in event.items():
+        if not name.startswith("log_") and name not in document:
+            plain = isinstance(value, (str, int, float, bool, type(None)))
+            document[name] = value if plain else repr(value)
+    traceback = _traceback(event)
+    if traceback:
+        document["traceback"] = traceback
+    return json.dumps(document) + "\n"
+
+
+def _traceback(event: LogEvent) -> str:
+    failure = event.get("log_failure")
+    if failure is None:
+        return ""
+    return "".join(f"\t{line}\n" for line in failure.getTraceback().splitlines())
+
+
+def _one_line(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

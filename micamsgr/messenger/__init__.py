@@ -1,0 +1,1 @@
+"""Everything that knows Meta: webhooks in, the Graph API out."""

@@ -1,0 +1,389 @@
+"""
+The Graph API: one Page's messages out, and what it says about itself.
+
+Pure functions read what comes back; the class waits for it.
+
+Source: docs/messenger-platform.md, sections 4, 5 and 8.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, Protocol
+from urllib.parse import quote, urlencode
+
+from attrs import define, field, frozen
+from twisted.logger import Logger
+from twisted.web.http_headers import Headers
+from zope.interface import implementer
+
+from micamsgr.conversation.events import Conversation, Mid, PageId, Psid
+from micamsgr.conversation.interfaces import IMessenger, Presence
+from micamsgr.conversation.parts import (
+    InDoubt,
+    NeverSent,
+    NotSent,
+    Outcome,
+    Seen,
+    Sent,
+)
+from micamsgr.errors import OutcomeUnknown, Refused, RemoteError, Unavailable
+from micamsgr.httpcall import Answer
+
+from .graph_errors import Meaning, meaning
+
+# Seconds to wait where the Graph API names no time.
+_AFTER_A_LIMIT = 30.0
+_AFTER_PAGE_TROUBLE = 60.0
+_LATER = 60.0
+
+# The longest wait that is believed, in seconds.
+_LONGEST_WAIT = 24 * 3600.0
+
+_TOKEN_CODES = frozenset({102, 190})
+
+_ACTIONS = {Presence.SEEN: "mark_seen", Presence.TYPING: "typing_on"}
+
+_LOOK_UP_FIELDS = "messages.limit(20){id,created_time,from,to,message,attachments}"
+
+
+class Call(Protocol):
+    """What is needed of :class:`~micamsgr.httpcall.HTTPCaller`."""
+
+    async def __call__(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Headers,
+        body: bytes | None,
+        deadline: float,
+    ) -> Answer: ...
+
+
+@frozen
+class GraphError:
+    """
+    An answer other than success.
+
+    :ivar code: ``None`` where there is no error object.
+    :ivar rest: seconds to wait, where the Graph API named them.
+    """
+
+    meaning: Meaning
+    code: int | None
+    detail: str
+    rest: float | None
+
+
+def appsecret_proof(secret: str, token: str) -> str:
+    """
+    Prove that whoever has the token has the app's secret too.
+
+    Source: docs/messenger-platform.md, section 4.7.
+    """
+    return hmac.new(secret.encode(), token.encode(), hashlib.sha256).hexdigest()
+
+
+def read_error(answer: Answer) -> GraphError:
+    """
+    Read why a call failed.  Never raises.
+    """
+    error = _mapping(_mapping(_document(answer)).get("error"))
+    code, subcode = _integer(error.get("code")), _integer(error.get("error_subcode"))
+    if 300 <= answer.status < 400:
+        return GraphError(
+            Meaning.PAGE,
+            code,
+            f"status {answer.status}, a redirect: check facebook.graph_url",
+            None,
+        )
+    return GraphError(
+        meaning(answer.status, code, subcode),
+        code,
+        f"status {answer.status}, code {code}, subcode {subcode},"
+        f" fbtrace_id {_printable(error.get('fbtrace_id'))}",
+        _rest(answer),
+    )
+
+
+def read_outcome(answer: Answer) -> Outcome:
+    """
+    Conclude from an answer of the Send API what came of the message.
+    """
+    if 200 <= answer.status < 300:
+        document = _mapping(_document(answer))
+        mid = document.get("message_id")
+        if isinstance(mid, str) and mid and "error" not in document:
+            return Sent(Mid(_fit(mid)))
+        if "error" not in document:
+            return InDoubt(f"status {answer.status} without a message_id")
+    error = read_error(answer)
+    rest = error.rest
+    if error.meaning is Meaning.DOUBT:
+        return InDoubt(error.detail)
+    if error.meaning is Meaning.LATER:
+        return NotSent(detail=error.detail, rest=rest or _LATER)
+    if error.meaning is Meaning.LIMIT:
+        return NotSent(detail=error.detail, rest=rest or _AFTER_A_LIMIT, pause=True)
+    if error.meaning is Meaning.PAGE:
+        return NotSent(
+            detail=error.detail,
+            rest=rest or _AFTER_PAGE_TROUBLE,
+            pause=True,
+            alarm=True,
+        )
+    return NeverSent(error.meaning.value, error.detail)
+
+
+def read_messages(answer: Answer, page: PageId) -> Sequence[Seen]:
+    """
+    Read the Page's own messages from a look-up's answer.
+
+    :raises Unavailable: the look-up failed, for now.
+    :raises Refused: it failed for good.
+    """
+    document = _document(answer)
+    threads = _mapping(document).get("data")
+    if answer.status != 200 or not isinstance(threads, list):
+        raise _trouble(answer)
+    messages = [
+        message
+        for thread in threads
+        for message in _items(_mapping(_mapping(thread).get("messages")).get("data"))
+    ]
+    return [
+        Seen(Mid(_fit(message["id"])), at, _fit(message.get("message") or ""))
+        for message in messages
+        if str(_mapping(message.get("from")).get("id")) == page
+        and isinstance(message.get("id"), str)
+        and isinstance(message.get("message") or "", str)
+        and (at := _milliseconds(message.get("created_time"))) is not None
+    ]
+
+
+def read_page(answer: Answer) -> PageId:
+    """
+    Read whose token it was that asked.
+
+    :raises Unavailable: it isn't known now.
+    :raises Refused: the Graph API won't say.
+    """
+    page = _mapping(_document(answer)).get("id")
+    if answer.status == 200 and isinstance(page, (str, int)) and str(page).isdigit():
+        return PageId(str(page))
+    raise _trouble(answer)
+
+
+def _trouble(answer: Answer) -> RemoteError:
+    error = read_error(answer)
+    if error.meaning in (Meaning.DOUBT, Meaning.LATER, Meaning.LIMIT):
+        if answer.status in (401, 403, 404):
+            return Refused(error.detail)
+        return Unavailable(error.detail, error.rest)
+    if error.code in _TOKEN_CODES:
+        # A better one may come.
+        return Unavailable(error.detail, _AFTER_PAGE_TROUBLE)
+    return Refused(error.detail)
+
+
+def _rest(answer: Answer) -> float | None:
+    """
+    Read for how many seconds the Graph API wants to be left alone.
+
+    Source: docs/messenger-platform.md, section 5.2.
+    """
+    waits: list[float] = []
+    for header in answer.headers.getRawHeaders("retry-after", ()):
+        if header.isascii() and header.isdigit():
+            waits.append(float(header[:9]))
+    usages = answer.headers.getRawHeaders("x-business-use-case-usage", ())
+    for usage in usages:
+        try:
+            businesses = _mapping(json.loads(usage)).values()
+        except (ValueError, RecursionError):
+            continue
+        for item in (item for items in businesses for item in _items(items)):
+            minutes = item.get("estimated_time_to_regain_access")
+            if isinstance(minutes, (int, float)) and minutes > 0:
+                waits.append(float(minutes) * 60.0)
+    return min(max(waits), _LONGEST_WAIT) if waits else None
+
+
+def _document(answer: Answer) -> object:
+    try:
+        return json.loads(answer.body)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _mapping(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _items(value: object) -> list[dict[str, Any]]:
+    return [_mapping(item) for item in value] if isinstance(value, list) else []
+
+
+def _integer(value: object) -> int | None:
+    if isinstance(value, str) and value.lstrip("-").isdigit() and len(value) < 20:
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _fit(text: str) -> str:
+    """
+    Make text fit to store and to log: no lone surrogates, no NUL.
+    """
+    whole = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return whole.replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+def _printable(value: object) -> str:
+    text = value if isinstance(value, str) else "-"
+    return "".join(c for c in text if (c.isascii() and c.isalnum()) or c in "-_")[:64]
+
+
+def _milliseconds(value: object) -> int | None:
+    """
+    Read ``2026-11-22T15:50:17+0000``, or seconds since the epoch.
+    """
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value * 1000
+    try:
+        moment = datetime.fromisoformat(_iso(value)) if isinstance(value, str) else None
+        return None if moment is None else int(moment.timestamp() * 1000)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _iso(text: str) -> str:
+    """
+    Spell a time as Python 3.10 reads it.
+    """
+    if text.endswith("Z"):
+        return text[:-1] + "+00:00"
+    if len(text) > 5 and text[-5] in "+-" and text[-4:].isdigit():
+        return f"{text[:-2]}:{text[-2:]}"
+    return text
+
+
+@implementer(IMessenger)
+@define(eq=False)
+class GraphMessenger:
+    """
+    Send as one Page.
+
+    The token is in a header, so that no URL that anybody logs holds it.
+
+    :ivar _call: see :meth:`micamsgr.httpcall.HTTPCaller.call`.
+    :ivar _root: the Graph API's URL with its version, without a final slash.
+    :ivar _deadline: seconds for one call, from its start to the last byte.
+    :ivar _correct: told the ``Date`` of each answer.
+    :ivar _mark_seen: whether people may see that we read.
+    """
+
+    _call: Call
+    _root: str
+    _token: str = field(repr=False)
+    _secret: str = field(repr=False)
+    _deadline: float
+    _correct: Callable[[str | None], None]
+    _mark_seen: bool = True
+
+    _headers: Headers = field(init=False, repr=False)
+    _proof: str = field(init=False, repr=False)
+
+    _log = Logger()
+
+    def __attrs_post_init__(self) -> None:
+        self._headers = Headers(
+            {
+                "Authorization": [f"Bearer {self._token}"],
+                "Content-Type": ["application/json"],
+                "User-Agent": ["micamessenger"],
+            }
+        )
+        self._proof = "appsecret_proof=" + appsecret_proof(self._secret, self._token)
+
+    async def send(
+        self, conversation: Conversation, text: str, metadata: str
+    ) -> Outcome:
+        message = {
+            "recipient": {"id": conversation.psid},
+            "messaging_type": "RESPONSE",
+            "message": {"text": text, "metadata": metadata},
+        }
+        try:
+            return read_outcome(await self._post(conversation.page, message))
+        except Unavailable as error:
+            return NotSent(detail=error.detail, rest=error.retry_after)
+        except OutcomeUnknown as error:
+            return InDoubt(error.detail)
+
+    async def look_up(self, conversation: Conversation) -> Sequence[Seen]:
+        query = urlencode(
+            {
+                "platform": "messenger",
+                "user_id": conversation.psid,
+                "fields": _LOOK_UP_FIELDS,
+            }
+        )
+        path = f"{_path(conversation.page)}/conversations?{query}"
+        return read_messages(await self._get(path), conversation.page)
+
+    async def show(self, conversation: Conversation, presence: Presence) -> None:
+        if presence is Presence.SEEN and not self._mark_seen:
+            return
+        action = {
+            "recipient": {"id": conversation.psid},
+            "sender_action": _ACTIONS[presence],
+        }
+        try:
+            answer = await self._post(conversation.page, action)
+        except RemoteError as error:
+            self._log.debug("{action} failed: {error!r}", action=presence, error=error)
+            return
+        if answer.status != 200:
+            self._log.debug(
+                "{action} failed: {error!r}", action=presence, error=read_error(answer)
+            )
+
+    async def page(self) -> PageId:
+        """
+        Ask which Page the token is of.
+
+        :raises Unavailable: for now.
+        :raises Refused: for good.
+        """
+        return read_page(await self._get("me?fields=id,name"))
+
+    async def _get(self, path: str) -> Answer:
+        """
+        :raises Unavailable: where there is no answer; reading has no effect.
+        """
+        url = f"{self._root}/{path}&{self._proof}"
+        try:
+            return await self._exchange("GET", url, None)
+        except OutcomeUnknown as error:
+            raise Unavailable(error.detail) from error
+
+    async def _post(self, page: PageId, document: dict[str, Any]) -> Answer:
+        url = f"{self._root}/{_path(page)}/messages?{self._proof}"
+        return await self._exchange("POST", url, json.dumps(document).encode())
+
+    async def _exchange(self, method: str, url: str, body: bytes | None) -> Answer:
+        answer = await self._call(
+            method, url, headers=self._headers, body=body, deadline=self._deadline
+        )
+        dates = answer.headers.getRawHeaders("date")
+        self._correct(dates[-1] if dates else None)
+        return answer
+
+
+def _path(page: PageId | Psid) -> str:
+    return quote(page, safe="")

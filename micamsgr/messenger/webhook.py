@@ -1,0 +1,327 @@
+"""
+The webhook: Meta's verification, and its deliveries into the store.
+
+Source: docs/messenger-platform.md, sections 1 and 2.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from attrs import define, field, frozen
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET, Request
+
+from micamsgr.conversation.events import BotName, Event, PageId, Psid, Said, Unreadable
+from micamsgr.conversation.interfaces import IStore, Recorded
+from micamsgr.conversation.moment import Moment
+from micamsgr.conversation.policy import Handover
+from micamsgr.conversation.reception import Arrival, arrival
+from micamsgr.errors import RejectedRequest, StoreUnavailable
+
+from .notifications import check_signature, parse_notification
+
+# Meta waits for 5 seconds; a commit that takes longer than this is answered
+# 503, and whether it happened or not, the next delivery is answered rightly.
+COMMIT_DEADLINE = 3.0
+
+
+@frozen(kw_only=True)
+class Channel:
+    """
+    What the webhook must know of a bot.
+
+    :ivar page: asks which Page is the bot's; ``None`` while nobody knows.
+    :ivar allow: if not empty, only these people are answered.
+    :ivar alias: names a person in the log.
+    :ivar wake: told of conversations in which there is something to do.
+    """
+
+    bot: BotName
+    verify_token: bytes = field(repr=False)
+    secret: bytes = field(repr=False)
+    page: Callable[[], PageId | None]
+    allow: frozenset[str] = frozenset()
+    handover: Handover
+    alias: Callable[[Psid], str]
+    wake: Callable[[Iterable[int]], None]
+
+
+def route(
+    page: PageId, via: Channel, channels: Iterable[Channel]
+) -> tuple[Channel, bool]:
+    """
+    Decide whose an event is: an app has one webhook for all its Pages, and
+    its signature proves the app, not the Page.
+
+    :param via: the bot whose webhook it came by.
+
+    :return: the bot, and whether the event's Page is its own.  While a bot's
+        Page is not known, an event by its webhook is believed to be its own.
+    """
+    own = via.page()
+    if own == page:
+        return via, True
+    for channel in channels:
+        if channel.page() == page and hmac.compare_digest(channel.secret, via.secret):
+            return channel, True
+    return via, own is None
+
+
+@define(eq=False)
+class Webhook:
+    """
+    Take what Meta delivers into the store.
+
+    A POST is answered 200 only after all of it is durable; any other answer
+    makes Meta deliver it again.
+
+    :ivar _clock: for the deadline.
+    :ivar _now: reads the clocks.
+    :ivar _texts: whether the log may hold what people write.
+    """
+
+    _clock: IReactorTime
+    _now: Callable[[], Moment]
+    _store: IStore
+    _channels: Mapping[BotName, Channel]
+    _texts: bool = field(default=False, kw_only=True)
+
+    _log = Logger()
+
+    async def receive(
+        self, channel: Channel, body: bytes, signature: str | None
+    ) -> None:
+        """
+        Keep what an authentic POST delivers.
+
+        :raises RejectedRequest: with status 403 where it is not authentic,
+            400 where it is no notification at all, 503 where it could not be
+            kept, in time or at all.
+        """
+        check_signature(channel.secret, body, signature)
+        now = self._now()
+        events = parse_notification(body, now.wall)
+        if not events:
+            return
+        arrivals = [self._arrival(event, channel, now) for event in events]
+        recording = Deferred.fromCoroutine(self._store.record(arrivals, now))
+        try:
+            recorded = await _within(recording, COMMIT_DEADLINE, self._clock)
+        except StoreUnavailable as error:
+            raise RejectedRequest(503, error.detail) from error
+        self._tell(channel, arrivals, recorded)
+
+    def _arrival(self, event: Event, via: Channel, now: Moment) -> Arrival:
+        channel, ours = route(event.page, via, self._channels.values())
+        return arrival(
+            event,
+            bot=channel.bot,
+            ours=ours,
+            now=now.wall,
+            allow=channel.allow,
+            handover=channel.handover,
+        )
+
+    def _tell(
+        self, channel: Channel, arrivals: Sequence[Arrival], recorded: Recorded
+    ) -> None:
+        for bot, conversation in recorded.wake:
+            self._channels[bot].wake((conversation,))
+        for taken in arrivals:
+            if taken.event.key in recorded.known:
+                self._log.info("to {bot}: again, and known", bot=taken.bot)
+            else:
+                self._tell_event(taken)
+        for conversation in recorded.takeovers:
+            self._log.info(
+                "bot {bot}: a human answers in conversation {conversation}",
+                bot=channel.bot,
+                conversation=conversation,
+            )
+        for part in recorded.doubled:
+            self._log.error(
+                "bot {bot}: part {part} was said twice", bot=channel.bot, part=part
+            )
+
+    def _tell_event(self, taken: Arrival) -> None:
+        event = taken.event
+        if isinstance(event, Said):
+            self._log.info(
+                "to {bot}, Page {page}, from {person}: {kind} {mid}; {state}",
+                bot=taken.bot,
+                page=event.page,
+                person=self._channels[taken.bot].alias(event.psid),
+                kind=event.kind,
+                mid=event.mid,
+                state=taken.reason or taken.state.value,
+            )
+            if self._texts:
+                self._log.info("{mid}: {text}", mid=event.mid, text=event.text)
+        elif isinstance(event, Unreadable):
+            self._log.error(
+                "to {bot}: an event that can't be read is kept as it is: {why}",
+                bot=taken.bot,
+                why=event.why,
+            )
+
+
+def _within(
+    recording: Deferred[Recorded], seconds: float, clock: IReactorTime
+) -> Deferred[Recorded]:
+    """
+    Wait for a commit no longer than *seconds*; it may still come about.
+    """
+    result: Deferred[Recorded] = Deferred()
+    late = clock.callLater(
+        seconds,
+        lambda: result.errback(StoreUnavailable("the commit takes too long")),
+    )
+
+    def settle(outcome: Recorded | Failure) -> None:
+        if late.active():
+            late.cancel()
+            if isinstance(outcome, Failure):
+                result.errback(outcome)
+            else:
+                result.callback(outcome)
+
+    recording.addBoth(settle)
+    return result
+
+
+@define(eq=False, slots=False)
+class WebhookResource(Resource):
+    """
+    One bot's webhook, as HTTP.
+
+    :ivar _receive: see :meth:`Webhook.receive`.
+    """
+
+    isLeaf = True
+
+    _channel: Channel
+    _receive: Callable[[Channel, bytes, str | None], Deferred[None]]
+
+    _log = Logger()
+
+    def __attrs_post_init__(self) -> None:
+        super().__init__()
+
+    def render(self, request: Request) -> bytes | int:
+        if request.postpath:
+            return _answer(request, 404)
+        if request.method == b"GET":
+            return self._verify(request)
+        if request.method == b"POST":
+            return self._deliver(request)
+        request.setHeader("Allow", "GET, POST")
+        return _answer(request, 405)
+
+    def _verify(self, request: Request) -> bytes:
+        """
+        Answer Meta's question whether this is the webhook it means.
+
+        The challenge goes back byte for byte, but only to whoever knows the
+        token, and never as a page that a browser would render.
+        """
+        arguments: list[bytes] = [
+            request.args.get(name, [b""])[0]
+            for name in (b"hub.mode", b"hub.verify_token", b"hub.challenge")
+        ]
+        mode, token, challenge = arguments
+        if not all(arguments):
+            return _answer(request, 400)
+        known = hmac.compare_digest(token, self._channel.verify_token)
+        if not known or mode != b"subscribe":
+            self._log.warn("bot {bot}: verification failed", bot=self._channel.bot)
+            return _answer(request, 403)
+        self._log.info("bot {bot}: webhook verified", bot=self._channel.bot)
+        request.setHeader("Content-Type", "text/plain; charset=utf-8")
+        request.setHeader("X-Content-Type-Options", "nosniff")
+        return challenge
+
+    def _deliver(self, request: Request) -> int:
+        gone: list[object] = []
+        request.notifyFinish().addErrback(gone.append)
+        assert request.content is not None
+        body = request.content.read()
+        signature = request.getHeader("x-hub-signature-256")
+        receiving = self._receive(self._channel, body, signature)
+        receiving.addErrback(self._refused)
+        receiving.addCallback(self._finish, request, gone)
+        return NOT_DONE_YET
+
+    def _refused(self, failure: Failure) -> int:
+        if failure.check(RejectedRequest):
+            error = failure.value
+            assert isinstance(error, RejectedRequest)
+            self._log.warn(
+                "bot {bot}: a delivery is answered {status}: {reason}",
+                bot=self._channel.bot,
+                status=error.status,
+                reason=error.reason,
+            )
+            return error.status
+        self._log.failure("a defect, taking a delivery", failure)
+        return 503
+
+    def _finish(self, status: int | None, request: Request, gone: list[object]) -> None:
+        # The client may have hung up while the disk was busy; what it brought
+        # is kept all the same.
+        if not gone:
+            request.write(_answer(request, status or 200))
+            request.finish()
+
+
+def _answer(request: Request, status: int) -> bytes:
+    request.setResponseCode(status)
+    request.setHeader("Content-Type", "text/plain; charset=utf-8")
+    body = _BODIES.get(status, b"")
+    request.setHeader("Content-Length", str(len(body)))
+    return body
+
+
+_BODIES = {
+    200: b"EVENT_RECEIVED",
+    400: b"bad request\n",
+    403: b"forbidden\n",
+    404: b"not found\n",
+    405: b"method not allowed\n",
+    503: b"not kept, try again\n",
+}
+
+
+def webhooks(webhook: Webhook, channels: Iterable[Channel]) -> Resource:
+    """
+    Make the tree of resources: ``/v1/facebook/webhook/{bot}`` and nothing
+    else.
+    """
+
+    def receive(channel: Channel, body: bytes, signature: str | None) -> Deferred[None]:
+        return Deferred.fromCoroutine(webhook.receive(channel, body, signature))
+
+    root, version, facebook, hook = Nothing(), Nothing(), Nothing(), Nothing()
+    root.putChild(b"v1", version)
+    version.putChild(b"facebook", facebook)
+    facebook.putChild(b"webhook", hook)
+    for channel in channels:
+        hook.putChild(channel.bot.encode(), WebhookResource(channel, receive))
+    return root
+
+
+class Nothing(Resource):
+    """
+    A path at which there is nothing, whatever is asked of it.
+    """
+
+    def getChild(self, path: bytes, request: Request) -> Resource:
+        return Nothing()
+
+    def render(self, request: Request) -> bytes:
+        return _answer(request, 404)

@@ -1,0 +1,1 @@
+"""Stand-ins for Messenger, the Graph API and an LLM: written from their references, sharing no wire code with the daemon."""

@@ -1,0 +1,450 @@
+"""
+A stand-in for the Graph API, as far as a Page that answers people needs it.
+
+It is stricter than Meta is known to be: what the reference doesn't allow is
+refused.  What it does is in the journal.
+
+Source: docs/messenger-platform.md, sections 4, 5, 8 and 10.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import re
+from collections.abc import Callable
+from datetime import datetime, timezone
+from random import Random
+from typing import IO, Any, cast
+from urllib.parse import parse_qsl, urlsplit
+
+from attrs import define, field, frozen
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+from twisted.web.http import datetimeToString
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET, Request
+
+from micamsgr.sandbox.journal import (
+    Acted,
+    Applied,
+    Call,
+    EchoFault,
+    Fact,
+    Fault,
+    GraphError,
+    LookedUp,
+    Plan,
+    Refused,
+    Spoiled,
+    Subscribed,
+    Wrote,
+    end,
+    nothing,
+)
+from micamsgr.sandbox.meta import App, Meta, Page
+
+# What a person's action opens, in seconds; section 6.
+_WINDOW = 24 * 3600.0
+
+_ACTIONS = ("mark_seen", "typing_on", "typing_off")
+_PROOFS = {"access_token", "appsecret_proof"}
+_ACTING = {"recipient", "sender_action"} | _PROOFS
+_OPTIONS = {"tag", "notification_type", "persona_id", "reply_to", "thread_control"}
+_SENDING = {"recipient", "message", "messaging_type"} | _OPTIONS | _PROOFS
+_CONTENT = {"text", "attachment", "attachments"}
+_SUBSCRIBABLE = re.compile(r"(messag|standby|feed|response_feedback|send_cart)[a-z_]*")
+_FIELD = re.compile(
+    r"(\w+)(?:\.limit\((\d+)\))?(?:\{((?:[^{}]|\{[^{}]*\})*)\})?(?:,|$)"
+)
+
+# How much of a thread can be read, and how often; section 8.
+_DETAILED, _LOOKUPS_PER_SECOND = 20, 2
+
+Document = dict[str, Any]
+
+
+@frozen(kw_only=True)
+class _Asked:
+    """
+    A request.
+
+    :ivar path: what follows the version, such as ``("me", "messages")``.
+    :ivar arguments: from the query and a JSON body, which are one to the API;
+        the token is among them.
+    """
+
+    method: str
+    path: tuple[str, ...]
+    arguments: Document
+    malformed: GraphError | None
+    call: Call
+
+    def get(self, name: str) -> str | None:
+        """Give an argument that is text."""
+        found = self.arguments.get(name)
+        return found if isinstance(found, str) else None
+
+
+@define(eq=False, slots=False)
+class GraphAPI(Resource):
+    """
+    Serve the Graph API, at the root of a site.
+
+    :ivar _clock: for every wait.
+    :ivar faults: what goes wrong with calls; may be replaced at any time.
+    :ivar echoes: what goes wrong with the echoes of messages; may be
+        replaced at any time.
+    :ivar lookup_lag: how old a message is before a look-up shows it, in
+        seconds.
+    :ivar strict_rates: whether look-ups beyond Meta's rate are refused.
+    :ivar proof_required: whether a call without ``appsecret_proof`` is
+        refused.
+    """
+
+    isLeaf = True
+
+    _clock: IReactorTime
+    _random: Random
+    _meta: Meta
+    faults: Plan[Fault] = field(default=nothing, kw_only=True)
+    echoes: Plan[EchoFault] = field(default=nothing, kw_only=True)
+    lookup_lag: float = field(default=0.0, kw_only=True)
+    strict_rates: bool = field(default=False, kw_only=True)
+    proof_required: bool = field(default=False, kw_only=True)
+
+    # By Page, when its latest look-ups were.
+    _lookups: dict[str, list[float]] = field(factory=dict, init=False)
+
+    _log = Logger()
+
+    def __attrs_post_init__(self) -> None:
+        super().__init__()
+
+    def render(self, request: Request) -> int:
+        gone: list[object] = []
+        request.notifyFinish().addErrback(gone.append)
+        serving = Deferred.fromCoroutine(self._serve(request, gone))
+        serving.addErrback(lambda failure: self._log.failure("a defect", failure))
+        return NOT_DONE_YET
+
+    async def _serve(self, request: Request, gone: list[object]) -> None:
+        asked = _read(request)
+        fault = self.faults(asked.call, self._random)
+        if fault is None:
+            fault = Fault()
+        else:
+            self._note(Spoiled, call=asked.call, fault=repr(fault))
+        if fault.landing > 0.0:
+            await deferLater(self._clock, fault.landing)
+        status, document = fault.status, {}
+        try:
+            if fault.applied:
+                document = await self._perform(asked)
+        except GraphError as error:
+            self._note(Refused, call=asked.call, error=error)
+            status, document = error.status, self._error(error)
+        if fault.error is not None:
+            status, document = fault.error.status, self._error(fault.error)
+        if fault.delay > 0.0:
+            await deferLater(self._clock, fault.delay)
+        if not gone:
+            body = json.dumps(document).encode("ascii")
+            kind = "application/json; charset=UTF-8"
+            if fault.body is not None:
+                status, body, kind = fault.status, fault.body, "text/html"
+            request.setResponseCode(status)
+            request.setHeader("Date", datetimeToString(self._meta.now()))
+            request.setHeader("Content-Type", kind)
+            end(request, fault.ending, body)
+
+    def _note(self, kind: Callable[..., Fact], **what: object) -> None:
+        self._meta.journal.add(kind(at=self._meta.now(), **what))
+
+    def _error(self, error: GraphError) -> Document:
+        document: Document = {"message": error.message, "type": "OAuthException"}
+        document["code"] = error.code
+        if error.subcode is not None:
+            document["error_subcode"] = error.subcode
+        return {"error": {**document, "fbtrace_id": self._meta.new_id("A")}}
+
+    async def _perform(self, asked: _Asked) -> Document:
+        if asked.malformed is not None:
+            raise asked.malformed
+        edge = "/".join(asked.path[1:])
+        if (asked.method, asked.path) == ("GET", ("debug_token",)):
+            return self._debug_token(asked)
+        if (asked.method, edge) == ("POST", "subscriptions"):
+            return await self._set_callback(asked)
+        if (asked.method, edge) == ("POST", "messages"):
+            return self._send(self._page(asked), asked)
+        if (asked.method, edge) == ("GET", "conversations"):
+            return self._threads(self._page(asked), asked)
+        if edge == "subscribed_apps":
+            return self._subscription(self._page(asked), asked)
+        if (asked.method, edge) == ("GET", ""):
+            page = self._page(asked)
+            known = {"id": page.id, "name": page.name, "category": "Software"}
+            return _select(asked.get("fields") or "id,name", known)
+        raise GraphError(f"Unknown path components: /{edge}", 2500)
+
+    def _page(self, asked: _Asked) -> Page:
+        """
+        Find the Page that is asked for, if the caller may act as it.
+        """
+        token = asked.get("access_token")
+        if not token:
+            raise GraphError("An access token is required.", 190)
+        pages = self._meta.pages.values()
+        page = next((page for page in pages if page.token == token), None)
+        if page is None:
+            raise GraphError("Invalid OAuth access token.", 190, status=401)
+        proof = asked.get("appsecret_proof")
+        _check(bool(proof) or not self.proof_required, "appsecret_proof is required")
+        key, told = page.app.secret.encode(), token.encode()
+        right = hmac.new(key, told, hashlib.sha256).hexdigest()
+        _check(proof in (None, right), "Invalid appsecret_proof provided")
+        whose = f"Object with ID '{asked.path[0]}' does not exist, or permission is"
+        _check(asked.path[0] in ("me", page.id), f"{whose} missing", 33)
+        return page
+
+    def _app(self, asked: _Asked) -> App:
+        for page in self._meta.pages.values():
+            if asked.get("access_token") == f"{page.app.id}|{page.app.secret}":
+                return page.app
+        raise GraphError("An app access token is required.", 190)
+
+    # Messages
+
+    def _send(self, page: Page, asked: _Asked) -> Document:
+        check_send(asked.arguments)
+        psid = asked.arguments["recipient"]["id"]
+        now = self._meta.now()
+        _check(psid in page.people, "No matching user found", 2018001)
+        if "sender_action" in asked.arguments:
+            action = asked.arguments["sender_action"]
+            self._note(Acted, page=page.id, psid=psid, action=action)
+            return {"recipient_id": psid}
+        if now - page.people[psid] > _WINDOW:
+            why = "(#10) This message is sent outside of allowed window."
+            raise GraphError(why, 10, subcode=2018278)
+        message = asked.arguments["message"]
+        said = self._meta.say(
+            page.id,
+            psid,
+            message.get("text", ""),
+            metadata=message.get("metadata"),
+            app_id=page.app.id,
+        )
+        echo = self.echoes(asked.call, self._random) or EchoFault()
+        if not echo.lost:
+            self._meta.echo(
+                said, app_id=echo.app_id, metadata=echo.metadata, delay=echo.delay
+            )
+        return {"recipient_id": psid, "message_id": said.mid}
+
+    # Look-ups
+
+    def _threads(self, page: Page, asked: _Asked) -> Document:
+        _check(asked.get("platform") in (None, "messenger"), "Unknown platform")
+        now = self._meta.now()
+        recent = [at for at in self._lookups.get(page.id, []) if now - at < 1.0]
+        if self.strict_rates and len(recent) >= _LOOKUPS_PER_SECOND:
+            raise GraphError("(#613) Calls have exceeded the rate limit.", 613)
+        self._lookups[page.id] = [*recent, now]
+        fields = asked.get("fields") or "id,updated_time"
+        psid = asked.get("user_id")
+        shown, mids = [], []
+        for person, thread in page.threads.items():
+            old = [said for said in thread if said.at <= now - self.lookup_lag]
+            if not old or psid not in (None, person):
+                continue
+            limit, inner = _shape(fields).get("messages", (0, ""))
+            newest = old[::-1][: min(limit, _DETAILED)]
+            inner = inner or "id,created_time"
+            messages = [_select(inner, _message(page, person, it)) for it in newest]
+            mids += [said.mid for said in newest]
+            known = {
+                "id": f"t_{page.id}{person}",
+                "updated_time": _time(old[-1].at),
+                "participants": {"data": [{"id": person}, {"id": page.id}]},
+                "messages": {"data": messages},
+            }
+            shown.append(_select(fields, known))
+        self._note(LookedUp, page=page.id, psid=psid, mids=tuple(mids))
+        return {"data": shown}
+
+    # Subscriptions
+
+    def _subscription(self, page: Page, asked: _Asked) -> Document:
+        if asked.method == "GET":
+            fields = sorted(page.fields)
+            app = {"id": page.app.id, "name": page.app.name}
+            return {"data": [{**app, "subscribed_fields": fields}] if fields else []}
+        fields = (asked.get("subscribed_fields") or "").split(",")
+        if asked.method == "DELETE":
+            fields = []
+        for name in fields:
+            known = _SUBSCRIBABLE.fullmatch(name) is not None
+            _check(known, f"Unknown value in subscribed_fields: {name!r}")
+        page.fields = set(fields)
+        self._note(Subscribed, page=page.id, fields=tuple(fields))
+        return {"success": True}
+
+    async def _set_callback(self, asked: _Asked) -> Document:
+        app = self._app(asked)
+        callback, token = asked.get("callback_url"), asked.get("verify_token")
+        _check(asked.path[0] == app.id, "Not the app of the token", 33)
+        _check(asked.get("object") == "page", "Unknown object")
+        if not callback or not token or not asked.get("fields"):
+            raise GraphError("(#100) callback_url, verify_token, fields are required")
+        if not await self._meta.verify(callback, token):
+            raise GraphError("(#2200) Callback verification failed", 2200)
+        app.callback = callback
+        return {"success": True}
+
+    def _debug_token(self, asked: _Asked) -> Document:
+        app, token = self._app(asked), asked.get("input_token")
+        pages = self._meta.pages.values()
+        if any(page.app is app and page.token == token for page in pages):
+            known = {"app_id": app.id, "type": "PAGE", "expires_at": 0}
+            scopes = ["pages_messaging", "pages_manage_metadata"]
+            return {"data": {**known, "is_valid": True, "scopes": scopes}}
+        error = {"code": 190, "message": "Invalid OAuth access token."}
+        return {"data": {"is_valid": False, "scopes": [], "error": error}}
+
+
+def check_send(arguments: Document) -> None:
+    """
+    Refuse what the Send API's reference doesn't allow.
+
+    :raises GraphError: naming the first fault found.
+
+    Source: docs/messenger-platform.md, sections 4.1 to 4.4.
+    """
+    recipient: Any = arguments.get("recipient")
+    message: Any = arguments.get("message")
+    acting = "sender_action" in arguments
+    _check(not (message and acting), "message and sender_action", 2018014)
+    _only(arguments, _ACTING if acting else _SENDING, "parameter")
+    _check(isinstance(recipient, dict), "The parameter recipient is required")
+    _only(recipient, {"id"}, "recipient")
+    _check(_measure(recipient.get("id")) > 0, "The recipient's id is required")
+    if acting:
+        _check(arguments["sender_action"] in _ACTIONS, "Unknown sender_action")
+        return
+    # The other types are for humans, who need a tag, and for templates.
+    _check(arguments.get("messaging_type") in ("RESPONSE", "UPDATE"), "messaging_type")
+    _check("tag" not in arguments, "A tag needs messaging_type MESSAGE_TAG")
+    _check(isinstance(message, dict), "The parameter message is required")
+    _only(message, _CONTENT | {"quick_replies", "metadata"}, "message")
+    _check(len(_CONTENT & set(message)) == 1, "Invalid data", 2018032)
+    length = _measure(message.get("text", "-"))
+    _check(length > 0, "Empty message", 2018034)
+    too_long = "Length of param message[{}] must be less than or equal to {}"
+    _check(length <= 2000, too_long.format("text", 2000))
+    noted = _measure(message.get("metadata", "-"))
+    _check(0 < noted <= 1000, too_long.format("metadata", 1000))
+    replies = message.get("quick_replies", [])
+    fine = isinstance(replies, list) and len(replies) <= 13
+    _check(fine, "quick_replies must be a list of at most 13")
+
+
+def _check(fine: bool, why: str, subcode: int | None = None) -> None:
+    if not fine:
+        raise GraphError(f"(#100) {why}", subcode=subcode)
+
+
+def _only(given: Document, known: set[str], where: str) -> None:
+    for name in given:
+        _check(name in known, f"Unknown {where} field: {name}")
+
+
+def _measure(text: object) -> int:
+    """Count UTF-16 code units; 0 for what isn't text."""
+    if not isinstance(text, str):
+        return 0
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
+def _read(request: Request) -> _Asked:
+    """Read a request as far as it can be."""
+    parts = urlsplit(request.uri.decode("ascii", "replace"))
+    version, *path = parts.path.strip("/").split("/")
+    arguments: Document = dict(parse_qsl(parts.query, keep_blank_values=True))
+    malformed = None
+    if re.fullmatch(r"v\d+\.\d", version) is None or not path:
+        malformed = GraphError("Unknown path components: " + parts.path, 2500)
+    kind = (request.getHeader("content-type") or "").partition(";")[0]
+    body = cast(IO[bytes], request.content).read()
+    if kind == "application/json":
+        try:
+            arguments.update(json.loads(body))
+        except (ValueError, TypeError, RecursionError):
+            malformed = GraphError("(#100) The body is not a JSON object")
+    scheme, _, token = (request.getHeader("authorization") or "").partition(" ")
+    if scheme == "Bearer":
+        arguments["access_token"] = token
+    recipient, message = arguments.get("recipient"), arguments.get("message")
+    recipient = recipient if isinstance(recipient, dict) else {}
+    message = message if isinstance(message, dict) else {}
+    kind = path[-1] if len(path) > 1 else "page"
+    if kind == "messages" and "sender_action" in arguments:
+        kind = "action"
+    return _Asked(
+        method=request.method.decode("ascii"),
+        path=tuple(path),
+        arguments=arguments,
+        malformed=malformed,
+        call=Call(
+            kind="message" if kind == "messages" else kind,
+            page=path[0] if path else "",
+            psid=recipient.get("id") or arguments.get("user_id"),
+            text=message.get("text"),
+            metadata=message.get("metadata"),
+        ),
+    )
+
+
+def _shape(fields: str) -> dict[str, tuple[int, str]]:
+    """
+    Read a list of fields, such as ``id,messages.limit(20){id,message}``.
+
+    :return: by field, how many and which fields of its items are wanted.
+    """
+    shape = {}
+    at = 0
+    while at < len(fields):
+        found = _FIELD.match(fields, at)
+        if found is None:
+            raise GraphError(f"Syntax error in the fields at: {fields[at:]}", 2500)
+        shape[found[1]] = (int(found[2] or _DETAILED), found[3] or "")
+        at = found.end()
+    return shape
+
+
+def _select(fields: str, known: Document) -> Document:
+    shape = _shape(fields)
+    for name in shape:
+        _check(name in known, f"Tried accessing nonexisting field ({name})")
+    return {"id": known["id"], **{name: known[name] for name in shape}}
+
+
+def _message(page: Page, psid: str, said: Wrote | Applied) -> Document:
+    ours = {"name": page.name, "email": f"{page.id}@facebook.com", "id": page.id}
+    theirs = {"name": "A person", "email": f"{psid}@facebook.com", "id": psid}
+    sender, receiver = (ours, theirs) if isinstance(said, Applied) else (theirs, ours)
+    return {
+        "id": said.mid,
+        "created_time": _time(said.at),
+        "from": sender,
+        "to": {"data": [receiver]},
+        "message": said.text,
+    }
+
+
+def _time(at: float) -> str:
+    return datetime.fromtimestamp(int(at), timezone.utc).strftime("%Y-%m-%dT%H:%M:%S%z")

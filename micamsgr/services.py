@@ -1,0 +1,118 @@
+"""
+Services that start one after another, and stop in the reverse order.
+"""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from attrs import define, field
+from twisted.application.service import MultiService, Service
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.interfaces import IListeningPort, IProtocolFactory
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+
+class CannotStart(Exception):
+    """
+    The daemon can't start; the text says why, and what to do.
+    """
+
+
+class InTurn(MultiService):
+    """
+    Services that start first to last, and stop last to first, each once the
+    one before has stopped; :class:`MultiService` stops all at once.
+    """
+
+    _log = Logger()
+
+    def stopService(self) -> Deferred[None]:
+        Service.stopService(self)
+        return Deferred.fromCoroutine(self._stop_children())
+
+    async def _stop_children(self) -> None:
+        for child in reversed(list(self)):
+            try:
+                await maybeDeferred(child.stopService)
+            except Exception:
+                self._log.failure("{child} did not stop cleanly", child=child)
+
+
+@define(eq=False)
+class Listener(Service):
+    """
+    Take connections at an endpoint.
+
+    :ivar _endpoint: a Twisted server endpoint description.
+    :ivar _key: which key of the configuration names it, for the error.
+    """
+
+    _reactor: Any
+    _endpoint: str
+    _key: str
+    _factory: IProtocolFactory
+
+    _port: IListeningPort | None = field(default=None, init=False)
+
+    _log = Logger()
+
+    def startService(self) -> None:
+        """
+        :raises CannotStart: where nobody can listen there.
+        """
+        super().startService()
+        outcome: list[IListeningPort | Failure] = []
+        endpoint = serverFromString(self._reactor, self._endpoint)
+        # All endpoints that can be named so know at once.
+        endpoint.listen(self._factory).addBoth(outcome.append)
+        port = outcome[0]
+        if isinstance(port, Failure):
+            raise CannotStart(
+                f"{self._key}: can't listen on {self._endpoint}:"
+                f" {port.getErrorMessage()}; stop what listens there, or name"
+                " another endpoint"
+            )
+        self._port = port
+        self._log.info("listening on {host}", host=self._port.getHost())
+
+    async def _stop(self, port: IListeningPort) -> None:
+        await maybeDeferred(port.stopListening)
+
+    def stopService(self) -> Deferred[None] | None:
+        super().stopService()
+        port, self._port = self._port, None
+        return None if port is None else Deferred.fromCoroutine(self._stop(port))
+
+
+@define(eq=False)
+class Closing(Service):
+    """
+    Something that only has to be closed.
+    """
+
+    _close: Callable[[], Any]
+
+    def stopService(self) -> Any:
+        super().stopService()
+        return self._close()
+
+
+def raise_file_limit() -> None:
+    """
+    Allow ourselves as many open files as the system lets us.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def children(parent: MultiService, services: Sequence[Service]) -> None:
+    """
+    Give *parent* its services, in order.
+    """
+    for child in services:
+        child.setServiceParent(parent)

@@ -1,0 +1,264 @@
+"""
+What Meta delivered, on its way into the tables: each event once, the echoes
+against the parts that they are of, a human's words against the bot's plans.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+from attrs import define, evolve, field
+
+from micamsgr.conversation import parts as lifecycle
+from micamsgr.conversation.events import (
+    BotName,
+    Echo,
+    Event,
+    Other,
+    Said,
+    Unreadable,
+)
+from micamsgr.conversation.interfaces import Recorded
+from micamsgr.conversation.moment import Moment
+from micamsgr.conversation.parts import Part
+from micamsgr.conversation.reception import INSTANT, Arrival, person
+from micamsgr.conversation.states import EventState, PartState
+
+from .rows import PART, close_turn, read_part, replace_part, utter
+from .schema import OPEN_EVENT, OPEN_PART, OPEN_TURN
+
+# A thread in which nobody wrote for so many milliseconds is opened anew.
+_IDLE = 24 * 3600 * 1000
+
+
+@define
+class _Tally:
+    known: set[bytes] = field(factory=set)
+    wake: dict[int, BotName] = field(factory=dict)
+    takeovers: list[int] = field(factory=list)
+    doubled: list[str] = field(factory=list)
+
+
+def record(
+    database: sqlite3.Connection, arrivals: Sequence[Arrival], now: Moment
+) -> Recorded:
+    """
+    Keep events; see :meth:`~micamsgr.conversation.interfaces.IStore.record`.
+    """
+    tally = _Tally()
+    for arrival in arrivals:
+        if _known(database, arrival.event.key):
+            tally.known.add(arrival.event.key)
+        else:
+            _take(database, arrival, now, tally)
+    return Recorded(
+        known=frozenset(tally.known),
+        wake=tuple((bot, conversation) for conversation, bot in tally.wake.items()),
+        takeovers=tuple(tally.takeovers),
+        doubled=tuple(tally.doubled),
+    )
+
+
+def _known(database: sqlite3.Connection, key: bytes) -> bool:
+    row = database.execute("SELECT 1 FROM event WHERE key = ?", (key,)).fetchone()
+    return row is not None
+
+
+def _take(
+    database: sqlite3.Connection, arrival: Arrival, now: Moment, tally: _Tally
+) -> None:
+    event = arrival.event
+    if arrival.reason == "other page":
+        conversation, quiet = None, False
+    else:
+        conversation, quiet = _conversation(database, arrival, now)
+    if isinstance(event, Said) and arrival.state is EventState.NEW and quiet:
+        arrival = evolve(arrival, state=EventState.IGNORED, reason="human")
+    _insert(database, arrival, conversation, now)
+    if conversation is None:
+        return
+    if arrival.state is EventState.NEW:
+        tally.wake[conversation] = arrival.bot
+    elif isinstance(event, Said) and arrival.reason in ("human", "standby"):
+        utter(database, conversation, "person", event.at, event.text)
+    elif isinstance(event, Echo) and arrival.reason == "echo":
+        _echo(database, arrival, event, conversation, now, tally)
+
+
+def _conversation(
+    database: sqlite3.Connection, arrival: Arrival, now: Moment
+) -> tuple[int | None, bool]:
+    """
+    Find or make the event's conversation, and note what opens the window.
+
+    :return: its ID, if the event has one, and whether the bot is quiet in it.
+    """
+    whose = person(arrival.event)
+    if whose is None:
+        return None, False
+    # A time in the future would hold the window open for too long.
+    at = min(arrival.event.at, now.wall)
+    heard = at if arrival.opens else 0
+    row = database.execute(
+        "INSERT INTO conversation (bot, page, psid, opened, heard)"
+        " VALUES (?, ?, ?, ?, ?)"
+        " ON CONFLICT (bot, page, psid) DO UPDATE SET opened ="
+        " CASE WHEN excluded.heard > heard + ? THEN excluded.opened ELSE opened END,"
+        " heard = max(heard, excluded.heard)"
+        " RETURNING id, quiet_until",
+        (arrival.bot, *whose, heard, heard, _IDLE),
+    ).fetchone()
+    conversation, quiet_until = row
+    return conversation, quiet_until > now.wall
+
+
+def _insert(
+    database: sqlite3.Connection,
+    arrival: Arrival,
+    conversation: int | None,
+    now: Moment,
+) -> None:
+    event = arrival.event
+    # The text is kept here only as long as the event is to be answered with
+    # it; an echo's is compared, not kept.
+    database.execute(
+        "INSERT INTO event (key, conversation, bot, page, kind, mid, at, received,"
+        " text, raw, state, reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            event.key,
+            conversation,
+            arrival.bot,
+            event.page,
+            _kind(event),
+            event.mid if isinstance(event, (Said, Echo)) else None,
+            event.at,
+            now.wall,
+            event.text if isinstance(event, Said) else None,
+            event.raw if isinstance(event, Unreadable) else None,
+            arrival.state.value,
+            arrival.reason,
+        ),
+    )
+
+
+def _kind(event: Event) -> str:
+    if isinstance(event, (Said, Other)):
+        return event.kind
+    return "echo" if isinstance(event, Echo) else "unreadable"
+
+
+def _echo(
+    database: sqlite3.Connection,
+    arrival: Arrival,
+    echo: Echo,
+    conversation: int,
+    now: Moment,
+    tally: _Tally,
+) -> None:
+    part = _part_of(database, echo, conversation)
+    if part is not None:
+        _settle(database, part, echo, tally)
+        tally.wake[conversation] = arrival.bot
+    elif arrival.human:
+        (opened,) = database.execute(
+            "SELECT opened FROM conversation WHERE id = ?", (conversation,)
+        ).fetchone()
+        if not 0 <= echo.at - opened <= INSTANT:
+            _hand_over(database, arrival, echo, conversation, now, tally)
+
+
+def _part_of(
+    database: sqlite3.Connection, echo: Echo, conversation: int
+) -> Part | None:
+    """
+    Find the part that an echo is of: by what we gave the Send API, else by
+    its ID, else by the text of a part whose fate is open.
+    """
+    named = lifecycle.attempt_named(echo.metadata)
+    for condition, values in (
+        ("id = ?", (named and named[0],)),
+        ("mid = ?", (echo.mid,)),
+        (
+            f"conversation = ? AND {OPEN_PART} AND state <> 'composed' AND text = ?",
+            (conversation, echo.text),
+        ),
+    ):
+        row = database.execute(
+            f"SELECT {PART} FROM part WHERE {condition} ORDER BY turn, number", values
+        ).fetchone()
+        if row is not None:
+            return read_part(row)
+    return None
+
+
+def _settle(
+    database: sqlite3.Connection, part: Part, echo: Echo, tally: _Tally
+) -> None:
+    if part.mid is not None:
+        named = lifecycle.attempt_named(echo.metadata)
+        if part.mid != echo.mid and named and named[1] != str(part.attempt):
+            tally.doubled.append(part.id)
+        return
+    before = part
+    if part.state is PartState.COMPOSED:
+        # It was sent after all; by way of the state in which parts are sent.
+        before = evolve(part, state=PartState.SENDING)
+        replace_part(database, part, before)
+    after = lifecycle.after_echo(before, echo.mid)
+    if after is not before and replace_part(database, before, after):
+        close_turn(database, after)
+
+
+def _hand_over(
+    database: sqlite3.Connection,
+    arrival: Arrival,
+    echo: Echo,
+    conversation: int,
+    now: Moment,
+    tally: _Tally,
+) -> None:
+    """
+    Let the human talk: or, on the word that wakes the bot, the bot again.
+    """
+    if arrival.wake:
+        quiet_until = 0
+    else:
+        quiet_until = now.wall + int(arrival.quiet * 1000)
+        if echo.text:
+            utter(database, conversation, "human", echo.at, echo.text)
+    database.execute(
+        "UPDATE conversation SET quiet_until = ? WHERE id = ?",
+        (quiet_until, conversation),
+    )
+    if arrival.wake:
+        return
+    tally.takeovers.append(conversation)
+    rows = database.execute(
+        f"SELECT {PART} FROM part WHERE conversation = ? AND {OPEN_PART}"
+        " AND state = 'composed' ORDER BY turn, number",
+        (conversation,),
+    ).fetchall()
+    for row in rows:
+        part = read_part(row)
+        after = lifecycle.expire(part, "human")
+        replace_part(database, part, after)
+    for row in rows:
+        close_turn(database, evolve(read_part(row), state=PartState.EXPIRED))
+    said = database.execute(
+        f"SELECT at, text FROM event WHERE conversation = ? AND {OPEN_EVENT}"
+        " ORDER BY at, id",
+        (conversation,),
+    ).fetchall()
+    for at, text in said:
+        utter(database, conversation, "person", at, text)
+    database.execute(
+        "UPDATE event SET state = 'ignored', reason = 'human'"
+        f" WHERE conversation = ? AND {OPEN_EVENT}",
+        (conversation,),
+    )
+    database.execute(
+        "UPDATE turn SET state = 'expired', reason = 'human'"
+        f" WHERE conversation = ? AND {OPEN_TURN} AND state <> 'composed'",
+        (conversation,),
+    )

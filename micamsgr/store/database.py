@@ -1,0 +1,311 @@
+"""
+An SQLite file: opened as it must be for a commit to survive a loss of power,
+and used by one thread that commits in groups.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+import threading
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from attrs import define, field
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorFromThreads, IReactorTime
+from twisted.python.failure import Failure
+
+from micamsgr.errors import StoreUnavailable
+
+from .schema import MIGRATIONS, guard_states, migrate
+
+T = TypeVar("T")
+Work = Callable[[sqlite3.Connection], T]
+
+
+class Transact(Protocol):
+    """
+    Run a function of a connection in one transaction, committing if it
+    returns.
+
+    The Deferred fires after the commit.  It fails with what the function
+    raised, or with :exc:`~micamsgr.errors.StoreUnavailable`.
+    """
+
+    def __call__(self, work: Work[T]) -> Deferred[T]: ...
+
+
+class Reactor(IReactorFromThreads, IReactorTime):
+    """What a database thread needs of the reactor."""
+
+
+def open_database(path: str) -> sqlite3.Connection:
+    """
+    Open the store for writing, making or migrating it as need be.
+
+    :param path: of the file, which gets mode 0600; or ``:memory:``.
+
+    :raises StoreUnavailable: where that can't be done, with the reason.
+    """
+    if path != ":memory:":
+        _make(Path(path))
+    try:
+        database = sqlite3.connect(
+            path,
+            timeout=5.0,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=512,
+        )
+        database.execute("PRAGMA journal_mode = WAL")
+        # FULL, not NORMAL: that one may roll back the last commits after a
+        # loss of power, and by then we have told Meta 200.
+        database.execute("PRAGMA synchronous = FULL")
+        (synchronous,) = database.execute("PRAGMA synchronous").fetchone()
+        if synchronous != 2:
+            raise ValueError("it can't be set to synchronous = FULL")
+        _settle(database)
+        migrate(database, MIGRATIONS)
+        guard_states(database)
+    except (sqlite3.Error, ValueError) as error:
+        raise StoreUnavailable(f"can't use the store {path}: {error}") from error
+    return database
+
+
+def open_for_reading(path: str) -> sqlite3.Connection:
+    """
+    Open a second connection to a store, one that can't write.
+    """
+    database = sqlite3.connect(
+        path, timeout=5.0, isolation_level=None, check_same_thread=False
+    )
+    _settle(database)
+    database.execute("PRAGMA query_only = ON")
+    return database
+
+
+def _make(path: Path) -> None:
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        raise StoreUnavailable(
+            f"can't use the store {path}: {error.strerror}"
+        ) from error
+
+
+def _settle(database: sqlite3.Connection) -> None:
+    for pragma in (
+        "foreign_keys = ON",
+        "journal_size_limit = 67108864",
+        "trusted_schema = OFF",
+        "cell_size_check = ON",
+        "temp_store = MEMORY",
+        "secure_delete = ON",
+    ):
+        database.execute(f"PRAGMA {pragma}")
+
+
+def lock(path: str) -> int:
+    """
+    Keep other daemons away from the store at *path*, until this process ends
+    or the descriptor is closed.
+
+    :return: the descriptor that holds the lock.
+
+    :raises StoreUnavailable: where another process has it.
+    """
+    try:
+        descriptor = os.open(
+            f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
+        )
+    except OSError as error:
+        raise StoreUnavailable(
+            f"can't use the store {path}: {error.strerror}: {error.filename}"
+        ) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        raise StoreUnavailable(
+            f"another daemon is using the store {path}: stop that one first, or "
+            "name another file in `store:`"
+        ) from error
+    return descriptor
+
+
+def in_transaction(database: sqlite3.Connection, work: Work[T]) -> T:
+    """
+    Call *work* between ``BEGIN IMMEDIATE`` and ``COMMIT`` or ``ROLLBACK``.
+    """
+    database.execute("BEGIN IMMEDIATE")
+    try:
+        result = work(database)
+    except BaseException:
+        database.execute("ROLLBACK")
+        raise
+    database.execute("COMMIT")
+    return result
+
+
+@define
+class _Job:
+    work: Work[Any]
+    result: Deferred[Any]
+    failure: Failure | None = None
+    value: Any = None
+
+
+@define(eq=False)
+class DatabaseThread:
+    """
+    The one thread that uses a connection.
+
+    All that was asked for while a commit was under way goes into the next
+    one, each in a savepoint of its own: what fails takes nobody with it.
+
+    :ivar _open: makes the connection; called in the thread.
+    :ivar _writes: whether transactions write; a reader's don't.
+    :ivar _most_waiting: how many transactions may wait before more are
+        refused.
+    :ivar _most_together: how many go into one commit.
+    """
+
+    _reactor: Reactor
+    _open: Callable[[], sqlite3.Connection]
+    _writes: bool = field(default=True, kw_only=True)
+    _most_waiting: int = field(default=20_000, kw_only=True)
+    _most_together: int = field(default=256, kw_only=True)
+
+    # On the reactor's side: what was asked for in this turn of the reactor,
+    # and how many are neither done nor refused.
+    _asked: list[_Job] = field(factory=list, init=False)
+    _waiting: int = field(default=0, init=False)
+
+    # Shared, under the condition.
+    _jobs: deque[_Job] = field(factory=deque, init=False)
+    _ending: bool = field(default=False, init=False)
+    _condition: threading.Condition = field(factory=threading.Condition, init=False)
+
+    _thread: threading.Thread | None = field(default=None, init=False)
+    _ended: Deferred[None] = field(factory=Deferred, init=False)
+
+    def start(self) -> None:
+        """
+        Open the connection; returns once it is open.
+
+        :raises Exception: what opening it raised.
+        """
+        opened = threading.Event()
+        faults: list[BaseException] = []
+        self._thread = threading.Thread(
+            target=self._run, args=(opened, faults), name="store", daemon=True
+        )
+        self._thread.start()
+        opened.wait()
+        if faults:
+            raise faults[0]
+
+    def stop(self) -> Deferred[None]:
+        """
+        Do what was asked for, then close the connection.
+        """
+        if self._asked:
+            self._hand_over()
+        with self._condition:
+            self._ending = True
+            self._condition.notify()
+        return self._ended
+
+    def transact(self, work: Work[T]) -> Deferred[T]:
+        """
+        See :class:`Transact`.
+        """
+        result: Deferred[T] = Deferred()
+        if self._waiting >= self._most_waiting:
+            result.errback(StoreUnavailable("too much waits to be written"))
+            return result
+        if not self._asked:
+            self._reactor.callLater(0, self._hand_over)
+        self._waiting += 1
+        self._asked.append(_Job(work, result))
+        return result
+
+    def _hand_over(self) -> None:
+        jobs, self._asked = self._asked, []
+        if jobs:
+            with self._condition:
+                self._jobs.extend(jobs)
+                self._condition.notify()
+
+    def _answer(self, jobs: list[_Job]) -> None:
+        self._waiting -= len(jobs)
+        for job in jobs:
+            if job.result.called:
+                continue
+            if job.failure is not None:
+                job.result.errback(job.failure)
+            else:
+                job.result.callback(job.value)
+
+    # What follows runs in the thread.
+
+    def _run(self, opened: threading.Event, faults: list[BaseException]) -> None:
+        try:
+            database = self._open()
+        except BaseException as error:
+            faults.append(error)
+            return
+        finally:
+            opened.set()
+        while jobs := self._next():
+            self._commit(database, jobs)
+            self._reactor.callFromThread(self._answer, jobs)
+        if self._writes:
+            self._tidy(database)
+        database.close()
+        self._reactor.callFromThread(self._ended.callback, None)
+
+    def _next(self) -> list[_Job]:
+        with self._condition:
+            while not self._jobs and not self._ending:
+                self._condition.wait()
+            count = min(len(self._jobs), self._most_together)
+            return [self._jobs.popleft() for _ in range(count)]
+
+    def _commit(self, database: sqlite3.Connection, jobs: list[_Job]) -> None:
+        try:
+            database.execute("BEGIN IMMEDIATE" if self._writes else "BEGIN")
+            for job in jobs:
+                self._perform(database, job)
+            database.execute("COMMIT")
+        except sqlite3.Error as error:
+            unavailable = Failure(StoreUnavailable(f"{type(error).__name__}: {error}"))
+            for job in jobs:
+                job.failure = unavailable
+            if database.in_transaction:
+                # SQLite may have rolled back by itself.
+                with suppress(sqlite3.Error):
+                    database.execute("ROLLBACK")
+
+    def _perform(self, database: sqlite3.Connection, job: _Job) -> None:
+        database.execute("SAVEPOINT job")
+        try:
+            job.value = job.work(database)
+        except sqlite3.OperationalError:
+            # The disk's trouble, not the job's: the commit can't succeed.
+            raise
+        except BaseException:
+            job.failure = Failure()
+            database.execute("ROLLBACK TO job")
+        database.execute("RELEASE job")
+
+    def _tidy(self, database: sqlite3.Connection) -> None:
+        # Only housekeeping: the next start does it as well.
+        with suppress(sqlite3.Error):
+            database.execute("PRAGMA optimize")
+            database.execute("PRAGMA wal_checkpoint(TRUNCATE)")

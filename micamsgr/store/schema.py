@@ -1,0 +1,183 @@
+"""
+The tables, and how older ones become them.
+
+``PRAGMA user_version`` counts the steps of ``MIGRATIONS`` that were taken;
+``PRAGMA application_id`` tells our files from others'.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from enum import Enum
+
+from micamsgr.conversation.states import (
+    FIRST,
+    NEXT,
+    OPEN_EVENTS,
+    OPEN_PARTS,
+    OPEN_TURNS,
+    EventState,
+    PartState,
+    TurnState,
+)
+
+# "mica"
+APPLICATION_ID = 0x6D696361
+
+
+def _names(states: tuple[Enum, ...]) -> str:
+    return ", ".join(f"'{state.value}'" for state in states)
+
+
+# To be used as they stand: SQLite takes a partial index only for a query that
+# repeats its condition.
+OPEN_EVENT = f"state IN ({_names(OPEN_EVENTS)})"
+OPEN_TURN = f"state IN ({_names(OPEN_TURNS)})"
+OPEN_PART = f"state IN ({_names(OPEN_PARTS)})"
+
+MIGRATIONS = (
+    f"""
+    CREATE TABLE conversation (
+        id INTEGER PRIMARY KEY,
+        bot TEXT NOT NULL,
+        page TEXT NOT NULL,
+        psid TEXT NOT NULL,
+        opened INTEGER NOT NULL,      -- ms: the message that opened it
+        heard INTEGER NOT NULL,       -- ms: the last act that opens the window
+        quiet_until INTEGER NOT NULL DEFAULT 0,  -- ms: a human is at it
+        UNIQUE (bot, page, psid)
+    ) STRICT;
+
+    CREATE TABLE event (
+        id INTEGER PRIMARY KEY,
+        key BLOB NOT NULL UNIQUE,     -- 16 bytes; see conversation/events.py
+        conversation INTEGER REFERENCES conversation,
+        bot TEXT NOT NULL,
+        page TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        mid TEXT,
+        at INTEGER NOT NULL,          -- ms, by Meta's clock
+        received INTEGER NOT NULL,    -- ms
+        text TEXT,
+        raw BLOB,                     -- of unreadable ones
+        state TEXT NOT NULL,
+        reason TEXT,
+        turn INTEGER REFERENCES turn
+    ) STRICT;
+    CREATE INDEX event_open ON event (conversation) WHERE {OPEN_EVENT};
+
+    CREATE TABLE turn (
+        id INTEGER PRIMARY KEY,
+        conversation INTEGER NOT NULL REFERENCES conversation,
+        state TEXT NOT NULL,
+        reason TEXT,
+        began INTEGER NOT NULL,       -- ms: receipt of its oldest event
+        tries INTEGER NOT NULL DEFAULT 0,
+        rest REAL,                    -- seconds on the monotonic clock of boot
+        boot TEXT,
+        tokens INTEGER
+    ) STRICT;
+    -- One turn per conversation at a time.
+    CREATE UNIQUE INDEX turn_open ON turn (conversation) WHERE {OPEN_TURN};
+
+    CREATE TABLE part (
+        id TEXT PRIMARY KEY,
+        turn INTEGER NOT NULL REFERENCES turn,
+        conversation INTEGER NOT NULL REFERENCES conversation,
+        kind TEXT NOT NULL,
+        number INTEGER NOT NULL,
+        text TEXT NOT NULL,
+        state TEXT NOT NULL,
+        reason TEXT,
+        attempt INTEGER NOT NULL DEFAULT 0,
+        absent INTEGER NOT NULL DEFAULT 0,
+        first_intended INTEGER,       -- ms, by Meta's clock
+        intended REAL,                -- intended, looked, rest: seconds on
+                                      -- the monotonic clock of boot
+        looked REAL,
+        rest REAL,
+        boot TEXT,
+        resent INTEGER NOT NULL DEFAULT 0,
+        mid TEXT,
+        UNIQUE (turn, kind, number)
+    ) STRICT;
+    CREATE INDEX part_open ON part (conversation, turn) WHERE {OPEN_PART};
+    CREATE INDEX part_mid ON part (mid) WHERE mid IS NOT NULL;
+
+    CREATE TABLE utterance (
+        id INTEGER PRIMARY KEY,
+        conversation INTEGER NOT NULL REFERENCES conversation,
+        role TEXT NOT NULL,
+        at INTEGER NOT NULL,          -- ms
+        text TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX utterance_of ON utterance (conversation);
+
+    CREATE TABLE page (
+        bot TEXT PRIMARY KEY,
+        token TEXT NOT NULL,          -- a fingerprint of it
+        page TEXT NOT NULL
+    ) STRICT;
+    """,
+)
+
+
+def migrate(database: sqlite3.Connection, migrations: tuple[str, ...]) -> None:
+    """
+    Bring the tables to the newest version, in one transaction.
+
+    :raises ValueError: where the file is of a newer version, or not ours.
+    """
+    (version,) = database.execute("PRAGMA user_version").fetchone()
+    (application,) = database.execute("PRAGMA application_id").fetchone()
+    (tables,) = database.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if application != APPLICATION_ID and (application or version or tables):
+        raise ValueError("it is another program's database")
+    if version > len(migrations):
+        raise ValueError(
+            f"its schema version is {version}, and this program knows only "
+            f"{len(migrations)}: it was used by a newer one"
+        )
+    if version == len(migrations):
+        return
+    steps = "".join(migrations[version:])
+    try:
+        database.executescript(
+            f"BEGIN IMMEDIATE; {steps} PRAGMA application_id = {APPLICATION_ID};"
+            f" PRAGMA user_version = {len(migrations)}; COMMIT"
+        )
+    except BaseException:
+        if database.in_transaction:
+            database.execute("ROLLBACK")
+        raise
+
+
+def guard_states(database: sqlite3.Connection) -> None:
+    """
+    Refuse, on this connection, every change of state that is not legal.
+
+    The triggers are temporary, so that they are always this program's.
+    """
+    tables: tuple[tuple[str, type[Enum]], ...] = (
+        ("event", EventState),
+        ("turn", TurnState),
+        ("part", PartState),
+    )
+    for table, states in tables:
+        first = _names(tuple(FIRST[states]))
+        steps = ", ".join(
+            f"'{state.value}>{after.value}'"
+            for state in states
+            for after in NEXT.get(state, ())
+        )
+        database.executescript(
+            f"""
+            CREATE TEMP TRIGGER {table}_begins BEFORE INSERT ON main.{table}
+            WHEN NEW.state NOT IN ({first})
+            BEGIN SELECT RAISE(ABORT, 'not a state in which a {table} begins'); END;
+            CREATE TEMP TRIGGER {table}_goes_on BEFORE UPDATE OF state ON main.{table}
+            WHEN NEW.state <> OLD.state
+            AND OLD.state || '>' || NEW.state NOT IN ({steps})
+            BEGIN SELECT RAISE(ABORT, 'not a legal change of a {table}''s state'); END;
+            """
+        )

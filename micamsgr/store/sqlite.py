@@ -1,0 +1,262 @@
+"""
+The store in SQLite: what is kept, and every transition as a conditional update
+in one transaction with what it depends on.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from attrs import define
+from zope.interface import implementer
+
+from micamsgr.conversation.events import BotName, Mid, PageId
+from micamsgr.conversation.interfaces import Begun, IStore, Recorded
+from micamsgr.conversation.moment import Moment, Tick
+from micamsgr.conversation.parts import Part
+from micamsgr.conversation.planner import Situation, Turn
+from micamsgr.conversation.reception import Arrival
+
+from .arrivals import record
+from .database import Transact
+from .rows import (
+    close_turn,
+    history,
+    insert_part,
+    read_situation,
+    replace_part,
+    utter,
+)
+from .schema import OPEN_EVENT, OPEN_PART, OPEN_TURN
+
+
+@implementer(IStore)
+@define(eq=False)
+class SQLiteStore:
+    """
+    :ivar _write: commits, durably.
+    :ivar _read: sees what was committed; may be the same.
+    """
+
+    _write: Transact
+    _read: Transact
+
+    async def record(self, arrivals: Sequence[Arrival], now: Moment) -> Recorded:
+        return await self._write(lambda database: record(database, arrivals, now))
+
+    async def waiting(self, bot: BotName, after: int, limit: int) -> Sequence[int]:
+        def work(database: sqlite3.Connection) -> list[int]:
+            rows = database.execute(
+                f"""
+                SELECT open.conversation FROM (
+                    SELECT conversation FROM event
+                    WHERE {OPEN_EVENT} AND conversation > :after
+                    UNION SELECT conversation FROM turn
+                    WHERE {OPEN_TURN} AND conversation > :after
+                    UNION SELECT conversation FROM part
+                    WHERE {OPEN_PART} AND conversation > :after
+                ) AS open
+                JOIN conversation ON conversation.id = open.conversation
+                WHERE conversation.bot = :bot
+                ORDER BY open.conversation LIMIT :limit
+                """,
+                {"after": after, "bot": bot, "limit": limit},
+            )
+            return [conversation for (conversation,) in rows]
+
+        return await self._read(work)
+
+    async def situation(self, conversation: int) -> Situation:
+        return await self._read(lambda database: read_situation(database, conversation))
+
+    async def begin(self, conversation: int, most: int, now: Moment) -> Begun | None:
+        def work(database: sqlite3.Connection) -> Begun | None:
+            turn = database.execute(
+                f"SELECT id FROM turn WHERE conversation = ? AND {OPEN_TURN}"
+                " AND state <> 'composed'",
+                (conversation,),
+            ).fetchone()
+            if turn is None:
+                turn = _open_turn(database, conversation)
+            if turn is None:
+                return None
+            database.execute(
+                "UPDATE turn SET state = 'generating', rest = NULL WHERE id = ?", turn
+            )
+            situation = read_situation(database, conversation)
+            assert situation.turn is not None
+            return Begun(
+                situation, situation.turn, history(database, situation.turn, most)
+            )
+
+        return await self._write(work)
+
+    async def park(self, turn: Turn, rest: Tick) -> Situation:
+        return await self._change_turn(
+            turn,
+            "UPDATE turn SET state = 'ready', tries = tries + 1, rest = ?, boot = ?"
+            " WHERE id = ? AND state = 'generating'",
+            (rest.seconds, rest.boot, turn.id),
+        )
+
+    async def compose(
+        self, turn: Turn, text: str, parts: Sequence[Part], tokens: int, now: Moment
+    ) -> Situation:
+        def work(database: sqlite3.Connection) -> Situation:
+            conversation = _conversation(database, turn)
+            changed = database.execute(
+                "UPDATE turn SET state = 'composed', tokens = ?"
+                " WHERE id = ? AND state = 'generating'",
+                (tokens, turn.id),
+            ).rowcount
+            if changed:
+                _finish_events(database, turn.id, conversation, "done", None)
+                utter(database, conversation, "bot", now.wall, text)
+                for part in parts:
+                    insert_part(database, conversation, part)
+            return read_situation(database, conversation)
+
+        return await self._write(work)
+
+    async def fail(
+        self, turn: Turn, reason: str, notice: Part | None, now: Moment
+    ) -> Situation:
+        def work(database: sqlite3.Connection) -> Situation:
+            conversation = _conversation(database, turn)
+            if _end_turn(database, conversation, "failed", reason):
+                _finish_events(database, turn.id, conversation, "dead", reason)
+                if notice is not None:
+                    insert_part(database, conversation, notice)
+            return read_situation(database, conversation)
+
+        return await self._write(work)
+
+    async def lapse(self, conversation: int, reason: str) -> Situation:
+        def work(database: sqlite3.Connection) -> Situation:
+            turn = _end_turn(database, conversation, "expired", reason)
+            _finish_events(database, turn, conversation, "dead", reason)
+            return read_situation(database, conversation)
+
+        return await self._write(work)
+
+    async def change(self, before: Part, after: Part) -> Situation:
+        def work(database: sqlite3.Connection) -> Situation:
+            (conversation,) = database.execute(
+                "SELECT conversation FROM part WHERE id = ?", (before.id,)
+            ).fetchone()
+            if replace_part(database, before, after):
+                close_turn(database, after)
+            return read_situation(database, conversation)
+
+        return await self._write(work)
+
+    async def claimed(self, mids: Collection[Mid], part: str) -> frozenset[Mid]:
+        def work(database: sqlite3.Connection) -> frozenset[Mid]:
+            marks = ", ".join("?" * len(mids))
+            rows = database.execute(
+                f"SELECT mid FROM part WHERE mid IN ({marks}) AND id <> ?",
+                (*mids, part),
+            )
+            return frozenset(Mid(mid) for (mid,) in rows)
+
+        return await self._read(work)
+
+    async def remembered_page(self, bot: BotName, token: str) -> PageId | None:
+        def work(database: sqlite3.Connection) -> PageId | None:
+            row = database.execute(
+                "SELECT page FROM page WHERE bot = ? AND token = ?", (bot, token)
+            ).fetchone()
+            return None if row is None else PageId(row[0])
+
+        return await self._read(work)
+
+    async def remember_page(self, bot: BotName, token: str, page: PageId) -> None:
+        def work(database: sqlite3.Connection) -> None:
+            database.execute(
+                "INSERT INTO page (bot, token, page) VALUES (?, ?, ?)"
+                " ON CONFLICT (bot) DO UPDATE SET"
+                " token = excluded.token, page = excluded.page",
+                (bot, token, page),
+            )
+
+        await self._write(work)
+
+    async def _change_turn(
+        self, turn: Turn, update: str, values: tuple[Any, ...]
+    ) -> Situation:
+        def work(database: sqlite3.Connection) -> Situation:
+            database.execute(update, values)
+            return read_situation(database, _conversation(database, turn))
+
+        return await self._write(work)
+
+
+def _conversation(database: sqlite3.Connection, turn: Turn) -> int:
+    (conversation,) = database.execute(
+        "SELECT conversation FROM turn WHERE id = ?", (turn.id,)
+    ).fetchone()
+    return int(conversation)
+
+
+def _open_turn(database: sqlite3.Connection, conversation: int) -> tuple[int] | None:
+    (began,) = database.execute(
+        f"SELECT min(received) FROM event WHERE conversation = ? AND {OPEN_EVENT}"
+        " AND state = 'new'",
+        (conversation,),
+    ).fetchone()
+    if began is None:
+        return None
+    turn: tuple[int] = database.execute(
+        "INSERT INTO turn (conversation, state, began) VALUES (?, 'ready', ?)"
+        " RETURNING id",
+        (conversation, began),
+    ).fetchone()
+    database.execute(
+        "UPDATE event SET state = 'in_turn', turn = ?"
+        f" WHERE conversation = ? AND {OPEN_EVENT} AND state = 'new'",
+        (*turn, conversation),
+    )
+    return turn
+
+
+def _end_turn(
+    database: sqlite3.Connection, conversation: int, state: str, reason: str
+) -> int | None:
+    """
+    End the turn that is being made, if there is one.
+
+    :return: its ID.
+    """
+    row = database.execute(
+        "UPDATE turn SET state = ?, reason = ?"
+        f" WHERE conversation = ? AND {OPEN_TURN} AND state <> 'composed'"
+        " RETURNING id",
+        (state, reason, conversation),
+    ).fetchone()
+    return None if row is None else int(row[0])
+
+
+def _finish_events(
+    database: sqlite3.Connection,
+    turn: int | None,
+    conversation: int,
+    state: str,
+    reason: str | None,
+) -> None:
+    """
+    End the events of a turn, or those that wait for one; what was said
+    becomes history, answered or not.
+    """
+    theirs = f"conversation = ? AND {OPEN_EVENT} AND turn IS ?"
+    rows = database.execute(
+        f"SELECT at, text FROM event WHERE {theirs} ORDER BY at, id",
+        (conversation, turn),
+    ).fetchall()
+    for at, text in rows:
+        utter(database, conversation, "person", at, text)
+    database.execute(
+        f"UPDATE event SET state = ?, reason = ? WHERE {theirs}",
+        (state, reason, conversation, turn),
+    )

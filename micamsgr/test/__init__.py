@@ -1,0 +1,1 @@
+"""What micamsgr promises, shown in memory and in seconds: ``trial micamsgr``."""

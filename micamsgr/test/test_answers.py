@@ -1,0 +1,398 @@
+"""
+Tests for reading what an endpoint sent back.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.http_headers import Headers
+
+from micamsgr.assistant.answers import Fault, Then, read_answer
+from micamsgr.conversation.assistant import Reply
+
+
+def completion(
+    content: object = "hello", finish: str = "stop", **message: object
+) -> dict[str, Any]:
+    """
+    Make the document of a successful answer.
+    """
+    return {
+        "object": "chat.completion",
+        "choices": [
+            {
+                "index": 0,
+                "finish_reason": finish,
+                "message": {"role": "assistant", "content": content, **message},
+            }
+        ],
+        "usage": {"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 12},
+    }
+
+
+def failing(**error: object) -> dict[str, Any]:
+    """
+    Make the document of an error.
+    """
+    return {"error": {"message": "Alice said hi, sk-secret", **error}}
+
+
+def read(document: object, status: int = 200, **headers: str) -> Reply | Fault:
+    raw = {name.replace("_", "-"): [value] for name, value in headers.items()}
+    return read_answer(status, Headers(raw), json.dumps(document).encode())
+
+
+class ReplyTests(SynchronousTestCase):
+    """
+    Tests for the replies that
+    :func:`micamsgr.assistant.answers.read_answer` finds.
+    """
+
+    def said(
+        self, content: object, finish: str = "stop", **message: object
+    ) -> str | None:
+        """
+        Read a successful answer's text; ``None`` where it has none.
+        """
+        outcome = read(completion(content, finish, **message))
+        return outcome.text if isinstance(outcome, Reply) else None
+
+    def test_text(self) -> None:
+        """
+        The LLM's text is the reply, without the white space around it.
+        """
+        self.assertEqual(
+            read(completion(" hello\tthere\n\nAlice\n")),
+            Reply(text="hello\tthere\n\nAlice", tokens=12),
+        )
+
+    def test_parts(self) -> None:
+        """
+        Text that comes in pieces is put together, and other pieces are left
+        out.
+        """
+        content = [
+            {"type": "text", "text": "hel"},
+            {"type": "image_url", "text": "no"},
+            {"type": "text", "text": None},
+            7,
+            {"type": "text", "text": "lo"},
+        ]
+        self.assertEqual(self.said(content), "hello")
+
+    def test_refusal(self) -> None:
+        """
+        Where the LLM refuses in words, these are the reply.
+        """
+        self.assertEqual(
+            self.said(None, refusal="I can't do that."), "I can't do that."
+        )
+        self.assertEqual(self.said("Yes.", refusal=None), "Yes.")
+
+    def test_reasoning(self) -> None:
+        """
+        What a local model thinks before it speaks is not told to the person.
+        """
+        for content in (
+            "<think>hm\n\nwell</think>\n\nhello",
+            "\n<think>a</think> <think>b</think>hello",
+            "the person greets me\n</think>\n\nhello",
+        ):
+            self.assertEqual(self.said(content), "hello")
+
+    def test_endless_reasoning(self) -> None:
+        """
+        A model that thought until its tokens were used up has not replied.
+        """
+        self.assertIsNone(self.said("<think>hm, let me see.", finish="length"))
+
+    def test_about_reasoning(self) -> None:
+        """
+        A reply that speaks of the tags is told whole.
+        """
+        for content in (
+            "The tag </think> ends it.",
+            "Put <think> before\n</think>\nit.",
+        ):
+            self.assertEqual(self.said(content), content)
+
+    def test_unwanted_characters(self) -> None:
+        """
+        No control character, change of writing direction or half of a
+        character reaches the person.
+        """
+        self.assertEqual(
+            self.said("a\0\x1b\r\n\x7f\x85\u202e\u2066\u2069\ud800b\u200d\U0001f600"),
+            "a\nb\u200d\U0001f600",
+        )
+
+    def test_cut_short(self) -> None:
+        """
+        A reply for which the tokens did not suffice ends with its last whole
+        sentence and an ellipsis.
+        """
+        self.assertEqual(
+            self.said("It is open. Come at 9.30 or at 10. Then w", finish="length"),
+            "It is open. Come at 9.30 or at 10. …",
+        )
+        self.assertEqual(
+            self.said("Yes, it is open. Come at ni", finish="length"),
+            "Yes, it is open. …",
+        )
+        self.assertEqual(
+            self.said("来てください。明", finish="length"), "来てください。 …"
+        )
+        self.assertEqual(
+            self.said("Bring these:\n1. a pen\n2. pap", finish="length"),
+            "Bring these:\n1. a pen …",
+        )
+        self.assertEqual(self.said("One. Two.", finish="length"), "One. Two. …")
+
+    def test_cut_too_short(self) -> None:
+        """
+        Where going back to a whole sentence would lose more than half of the
+        reply, it is told as far as it goes.
+        """
+        self.assertEqual(
+            self.said("Yes. The museum is open from", finish="length"),
+            "Yes. The museum is open from …",
+        )
+
+    def test_filtered_midway(self) -> None:
+        """
+        A reply that a content filter interrupted is told like one that was
+        cut short.
+        """
+        self.assertEqual(
+            self.said("First of all. Now t", finish="content_filter"), "First of all. …"
+        )
+
+    def test_longest(self) -> None:
+        """
+        A reply is told up to 20,000 characters, the ellipsis included.
+        """
+        self.assertEqual(self.said("x" * 20_000), "x" * 20_000)
+        self.assertEqual(self.said("x" * 20_001), "x" * 19_998 + " …")
+        self.assertEqual(self.said("So it is. " * 2001), "So it is. " * 1999 + "…")
+
+    def test_counted_in_two(self) -> None:
+        """
+        A server that gives no sum of tokens has it made from its two counts.
+        """
+        document = completion()
+        del document["usage"]["total_tokens"]
+        self.assertEqual(read(document), Reply(text="hello", tokens=12))
+
+    def test_estimated(self) -> None:
+        """
+        Where the LLM counted no tokens, or nonsense, a quarter of the bytes
+        both ways is taken for them.
+        """
+        usages: list[object] = [None, {}, []]
+        usages += [{"total_tokens": count} for count in (-1, True, 10**30, "12", 0.5)]
+        for usage in usages:
+            body = json.dumps({**completion("ж" * 200), "usage": usage}).encode()
+            outcome = read_answer(200, Headers(), body, asked=1000)
+            self.assertEqual(outcome, Reply(text="ж" * 200, tokens=351))
+
+
+class FaultTests(SynchronousTestCase):
+    """
+    Tests for the faults that
+    :func:`micamsgr.assistant.answers.read_answer` finds.
+    """
+
+    def then(self, document: object, status: int = 200) -> Then | None:
+        """
+        Read what may follow an answer; ``None`` where it is a reply.
+        """
+        outcome = read(document, status)
+        return outcome.then if isinstance(outcome, Fault) else None
+
+    def test_passing(self) -> None:
+        """
+        An endpoint that is busy or broken may be asked again.
+        """
+        for status in (408, 409, 425, 429, 500, 502, 503, 504, 529):
+            self.assertIs(self.then(failing(code="x"), status), Then.AGAIN, status)
+
+    def test_lasting(self) -> None:
+        """
+        An endpoint that does not take this key, this model or this request is
+        not asked again, but the next one is.
+        """
+        for status in (301, 400, 401, 402, 403, 404, 413, 422):
+            self.assertIs(self.then(failing(code="x"), status), Then.NEXT, status)
+
+    def test_unpaid(self) -> None:
+        """
+        Exceeding a quota that is paid for is not taken for being too fast.
+        """
+        for error in ({"code": "insufficient_quota"}, {"type": "insufficient_quota"}):
+            self.assertIs(self.then(failing(**error), 429), Then.NEXT)
+            self.assertIs(self.then(failing(**error), 200), Then.NEXT)
+
+    def test_filtered(self) -> None:
+        """
+        What a content filter lets nobody answer is asked nowhere else.
+        """
+        self.assertIs(self.then(failing(code="content_filter"), 400), Then.GIVE_UP)
+        self.assertIs(self.then(completion("", "content_filter")), Then.GIVE_UP)
+
+    def test_error_in_success(self) -> None:
+        """
+        An error that is sent as a success counts as the error that it names,
+        and as a passing one where it names none known.
+        """
+        for error, then in (
+            ({"code": 502}, Then.AGAIN),
+            ({"code": "429"}, Then.AGAIN),
+            ({"code": 401}, Then.NEXT),
+            ({"code": "4.1"}, Then.AGAIN),
+            ({"code": "rate_limit_exceeded"}, Then.AGAIN),
+            ({"code": "context_length_exceeded"}, Then.NEXT),
+            ({"code": None, "type": "invalid_request_error"}, Then.NEXT),
+            (
+                {"code": "rate_limit_exceeded", "type": "invalid_request_error"},
+                Then.AGAIN,
+            ),
+            ({}, Then.AGAIN),
+        ):
+            self.assertIs(self.then(failing(**error)), then, error)
+        self.assertIs(self.then({"error": "model not loaded"}), Then.AGAIN)
+
+    def test_no_text(self) -> None:
+        """
+        A success without anything to tell the person may be asked for again.
+        """
+        calls = [{"id": "1", "type": "function"}]
+        documents: list[object] = [
+            completion(None),
+            completion(""),
+            completion(" \n"),
+            completion(42),
+            completion({}),
+            completion("\u202e\0"),
+            completion(None, "tool_calls", tool_calls=calls),
+            completion(None, refusal=" "),
+            {},
+            {"choices": []},
+            {"choices": None},
+            {"choices": {"a": 1}},
+            {"choices": ["text"]},
+            {"choices": [{"message": "text"}]},
+            {"choices": [{"text": "old"}]},
+            [],
+            None,
+            "hello",
+        ]
+        for document in documents:
+            self.assertIs(self.then(document), Then.AGAIN, document)
+
+    def test_no_json(self) -> None:
+        """
+        A success that is not JSON, such as a proxy's page, may be asked for
+        again; an error need not be JSON.
+        """
+        for body in (b"<html>", b"", b"\xff", b"[" * 100_000, b"1" * 5000):
+            self.assertEqual(
+                read_answer(200, Headers(), body),
+                Fault(then=Then.AGAIN, detail="HTTP 200, not a JSON object"),
+            )
+            self.assertEqual(
+                read_answer(502, Headers(), body),
+                Fault(then=Then.AGAIN, detail="HTTP 502"),
+            )
+
+    def test_detail(self) -> None:
+        """
+        The log is told status, code and type, and nothing that may be prose.
+        """
+        outcome = read(failing(code="bad_model", type="invalid_request_error"), 404)
+        self.assertEqual(
+            outcome,
+            Fault(then=Then.NEXT, detail="HTTP 404 bad_model invalid_request_error"),
+        )
+        outcome = read(failing(code="Alice said hi", type="y" * 65), 404)
+        self.assertEqual(outcome, Fault(then=Then.NEXT, detail="HTTP 404"))
+
+    def test_detail_elsewhere(self) -> None:
+        """
+        Code and type are found where vLLM puts them, too.
+        """
+        outcome = read({"object": "error", "type": "NotFoundError", "code": 404}, 404)
+        self.assertEqual(
+            outcome, Fault(then=Then.NEXT, detail="HTTP 404 404 NotFoundError")
+        )
+
+
+class RetryAfterTests(SynchronousTestCase):
+    """
+    Tests for how long an endpoint asked to wait.
+    """
+
+    def wait(self, **headers: str) -> float | None:
+        """
+        Read the wait from an answer with *headers*.
+        """
+        outcome = read(failing(), 429, **headers)
+        assert isinstance(outcome, Fault)
+        return outcome.retry_after
+
+    def test_seconds(self) -> None:
+        """
+        Seconds are taken as they are, also broken ones.
+        """
+        self.assertEqual(self.wait(retry_after="7"), 7.0)
+        self.assertEqual(self.wait(retry_after="0.5"), 0.5)
+
+    def test_milliseconds(self) -> None:
+        """
+        Milliseconds are more exact than seconds, and preferred.
+        """
+        self.assertEqual(self.wait(retry_after="2", retry_after_ms="1500"), 1.5)
+
+    def test_date(self) -> None:
+        """
+        A date means the time that is left until it by the server's own clock.
+        """
+        self.assertEqual(
+            self.wait(
+                date="Wed, 21 Oct 2026 07:28:00 GMT",
+                retry_after="Wed, 21 Oct 2026 07:28:30 GMT",
+            ),
+            30.0,
+        )
+
+    def test_nonsense(self) -> None:
+        """
+        What is no time to wait is ignored.
+        """
+        for value in ("", "soon", "-1", "nan", "inf", "1e9", "Wed, 21 Oct 2026",
+                      "Wed, 99 Oct 99999999999 07:28:00 GMT",
+                      "Wed, 21 Oct 2026 07:28:00 GMT", "\xff"):  # fmt: skip
+            self.assertIsNone(self.wait(retry_after=value), value)
+        self.assertEqual(self.wait(retry_after_ms="x", retry_after="3"), 3.0)
+
+    def test_past(self) -> None:
+        """
+        A date that has passed is ignored.
+        """
+        self.assertIsNone(
+            self.wait(
+                date="Wed, 21 Oct 2026 07:28:30 GMT",
+                retry_after="Wed, 21 Oct 2026 07:28:00 GMT",
+            )
+        )
+
+    def test_undecodable(self) -> None:
+        """
+        A header that is no text at all is ignored.
+        """
+        headers = Headers({b"Retry-After": [b"\xff"]})
+        self.assertEqual(
+            read_answer(503, headers, b""), Fault(then=Then.AGAIN, detail="HTTP 503")
+        )

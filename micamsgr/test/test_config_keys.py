@@ -1,0 +1,422 @@
+"""
+Tests for the keys of :mod:`micamsgr.config`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from attrs import evolve
+from twisted.trial.unittest import SynchronousTestCase
+
+from micamsgr.config import (
+    TLS,
+    Admin,
+    Clients,
+    Config,
+    ConfigError,
+    LanguageModel,
+    Log,
+    Retention,
+    Sandbox,
+    Secret,
+)
+from micamsgr.conversation.policy import (
+    Delivery,
+    Handover,
+    Limits,
+    Manners,
+    Unresolved,
+)
+from micamsgr.test.test_config import FACEBOOK, FILLED, fault, faults, parse
+
+
+def with_keys(text: str) -> Config:
+    """Read the guide's block, filled in, and further keys after it."""
+    return parse(FILLED + text)
+
+
+def llm(text: str, environ: Mapping[str, str] | None = None) -> LanguageModel:
+    """Read keys of llm_config, written between braces."""
+    return parse(f"bot_name: m\nllm_config: {text}\n{FACEBOOK}", environ).bots[0].llm
+
+
+def page(text: str) -> str:
+    """Write a bot that differs in some of its facebook keys."""
+    return f"bot_name: m\nllm: {{provider: demo}}\n{FACEBOOK[:-2]}, {text}}}\n"
+
+
+class LanguageModelTests(SynchronousTestCase):
+    """
+    Tests for ``llm_config``.
+    """
+
+    def test_server(self) -> None:
+        """
+        A server is understood with a slash, with /v1, or with its full path.
+        """
+        for server, url in [
+            ("http://h:1", "http://h:1/v1/chat/completions"),
+            ("http://h/", "http://h/v1/chat/completions"),
+            ("http://h/v1", "http://h/v1/chat/completions"),
+            ("http://h/openai/v1/", "http://h/openai/v1/chat/completions"),
+            ("http://h/x/chat/completions", "http://h/x/chat/completions"),
+            ("http://h/chat/completions/?v=1", "http://h/chat/completions?v=1"),
+        ]:
+            self.assertEqual(llm(f"{{server: '{server}'}}").url, url)
+
+    def test_spellings(self) -> None:
+        """
+        MICA's own spellings mean the same, and two at once are a fault.
+        """
+        expected = llm("{api_key: k, model: m}")
+        for text in (
+            "llm: {api_key: k, model: m}",
+            "llm: {chat: {api_key: k, model: m}}",
+        ):
+            config = parse(f"bot_name: m\n{text}\n{FACEBOOK}")
+            self.assertEqual(config.bots[0].llm, expected)
+        self.assertIn("mica.yaml:10: llm: ", fault(f"{FILLED}llm: {{api_key: k}}"))
+        self.assertIn(
+            "mica.yaml:2: llm.model: unknown key",
+            fault(f"bot_name: m\nllm: {{model: m, chat: {{api_key: k}}}}\n{FACEBOOK}"),
+        )
+
+    def test_key(self) -> None:
+        """
+        The key comes from the environment unless the file gives a key or header.
+        """
+        environ = {"OPENAI_API_KEY": "e"}
+        self.assertEqual(llm("{}", environ).api_key, Secret("e"))
+        self.assertEqual(llm("{api_key: k}", environ).api_key, Secret("k"))
+        self.assertIs(llm("{headers: {AUTHORIZATION: h}}", environ).api_key, None)
+        self.assertIs(llm("{provider: demo}", environ).api_key, None)
+
+    def test_no_key(self) -> None:
+        """
+        OpenAI itself needs a key; another server and the demo do not.
+        """
+        self.assertIs(llm("{server: 'http://localhost:1'}").api_key, None)
+        self.assertIs(llm("{provider: demo}").api_key, None)
+        said = fault(f"bot_name: m\nllm_config: {{api_key: }}\n{FACEBOOK}")
+        self.assertIn("mica.yaml:2: llm_config.api_key: missing; put", said)
+        self.assertIn("OPENAI_API_KEY", said)
+
+    def test_parameters(self) -> None:
+        """
+        Sampling parameters are sent only where they are set.
+        """
+        given = "{api_key: k, temperature: 0, max_tokens: 9, seed: , stop: [a, b]}"
+        self.assertEqual(
+            llm(given).parameters,
+            {"temperature": 0.0, "max_tokens": 9, "stop": ("a", "b")},
+        )
+
+    def test_fallbacks(self) -> None:
+        """
+        Fallbacks are language models in their own right, but have none themselves.
+        """
+        text = "{api_key: k, fallbacks: [{provider: demo, timeout: 2m}]}"
+        self.assertEqual(
+            llm(text).fallbacks, (LanguageModel(provider="demo", timeout=120.0),)
+        )
+        error = self.assertRaises(
+            ConfigError, llm, "{api_key: k, fallbacks: [{api_key: k, fallbacks: []}]}"
+        )
+        self.assertIn("llm_config.fallbacks[0].fallbacks: unknown key", str(error))
+
+    def test_faults(self) -> None:
+        """
+        What can't be sent or called is refused.
+        """
+        for text, key in [
+            ("{provider: anthropic}", "provider"),
+            ("{server: 'localhost:11434'}", "server"),
+            ("{server: 'http://'}", "server"),
+            ("{server: 'http://h:99999'}", "server"),
+            ("{server: 'http://user:s3cret@h'}", "server"),
+            ('{headers: {X: "a\\r\\nb"}}', "headers.X"),
+            ('{headers: {"X\\r\\n": a}}', r"headers.(a key)"),
+            ("{headers: {X: }}", "headers.X"),
+            ("{concurrency: 0}", "concurrency"),
+            ("{concurrency: 1.5}", "concurrency"),
+            ("{temperature: 2.1}", "temperature"),
+            ("{temperature: nan}", "temperature"),
+            ("{timeout: 0}", "timeout"),
+        ]:
+            text = text.replace("{", "{api_key: k, ", 1)
+            error = self.assertRaises(ConfigError, llm, text)
+            self.assertEqual([it.key for it in error.faults], [f"llm_config.{key}"])
+            self.assertNotIn("s3cret", str(error))
+
+
+class ValueTests(SynchronousTestCase):
+    """
+    Tests for the other keys.
+    """
+
+    def test_bot(self) -> None:
+        """
+        What the file says about a bot ends up in its values, in seconds.
+        """
+        (bot,) = with_keys(
+            "assistant:\n"
+            "  instructions: |\n    Be brief.\n    Be kind.\n"
+            "  history: {messages: 0, characters: 5}\n"
+            "  apology: {after: 10s, text: wait}\n"
+            "  patience: 2h\n  fallback: sorry\n"
+            "handover: {quiet_minutes: 1.5, by: [1, 23], wake: no}\n"
+            "delivery: {rate: 0, deadline: 1m, quarantine: 80, lookup_lag: 0,"
+            " lookup_rate: 0.5, unresolved: hold}\n"
+            + "limits: {person: {turns_per_minute: 1, turns_per_day: 2,"
+            " tokens_per_day: 3}, bot: {tokens_per_day: 0}}\n"
+            "subscriptions: {repair: off}\nallow: [0123, 45]\n"
+        ).bots
+        self.assertEqual(bot.assistant.instructions, "Be brief.\nBe kind.\n")
+        self.assertEqual(
+            bot.assistant.manners,
+            Manners(
+                history_messages=0,
+                history_characters=5,
+                apology_after=10.0,
+                apology_text="wait",
+                patience=7200.0,
+                fallback="sorry",
+            ),
+        )
+        self.assertEqual(bot.handover, Handover(quiet=90.0, by=("1", "23"), wake="no"))
+        self.assertEqual(
+            bot.delivery,
+            Delivery(
+                rate=0.0,
+                deadline=60.0,
+                quarantine=80.0,
+                lookup_lag=0.0,
+                lookup_rate=0.5,
+                unresolved=Unresolved.HOLD,
+            ),
+        )
+        self.assertEqual(
+            bot.limits,
+            Limits(
+                person_turns_per_minute=1,
+                person_turns_per_day=2,
+                person_tokens_per_day=3,
+                bot_tokens_per_day=0,
+            ),
+        )
+        self.assertFalse(bot.subscriptions.repair)
+        self.assertEqual(bot.allow, ("0123", "45"))
+
+    def test_page(self) -> None:
+        """
+        What the file says about the Page is kept as Meta writes it.
+        """
+        text = "page_id: 0123, app_id: 45, graph_url: 'http://h:1/', api_version: v9.9"
+        facebook = parse(page(f"{text}, mark_seen: no")).bots[0].facebook
+        self.assertEqual((facebook.page_id, facebook.app_id), ("0123", "45"))
+        self.assertEqual(
+            (facebook.graph_url, facebook.api_version), ("http://h:1", "v9.9")
+        )
+        self.assertFalse(facebook.mark_seen)
+        for text in (
+            "page_id: 1x",
+            "app_id: '1 '",
+            "graph_url: ftp://h",
+            "graph_url: 'http://h?q'",
+            "api_version: 25",
+            "mark_seen: 1",
+        ):
+            said = fault(page(text))
+            self.assertIn(f"mica.yaml:3: facebook.{text.partition(':')[0]}: exp", said)
+
+    def test_daemon(self) -> None:
+        """
+        What the file says about the daemon ends up in its values, in bytes
+        and seconds.
+        """
+        config = with_keys(
+            "public_url: https://bot.example.org/\nlisten: [tcp:1, tcp:2:backlog=3]\n"
+            "tls: {certificate: c.pem, private_key: /k.pem}\n"
+            "admin: {listen: tcp:3}\nstore: sqlite:x.db\n"
+            "clients: {connections: 1, per_address: 2, trusted_proxies:"
+            " [10.0.0.0/8, '::1'], body: 2MiB, unverified: 3000kB}\n"
+            "log: {level: warn, format: json, texts: yes}\n"
+            "sandbox: {listen: 'tcp:4:interface=127.0.0.1'}\n"
+            "retention: {texts: 1d, raw: 1h, ledger: 90}\n"
+        )
+        self.assertEqual(
+            evolve(config, without_effect=()),
+            Config(
+                bots=config.bots,
+                store="/etc/mica/x.db",
+                public_url="https://bot.example.org",
+                listen=("tcp:1:backlog=1024", "tcp:2:backlog=3"),
+                tls=TLS(certificate="/etc/mica/c.pem", private_key="/k.pem"),
+                admin=Admin(("tcp:3:backlog=1024",)),
+                clients=Clients(
+                    connections=1,
+                    per_address=2,
+                    trusted_proxies=("10.0.0.0/8", "::1/128"),
+                    body=2 << 20,
+                    unverified=3_000_000,
+                ),
+                log=Log(level="warn", format="json", texts=True),
+                sandbox=Sandbox(("tcp:4:interface=127.0.0.1:backlog=1024",)),
+                retention=Retention(texts=86400.0, raw=3600.0, ledger=90.0),
+            ),
+        )
+
+    def test_faults(self) -> None:
+        """
+        A value of the wrong kind, or out of range, is a fault at its key.
+        """
+        for section, text in [
+            ("delivery", "rate: -1"),
+            ("delivery", "rate: 3s"),
+            ("delivery", "deadline: 0"),
+            ("delivery", "deadline: 1w"),
+            ("delivery", "lookup_rate: 0"),
+            ("delivery", "quarantine: 15"),
+            ("delivery", "unresolved: RESEND"),
+            ("delivery", "rate:"),
+            ("limits", "bot.tokens_per_day: 1.5"),
+            ("handover", "quiet_minutes: -1"),
+            ("handover", "by: all"),
+            ("handover", "by: [any, 1]"),
+            ("handover", "by: []"),
+            ("assistant", f"fallback: {'x' * 2001}"),
+            ("assistant", "fallback: " + "\N{GRINNING FACE}" * 1001),
+            ("assistant", 'fallback: "\\e"'),
+            ("assistant", 'fallback: "\\ud800"'),
+            ("assistant", 'instructions: " "'),
+            ("assistant", "instructions:"),
+            ("clients", "trusted_proxies: [localhost]"),
+            ("clients", "body: 1000kB"),
+            ("clients", "body: 100MiB"),
+            ("clients", "connections: 0"),
+            ("log", "texts: 1"),
+            ("log", "level: INFO"),
+            ("retention", "raw: 0"),
+            ("sandbox", "listen: tcp:1"),
+            ("sandbox", "listen: 'tcp:1:interface=0.0.0.0'"),
+        ]:
+            key, _, value = text.partition(":")
+            outer, _, inner = key.rpartition(".")
+            written = f"{outer}: {{{inner}:{value}}}" if outer else text
+            (only,) = faults(f"{FILLED}{section}:\n  {written}\n")
+            self.assertIn(only.line, (10, 11), text)
+            self.assertTrue(
+                only.key.startswith(f"{section}.{key}") or "body" in text, only
+            )
+
+    def test_bot_name(self) -> None:
+        """
+        A bot's name is what can be the last part of a URL.
+        """
+        self.assertEqual(
+            parse(FILLED.replace("mica ", "A.b_-9 ")).bots[0].name, "A.b_-9"
+        )
+        for name in ("a/b", "a b", "x" * 65, "é", '"a\\n"'):
+            said = fault(FILLED.replace("mica ", f"{name} "))
+            self.assertIn("mica.yaml:1: bot_name: expected a name of 1 to 64", said)
+
+    def test_listen(self) -> None:
+        """
+        Endpoints are Twisted's, checked without opening them; TCP has a backlog.
+        """
+        for text, expected in [
+            ("tcp:1", "tcp:1:backlog=1024"),
+            ("tcp:1:127.0.0.1:9", "tcp:1:127.0.0.1:9"),
+            (r"tcp6:1:interface=\:\:", r"tcp6:1:interface=\:\::backlog=1024"),
+            ("unix:/run/mica/socket:mode=660", "unix:/run/mica/socket:mode=660"),
+            ("systemd:domain=INET:index=0", "systemd:domain=INET:index=0"),
+        ]:
+            self.assertEqual(with_keys(f"listen: '{text}'").listen, (expected,))
+        for text in (
+            "8080",
+            "0.0.0.0:80",
+            "tcp:65536",
+            "tcp:http",
+            "tcp",
+            "tcp:",
+            "tcp:1:x=2",
+            "ssl:443",
+            "tls:443",
+            "systemd:",
+            "unix:/x:mode=9",
+            "tcp:1:backlog=x",
+            "tcp:1\\",
+        ):
+            said = fault(f"{FILLED}listen: '{text}'")
+            self.assertIn("mica.yaml:10: listen: expected ", said)
+
+    def test_listen_default(self) -> None:
+        """
+        The default for plain HTTP holds only where TLS is not given.
+        """
+        tls = "tls: {certificate: c, private_key: k}\n"
+        self.assertEqual(with_keys(tls).listen, ())
+        self.assertEqual(
+            with_keys(tls + "listen: tcp:1").listen, ("tcp:1:backlog=1024",)
+        )
+        self.assertIn("mica.yaml:10: listen: empty", fault(FILLED + "listen: []"))
+        self.assertIs(with_keys("tls:").tls, None)
+        self.assertIn(
+            "tls.private_key: missing", fault(FILLED + "tls: {certificate: c}")
+        )
+
+    def test_store(self) -> None:
+        """
+        The store is relative to the state directory if there is one.
+        """
+        environ = {"STATE_DIRECTORY": "/var/lib/mica:/var/lib/b"}
+        self.assertEqual(parse(FILLED, environ).store, "/var/lib/mica/mica.db")
+        text = FILLED + "store: sqlite:/x/y.db"
+        self.assertEqual(parse(text, environ).store, "/x/y.db")
+        for text in (
+            "mica.db",
+            "sqlite:",
+            "sqlite::memory:",
+            "postgres://h/d",
+            "sqlite:x/",
+        ):
+            self.assertIn("mica.yaml:10: store: ", fault(f"{FILLED}store: '{text}'"))
+
+    def test_quarantine(self) -> None:
+        """
+        A quarantine not above the deadline is a fault, a short one a warning.
+        """
+        said = fault(FILLED + "delivery:\n  deadline: 20\n  quarantine: 20\n")
+        self.assertEqual(
+            said,
+            "mica.yaml:12: delivery.quarantine: must exceed the deadline of 20 s;"
+            " put 35 here",
+        )
+        config = with_keys("delivery:\n  deadline: 20\n")
+        self.assertEqual(
+            config.warnings,
+            (
+                "mica.yaml:10: delivery.quarantine: short for this deadline;"
+                " put 35 or more here",
+            ),
+        )
+        self.assertEqual(
+            with_keys("delivery: {deadline: 15, quarantine: 30}").warnings, ()
+        )
+
+    def test_without_effect(self) -> None:
+        """
+        Keys that are given, and whose feature is not built yet, are listed.
+        """
+        config = with_keys(
+            "limits: {person: {turns_per_day: 1}}\nsubscriptions:\n"
+            "assistant: {patience: 3, apology: {after: 3}}\n"
+            f"bots: [{{bot_name: b, {FACEBOOK.strip()}, llm: {{provider: demo}},"
+            " limits: {bot: {tokens_per_day: 1}}}]\n"
+            "clients: {body: 2MiB, per_address: 3}\n"
+        )
+        self.assertEqual(
+            config.without_effect,
+            ("assistant.apology", "limits", "bots[0].limits", "clients.per_address"),
+        )

@@ -1,0 +1,228 @@
+"""
+Tests for how an answer becomes messages.
+"""
+
+from __future__ import annotations
+
+import time
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from micamsgr.messenger.rendering import split, utf16_length
+
+FAMILY = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
+
+
+class UTF16LengthTests(SynchronousTestCase):
+    """
+    Tests for :func:`micamsgr.messenger.rendering.utf16_length`.
+    """
+
+    def test_planes(self) -> None:
+        """
+        A character beyond the first 65,536 counts twice.
+        """
+        self.assertEqual(utf16_length("aж\uffff"), 3)
+        self.assertEqual(utf16_length("\U00010000\U0001f600"), 4)
+        self.assertEqual(utf16_length(""), 0)
+
+    def test_half(self) -> None:
+        """
+        Half of a character counts once.
+        """
+        self.assertEqual(utf16_length("\ud800"), 1)
+
+
+class SplitTests(SynchronousTestCase):
+    """
+    Tests for :func:`micamsgr.messenger.rendering.split`.
+    """
+
+    def whole(self, text: str, parts: tuple[str, ...], limit: int = 2000) -> None:
+        """
+        Check what holds for the parts of any text.
+        """
+        self.assertEqual("".join("".join(parts).split()), "".join(text.split()))
+        for part in parts:
+            self.assertEqual(part, part.strip())
+            self.assertTrue(part)
+            self.assertLessEqual(utf16_length(part), limit)
+
+    def test_fits(self) -> None:
+        """
+        Text that fits is one message, and loses only the white space around
+        it.
+        """
+        self.assertEqual(split("  Hello.\n\n  Alice \n"), ("Hello.\n\n  Alice",))
+        self.assertEqual(split("x" * 2000), ("x" * 2000,))
+        self.assertEqual(split("\U0001f600" * 1000), ("\U0001f600" * 1000,))
+
+    def test_blank(self) -> None:
+        """
+        Blank text is no message.
+        """
+        self.assertEqual(split(""), ())
+        self.assertEqual(split(" \n\t"), ())
+
+    def test_one_too_long(self) -> None:
+        """
+        The 2001st unit goes into a second message.
+        """
+        self.assertEqual(split("x" * 2001), ("x" * 2000, "x"))
+        self.assertEqual(
+            split("\U0001f600" * 1001), ("\U0001f600" * 1000, "\U0001f600")
+        )
+
+    def test_one_line(self) -> None:
+        """
+        A long answer without newlines arrives whole.
+        """
+        text = ("The museum is open. " * 300)[:4500]
+        parts = split(text)
+        self.assertEqual(" ".join(parts), text.strip())
+        self.whole(text, parts)
+        self.assertEqual(len(parts), 3)
+
+    def test_one_word(self) -> None:
+        """
+        A long answer without white space arrives whole.
+        """
+        text = "".join(chr(0x4E00 + number) for number in range(4500))
+        parts = split(text)
+        self.assertEqual("".join(parts), text)
+        self.assertEqual([len(part) for part in parts], [2000, 2000, 500])
+
+    def test_paragraph(self) -> None:
+        """
+        A message ends with a paragraph rather than with a later line.
+        """
+        self.assertEqual(
+            split("aa bb.\n \ncc.\ndd ee ff", 12), ("aa bb.", "cc.\ndd ee ff")
+        )
+
+    def test_line(self) -> None:
+        """
+        A message ends with a line rather than with a later sentence.
+        """
+        self.assertEqual(split("aa bb\ncc. dd ee", 10), ("aa bb", "cc. dd ee"))
+
+    def test_sentence(self) -> None:
+        """
+        A message ends with a sentence rather than with a later word.
+        """
+        for stop in (".", "!", "?", "…", '."', "?!)"):
+            self.assertEqual(
+                split(f"aa bb{stop} cc dd ee", 12), (f"aa bb{stop}", "cc dd ee")
+            )
+
+    def test_sentence_without_space(self) -> None:
+        """
+        A message ends with a sentence, also in a language that puts no spaces
+        between them.
+        """
+        self.assertEqual(
+            split("来てください。「いいよ。」明日です", 14),
+            ("来てください。「いいよ。」", "明日です"),
+        )
+
+    def test_item(self) -> None:
+        """
+        The number of a list's item stays with the item.
+        """
+        self.assertEqual(split("aaaaa bb\n1. cc dd", 12), ("aaaaa bb", "1. cc dd"))
+        self.assertEqual(split("1. aa bb\n12. cc dd", 16), ("1. aa bb", "12. cc dd"))
+        self.assertEqual(split("12. aa bb cc", 8), ("12. aa", "bb cc"))
+
+    def test_word(self) -> None:
+        """
+        A message ends with a word, the last that fits.
+        """
+        self.assertEqual(split("aa bb cc dd", 8), ("aa bb cc", "dd"))
+        self.assertEqual(split("aa bb cc dd", 7), ("aa bb", "cc dd"))
+
+    def test_well_filled(self) -> None:
+        """
+        A paragraph that would leave a message less than half full does not
+        end it.
+        """
+        self.assertEqual(split("aa\n\nbb cc dd ee ff", 12), ("aa\n\nbb cc dd", "ee ff"))
+
+    def test_long_word(self) -> None:
+        """
+        A word that fits in a message of its own is not divided; one that does
+        not begins in the room that is left.
+        """
+        self.assertEqual(split("aa bbbbbbbbbb", 10), ("aa", "bbbbbbbbbb"))
+        self.assertEqual(split("aa bbbbbbbbbbb", 10), ("aa bbbbbbb", "bbbb"))
+
+    def test_url(self) -> None:
+        """
+        A link is not divided, also where the text around it has no spaces.
+        """
+        self.assertEqual(
+            split("请看这里https://a.example/bcd。再见再见再见", 24),
+            ("请看这里", "https://a.example/bcd。", "再见再见再见"),
+        )
+        self.assertEqual(
+            split("aaaaaaaaaa(www.example.com/bcdef)", 22),
+            ("aaaaaaaaaa(", "www.example.com/bcdef)"),
+        )
+
+    def test_long_url(self) -> None:
+        """
+        A link that no message can hold is divided.
+        """
+        self.assertEqual(split("https://a.example", 10), ("https://a.", "example"))
+
+    def test_grapheme(self) -> None:
+        """
+        What a person sees as one character is not divided.
+        """
+        for one in (
+            FAMILY,
+            "e\u0301\u0302\u0303",
+            "\U0001f1e9\U0001f1ea",
+            "\u1100\u1161\u11a8",
+        ):
+            length = utf16_length(one)
+            self.assertEqual(split(one * 5, 2 * length + 1), (one * 2, one * 2, one))
+
+    def test_marked_space(self) -> None:
+        """
+        A space that carries a mark is not a place to divide.
+        """
+        self.assertEqual(split("aa bb \u0301cc dd", 8), ("aa", "bb \u0301cc", "dd"))
+
+    def test_marked_stop(self) -> None:
+        """
+        A full stop stays with the mark that it carries.
+        """
+        self.assertEqual(
+            split("来来来。\ufe00来来来来", 6), ("来来来。\ufe00来", "来来来")
+        )
+
+    def test_endless_grapheme(self) -> None:
+        """
+        A character with more marks than a message holds is divided, but never
+        within one of the marks.
+        """
+        text = "a" + "\U0001e8d0" * 10
+        parts = split(text, 8)
+        self.assertEqual("".join(parts), text)
+        self.assertEqual([utf16_length(part) for part in parts], [7, 8, 6])
+
+    def test_hostile(self) -> None:
+        """
+        No text, however odd, takes more time than its length accounts for.
+        """
+        began = time.process_time()
+        for pattern in (
+            "a", "a ", "\u0301", "\U0001f1e9", "\U0001f468\u200d", "\u0915\u094d",
+            '."', ". ", "。", "https://a ", "https://", "www.", "\n a", "\u0600",
+            " \u0301", "\u1100", "x" * 999 + " https://" + "y" * 1900 + " ",
+            " " * 30_000 + "x", "." + '"' * 9000,
+        ):  # fmt: skip
+            text = (pattern * (100_000 // len(pattern) + 1))[:100_000]
+            self.whole(text, split(text))
+        # About 2 s of the processor; quadratic time would be many minutes.
+        self.assertLess(time.process_time() - began, 30.0)

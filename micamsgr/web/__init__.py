@@ -1,0 +1,1 @@
+"""The HTTP side of the daemon: a site with limits, and TLS."""

@@ -1,0 +1,1 @@
+"""What the daemon promises, shown with real processes: ``trial tests``."""
