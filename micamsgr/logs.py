@@ -5,6 +5,7 @@ The log: one line for each fact, as text for people or JSON for programs.
 from __future__ import annotations
 
 import json
+from math import isfinite
 from typing import Any, TextIO
 
 from twisted.logger import (
@@ -73,19 +74,25 @@ def as_json(event: LogEvent) -> str:
     }
     for name, value in event.items():
         if not name.startswith("log_") and name not in document:
-            plain = isinstance(value, (str, int, float, bool, type(None)))
-            document[name] = value if plain else repr(value)
+            document[name] = value if _is_plain(value) else repr(value)
     traceback = _traceback(event)
     if traceback:
         document["traceback"] = traceback
     return json.dumps(document) + "\n"
 
 
+def _is_plain(value: object) -> bool:
+    if isinstance(value, float):
+        return isfinite(value)
+    return value is None or isinstance(value, (str, int))
+
+
 def _traceback(event: LogEvent) -> str:
     failure = event.get("log_failure")
     if failure is None:
         return ""
-    return "".join(f"\t{line}\n" for line in failure.getTraceback().splitlines())
+    lines = failure.getTraceback().splitlines()
+    return "".join(f"\t{_one_line(line)}\n" for line in lines)
 
 
 def _one_line(text: str) -> str:

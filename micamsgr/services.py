@@ -74,8 +74,8 @@ class Listener(Service):
         if isinstance(port, Failure):
             raise CannotStart(
                 f"{self._key}: can't listen on {self._endpoint}:"
-                f" {port.getErrorMessage()}; stop what listens there, or name"
-                " another endpoint"
+                f" {port.getErrorMessage().rstrip('.')}; stop what listens there,"
+                " or name another endpoint"
             )
         self._port = port
         self._log.info("listening on {host}", host=self._port.getHost())

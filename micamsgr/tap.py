@@ -23,7 +23,6 @@ from twisted.logger import ILogObserver, Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.components import Componentized
 from twisted.python.usage import Options as UsageOptions
-from twisted.python.usage import UsageError
 
 from .assistant.chat_completions import ChatCompletions, Endpoint
 from .assistant.prompt import messages
@@ -64,7 +63,8 @@ class Options(UsageOptions):
         parent: Any = self.parent
         if parent is not None:
             if not parent.get("nodaemon"):
-                raise UsageError(
+                # Not a UsageError, which twistd prints below a page of help.
+                _give_up(
                     "only `twistd -n micamessenger` is supported; let systemd, or"
                     " whatever starts it, keep it in the background"
                 )

@@ -213,7 +213,7 @@ class Server:
 
 class OutboundTLSTests(TestCase):
     """
-    Tests for L{micamsgr.httpcall} over TLS.
+    Tests for :mod:`micamsgr.httpcall` over TLS.
     """
 
     timeout = 20

@@ -223,7 +223,7 @@ class Node:
         if literal:
             return "${"
         if file:
-            return self._content(self._replaced(file))
+            return self._content(file)
         if not name:
             raise self.refusal(
                 "expected ${NAME}, ${NAME:-default} or ${file:/path};"
@@ -237,19 +237,22 @@ class Node:
             )
         return value
 
-    def _content(self, path: str) -> str:
+    def _content(self, written: str) -> str:
+        # A fault shows the path as written: what a variable in it holds may
+        # be the secret itself, where "file:" was added by mistake.
+        path = self.source.directory / self._replaced(written)
         try:
-            with (self.source.directory / path).open("rb") as stream:
-                content = stream.read(_LARGEST_FILE).decode("utf-8")
+            with path.open("rb") as stream:
+                content = stream.read(_LARGEST_FILE + 1)
+            text = content.decode("utf-8").removesuffix("\n").removesuffix("\r")
         except OSError as error:
-            problem = f"{path!r} cannot be read: {error.strerror}"
+            problem = f"{written!r} cannot be read: {error.strerror}"
             raise self.refusal(problem) from None
         except ValueError:  # also of a path with NUL in it
-            raise self.refusal(f"{path!r} is not text in UTF-8") from None
-        content = content.removesuffix("\n").removesuffix("\r")
-        if not content:
-            raise self.refusal(f"{path!r} is empty")
-        return content
+            raise self.refusal(f"{written!r} is not text in UTF-8") from None
+        if not text or len(content) > _LARGEST_FILE:
+            raise self.refusal(f"{written!r} is empty, or larger than 1 MiB")
+        return text
 
     def members(self) -> tuple[dict[str, Node], list[Fault]]:
         """
@@ -355,7 +358,7 @@ def compose(text: str, source: Source) -> Node:
         line, problem = None, "a number or an escape that YAML does not allow"
     else:
         return Node(source, "", None, document)
-    raise evolve(top, line=line).refusal(f"not YAML: {problem}") from None
+    raise evolve(top, line=line).refusal(f"not YAML: {problem}")
 
 
 def _syntax(error: yaml.MarkedYAMLError, lines: Sequence[str]) -> tuple[int, str]:

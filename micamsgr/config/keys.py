@@ -65,7 +65,6 @@ WITHOUT_EFFECT = (
     "limits",
     "subscriptions",
     "retention",
-    "tls",
     "admin",
     "clients.connections",
     "clients.per_address",

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
-from attrs import Factory, define, field, fields
+from attrs import define, field, fields
 from cattrs import BaseValidationError, Converter
 from cattrs.gen import make_dict_structure_fn, override
 
@@ -45,10 +45,9 @@ class Section(Generic[T]):
     finish: Callable[[Entries, T], T] = field(
         default=lambda _, value: value, kw_only=True
     )
-    _structure: Callable[[Any, Any], T] = field(
-        default=Factory(lambda self: self._made(), takes_self=True), init=False
-    )
+    _structure: Callable[[Any, Any], T] = field(init=False)
 
+    @_structure.default
     def _made(self) -> Callable[[Any, Any], T]:
         overrides = {it.name: override(omit=True) for it in fields(self.cls)}  # type: ignore[arg-type]
         for key, read in self.keys.items():

@@ -66,7 +66,8 @@ class Dispatcher(Service):
         factory=dict, init=False
     )
     _resting: dict[int, IDelayedCall] = field(factory=dict, init=False)
-    _ready: dict[int, None] = field(factory=dict, init=False)
+    # Whether one of the assistant's slots was taken for it.
+    _ready: dict[int, bool] = field(factory=dict, init=False)
     _hungry: dict[int, None] = field(factory=dict, init=False)
 
     # Those at work of which there was news since they began to be.
@@ -82,6 +83,7 @@ class Dispatcher(Service):
 
     def __attrs_post_init__(self) -> None:
         self._steps.reopened = self._wake_all
+        self._steps.freed = self._feed
 
     def startService(self) -> None:
         super().startService()
@@ -137,7 +139,7 @@ class Dispatcher(Service):
             if rest is not None:
                 rest.cancel()
             if conversation not in self._hungry and self._room() > 0:
-                self._ready[conversation] = None
+                self._ready.setdefault(conversation, False)
         self._start_ready()
 
     def _wake_all(self) -> None:
@@ -158,17 +160,16 @@ class Dispatcher(Service):
         while (
             self._ready
             and self.running
-            and len(self._at_work) < self._most_at_work + self._steps.asking
+            and len(self._at_work) < self._most_at_work + self._steps.taken
         ):
             conversation = next(iter(self._ready))
-            del self._ready[conversation]
-            self._start(conversation)
+            self._start(conversation, self._ready.pop(conversation))
         self._starting = False
 
-    def _start(self, conversation: int) -> None:
+    def _start(self, conversation: int, slot: bool) -> None:
         # Known to be at work before it is: it may be done at once.
         self._at_work[conversation] = None
-        work = Deferred.fromCoroutine(self._work(conversation))
+        work = Deferred.fromCoroutine(self._work(conversation, slot))
         if not work.called:
             self._at_work[conversation] = work
         work.addCallback(self._worked, conversation)
@@ -181,30 +182,28 @@ class Dispatcher(Service):
             if isinstance(then, Hunger):
                 self._hungry[conversation] = None
             elif news:
-                self._ready[conversation] = None
+                self._ready[conversation] = False
             elif isinstance(then, Wait):
                 self._resting[conversation] = self._clock.callLater(
                     min(then.seconds, _LONGEST_REST), self._rested, conversation
                 )
-            self._feed()
-        self._start_ready()
+        self._feed()
         self._check_idle()
 
     def _rested(self, conversation: int) -> None:
         del self._resting[conversation]
-        self._ready[conversation] = None
+        self._ready[conversation] = False
         self._start_ready()
 
     def _feed(self) -> None:
         """
         Give free slots to those who have waited for one the longest.
         """
-        free = self._steps.free_slots
-        while free > 0 and self._hungry:
+        while self._hungry and self._steps.take_slot():
             conversation = next(iter(self._hungry))
             del self._hungry[conversation]
-            self._ready[conversation] = None
-            free -= 1
+            self._ready[conversation] = True
+        self._start_ready()
 
     def _look(self) -> None:
         self._look_call = None
@@ -241,9 +240,9 @@ class Dispatcher(Service):
             self._look_call = self._clock.callLater(interval, self._look)
         self._check_idle()
 
-    async def _work(self, conversation: int) -> Wait | Rest | Hunger:
+    async def _work(self, conversation: int, slot: bool) -> Wait | Rest | Hunger:
         try:
-            return await self._steps.run(conversation)
+            return await self._steps.run(conversation, slot)
         except CancelledError:
             return Rest()
         except StoreUnavailable as error:

@@ -42,11 +42,18 @@ class Outlet:
     # How long the last pause was, and 0 once a message got through.
     _pause: float = field(default=0.0, init=False)
     _until: float = field(default=0.0, init=False)
+    # When the first message after that pause began to try.
+    _tried: float | None = field(default=None, init=False)
 
     _log = Logger()
 
     def __attrs_post_init__(self) -> None:
         self._bucket = TokenBucket(self._rate)
+
+    @property
+    def open(self) -> bool:
+        """Whether the last message that tells of it got through."""
+        return not self._pause
 
     def paused(self) -> float:
         """
@@ -58,34 +65,49 @@ class Outlet:
         """
         Take leave to send at once, if it may be had.
         """
-        return not self._pause and self._bucket.take(self._ticks())
+        return self.open and self._bucket.take(self._ticks())
 
     def reserve(self) -> float:
         """
-        Take leave to send.
+        Take leave to send; or, after a pause, to be the one that tries.
 
-        :return: the seconds to wait before.
+        :return: the seconds to wait before; none for the one that tries.
         """
-        if self._pause:
-            self._until = self._ticks() + self._trial
-        return self._bucket.reserve(self._ticks())
+        now = self._ticks()
+        wait = self._bucket.reserve(now)
+        if self.open:
+            return wait
+        self._until = now + self._trial
+        if self._tried is None:
+            self._tried = now
+        return 0.0
 
-    def note(self, outcome: Outcome) -> None:
+    def note(self, outcome: Outcome, begun: float) -> None:
         """
         Learn from what came of an attempt.
+
+        :param begun: when it began, on the monotonic clock.  What was in
+            flight when the pause began tells nothing of its end.
         """
+        tried = self._tried is not None and begun >= self._tried
         if isinstance(outcome, NotSent) and outcome.pause:
-            doubled = min(_LONGEST_PAUSE, self._pause * 2.0)
-            self._pause = max(outcome.rest or 0.0, doubled, _SHORTEST_PAUSE)
-            self._until = self._ticks() + self._pause
-            log = self._log.error if outcome.alarm else self._log.warn
-            log(
-                "nothing is sent for bot {bot} for {rest:.0f} s: {detail}",
-                bot=self._bot,
-                rest=self._pause,
-                detail=outcome.detail,
-            )
-        elif isinstance(outcome, (Sent, NeverSent)) and self._pause:
+            rest = max(outcome.rest or 0.0, _SHORTEST_PAUSE)
+            if self.open or tried:
+                self._shut(outcome, max(rest, min(_LONGEST_PAUSE, self._pause * 2.0)))
+            else:
+                self._until = max(self._until, self._ticks() + rest)
+        elif isinstance(outcome, (Sent, NeverSent)) and tried:
             self._log.info("sending goes on for bot {bot}", bot=self._bot)
-            self._pause = self._until = 0.0
+            self._pause, self._tried = 0.0, None
             self._reopened()
+
+    def _shut(self, outcome: NotSent, pause: float) -> None:
+        self._pause, self._tried = pause, None
+        self._until = self._ticks() + pause
+        log = self._log.error if outcome.alarm else self._log.warn
+        log(
+            "nothing is sent for bot {bot} for {rest:.0f} s: {detail}",
+            bot=self._bot,
+            rest=pause,
+            detail=outcome.detail,
+        )

@@ -270,7 +270,11 @@ def after_outcome(part: Part, outcome: Outcome, now: Moment, jitter: float) -> P
     if isinstance(outcome, InDoubt):
         return evolve(part, state=PartState.UNKNOWN)
     rest = outcome.rest
-    if rest is None:
+    if outcome.pause:
+        # The Page rests, not this part, which a start with a better token is
+        # to send at once.
+        rest = 0.0
+    elif rest is None:
         tries = part.attempt - part.absent
         rest = jitter * min(_LONGEST_REST, _FIRST_REST * 2.0 ** min(tries, 20))
     return evolve(part, state=PartState.COMPOSED, rest=now.plus(rest))
@@ -342,10 +346,12 @@ def adopt(part: Part, now: Moment) -> Part:
     An attempt that was in flight is in doubt.  Its quarantine goes on, and
     after a reboot is counted from this process's start.
     """
-    intended, looked = part.intended, part.looked
+    intended, looked, rest = part.intended, part.looked, part.rest
     if intended is None or intended.boot != now.tick.boot:
-        intended, looked = Tick(now.started, now.tick.boot), None
-    return evolve(part, state=PartState.UNKNOWN, intended=intended, looked=looked)
+        intended, looked, rest = Tick(now.started, now.tick.boot), None, None
+    return evolve(
+        part, state=PartState.UNKNOWN, intended=intended, looked=looked, rest=rest
+    )
 
 
 def sought_long(part: Part, now: Moment, delivery: Delivery) -> bool:

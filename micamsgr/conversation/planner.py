@@ -44,6 +44,8 @@ class Situation:
 
     :ivar heard: when the person last did what opens Meta's window, in
         milliseconds by Meta's clock.
+    :ivar quiet_until: a human answers until then, in milliseconds by Meta's
+        clock.
     :ivar turn: the one turn that is open, if any.
     :ivar parts: the open parts, in the order in which they are to be sent.
     :ivar pending: whether events wait for a turn.
@@ -52,6 +54,7 @@ class Situation:
     id: int
     conversation: Conversation
     heard: int
+    quiet_until: int = 0
     turn: Turn | None = None
     parts: tuple[Part, ...] = field(default=())
     pending: bool = False
@@ -131,6 +134,7 @@ def next_step(
     delivery: Delivery,
     manners: Manners,
     paused: float = 0.0,
+    queued: float = 0.0,
 ) -> Step:
     """
     Decide what to do next in a conversation.
@@ -139,29 +143,39 @@ def next_step(
     notice or an apology in doubt holds nothing up.
 
     :param paused: for so many seconds nothing may be sent for this Page.
+    :param queued: for so many seconds others are looked up.
     """
     closed = now.wall - situation.heard > WINDOW
     waits: list[float] = []
+    look_up: LookUp | None = None
     for part in situation.parts:
         if closed and part.state is PartState.COMPOSED:
             return Change(part, parts.expire(part, "window"))
+        if now.wall < situation.quiet_until and part.state is PartState.COMPOSED:
+            return Change(part, parts.expire(part, "human"))
         do, wait = parts.next_step(part, now, delivery)
         if do is Do.ADOPT:
             return Change(part, parts.adopt(part, now))
         if do is Do.LOOK_UP:
             if closed and parts.sought_long(part, now, delivery):
                 return Change(part, parts.abandon(part))
-            return LookUp(part)
-        if do is Do.SEND and paused <= 0.0:
-            return Send(part)
-        waits.append(max(wait, paused) if do is Do.SEND else wait)
+            look_up = look_up or LookUp(part)
+            wait = queued
+        elif do is Do.SEND:
+            if paused <= 0.0:
+                return Send(part)
+            wait = paused
+        waits.append(wait)
         if part.kind is Kind.ANSWER or part.state is not PartState.UNKNOWN:
-            return Wait(min(waits))
-    step = _turn_step(situation, now, manners, paused, closed)
-    if isinstance(step, Wait):
-        waits.append(step.seconds)
-    elif not isinstance(step, Rest):
-        return step
+            break
+    else:
+        step = _turn_step(situation, now, manners, paused, closed)
+        if isinstance(step, Wait):
+            waits.append(step.seconds)
+        elif not isinstance(step, Rest):
+            return step
+    if look_up is not None and queued <= 0.0:
+        return look_up
     return Wait(min(waits)) if waits else Rest()
 
 

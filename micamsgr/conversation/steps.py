@@ -18,7 +18,7 @@ from . import parts as lifecycle
 from .assistant import IAssistant, Reply
 from .events import BotName, Psid
 from .interfaces import Begun, IMessenger, IStore
-from .moment import Moment
+from .moment import Moment, Tick
 from .outlet import Outlet
 from .pacing import TokenBucket
 from .parts import (
@@ -92,12 +92,16 @@ class Steps:
 
     #: Called when the Page may send again after a pause.
     reopened: Callable[[], None] = field(default=lambda: None, init=False)
+    #: Called when one of the assistant's slots is free again.
+    freed: Callable[[], None] = field(default=lambda: None, init=False)
 
     # While this is false, no turn is begun and nothing is sent.
     _going: bool = field(default=True, init=False)
-    _asking: int = field(default=0, init=False)
+    _taken: int = field(default=0, init=False)
     _outlet: Outlet = field(init=False)
     _look_ups: TokenBucket = field(init=False)
+    # Of conversations that wait to be looked up: when they may be.
+    _queued: dict[int, Tick] = field(factory=dict, init=False)
 
     _log = Logger()
 
@@ -112,14 +116,22 @@ class Steps:
         self._look_ups = TokenBucket(self._delivery.lookup_rate)
 
     @property
-    def asking(self) -> int:
-        """How many times the assistant is being asked just now."""
-        return self._asking
+    def taken(self) -> int:
+        """How many of the assistant's slots are taken."""
+        return self._taken
 
-    @property
-    def free_slots(self) -> int:
-        """How many times more it may be asked."""
-        return self._slots - self._asking
+    def take_slot(self) -> bool:
+        """
+        Take one of the assistant's slots, if one is free.
+        """
+        if self._taken >= self._slots:
+            return False
+        self._taken += 1
+        return True
+
+    def _free_slot(self) -> None:
+        self._taken -= 1
+        self.freed()
 
     def finish(self) -> None:
         """
@@ -127,33 +139,48 @@ class Steps:
         """
         self._going = False
 
-    async def run(self, conversation: int) -> Wait | Rest | Hunger:
+    async def run(self, conversation: int, slot: bool = False) -> Wait | Rest | Hunger:
         """
         Take steps in a conversation until there is none to take.
+
+        :param slot: whether a slot was taken for it; it is given back.
 
         :return: what it waits for then.
 
         :raises StoreUnavailable: where the store fails; nothing is lost, and
             it may be tried again.
         """
-        situation = await self._store.situation(conversation)
-        while self._going:
-            step = next_step(
-                situation,
-                self._now(),
-                self._delivery,
-                self._manners,
-                self._outlet.paused(),
-            )
-            if isinstance(step, (Wait, Rest)):
-                return step
-            if isinstance(step, (Begin, Generate)):
-                if self.free_slots <= 0:
+        try:
+            situation = await self._store.situation(conversation)
+            while self._going:
+                step = self._next(situation)
+                if isinstance(step, (Wait, Rest)):
+                    return step
+                if not isinstance(step, (Begin, Generate)):
+                    situation = await self._take(step, situation)
+                elif slot or self.take_slot():
+                    slot = False
+                    situation = await self._ask(situation)
+                else:
                     return Hunger()
-                situation = await self._ask(situation)
-            else:
-                situation = await self._take(step, situation)
-        return Rest()
+            return Rest()
+        finally:
+            if slot:
+                self._free_slot()
+
+    def _next(self, situation: Situation) -> Step:
+        now = self._now()
+        step = next_step(
+            situation,
+            now,
+            self._delivery,
+            self._manners,
+            self._outlet.paused(),
+            now.until(self._queued.get(situation.id)),
+        )
+        if isinstance(step, Rest):
+            self._queued.pop(situation.id, None)
+        return step
 
     async def _take(self, step: Step, situation: Situation) -> Situation:
         if isinstance(step, Send):
@@ -175,10 +202,9 @@ class Steps:
 
     async def _ask(self, situation: Situation) -> Situation:
         """
-        Ask the assistant for what answers the conversation's next turn, and
-        begin to send it.
+        Ask the assistant for what answers the conversation's next turn, give
+        the slot back, and begin to send the answer.
         """
-        self._asking += 1
         try:
             begun = await self._store.begin(
                 situation.id, self._manners.history_messages, self._now()
@@ -187,7 +213,7 @@ class Steps:
                 return await self._store.situation(situation.id)
             reply = await self._reply(begun)
         finally:
-            self._asking -= 1
+            self._free_slot()
         if isinstance(reply, Situation):
             return reply
         return await self._compose(begun, reply)
@@ -197,10 +223,20 @@ class Steps:
         :return: the reply; or, where there is none, what is to be done then.
         """
         turn = begun.turn
+        self._log.debug(
+            "turn {turn} of {bot} is thought about, for {person}, in conversation"
+            " {conversation}: {count} utterances",
+            turn=turn.id,
+            bot=self._bot,
+            person=self._alias(begun.situation.conversation.psid),
+            conversation=begun.situation.id,
+            count=len(begun.utterances),
+        )
         typing = Typing(self._clock, self._messenger, begun.situation.conversation)
         typing.start()
+        asked = self._ticks()
         try:
-            return await self._assistant.reply(begun.utterances)
+            reply = await self._assistant.reply(begun.utterances)
         except Unavailable as error:
             delay = after_failure(turn.tries + 1, error.retry_after, self._random())
             self._log.warn(
@@ -217,6 +253,14 @@ class Steps:
             return await self._fail(turn, error.detail)
         finally:
             typing.stop()
+        self._log.debug(
+            "turn {turn} of {bot} has an answer of {tokens} tokens, in {seconds:.3f} s",
+            turn=turn.id,
+            bot=self._bot,
+            tokens=reply.tokens,
+            seconds=self._ticks() - asked,
+        )
+        return reply
 
     async def _compose(self, begun: Begun, reply: Reply) -> Situation:
         now = self._now()
@@ -233,6 +277,12 @@ class Steps:
             lambda: self._store.compose(
                 begun.turn, reply.text, parts, reply.tokens, now
             )
+        )
+        self._log.debug(
+            "turn {turn} of {bot}: the answer is kept, in {count} parts",
+            turn=begun.turn.id,
+            bot=self._bot,
+            count=len(parts),
         )
         if may_send and parts[0] in situation.parts:
             return await self._write(situation, parts[0])
@@ -264,7 +314,7 @@ class Steps:
         delay = self._outlet.reserve()
         if delay > 0.0:
             await deferLater(self._clock, delay)
-            if not self._going:
+            if not (self._going and self._outlet.open):
                 return situation
         intended = lifecycle.intend(part, self._now())
         situation = await self._store.change(part, intended)
@@ -290,7 +340,7 @@ class Steps:
             except Exception:
                 self._log.failure("a defect, sending part {part}", part=part.id)
                 outcome = InDoubt("a defect")
-        self._outlet.note(outcome)
+        self._outlet.note(outcome, now.tick.seconds)
         after = lifecycle.after_outcome(part, outcome, self._now(), self._random())
         self._log.info(
             "to {person} of {bot}, turn {turn}, {kind} {number}, part {part},"
@@ -308,10 +358,11 @@ class Steps:
         return await self._insist(lambda: self._store.change(part, after))
 
     async def _look_up(self, situation: Situation, part: Part) -> Situation:
-        delay = self._look_ups.reserve(self._ticks())
-        if delay > 0.0:
-            await deferLater(self._clock, delay)
-            if not self._going:
+        if self._queued.pop(situation.id, None) is None:
+            now = self._now()
+            delay = self._look_ups.reserve(now.tick.seconds)
+            if delay > 0.0:
+                self._queued[situation.id] = now.plus(delay)
                 return situation
         evidence: Evidence
         try:

@@ -11,8 +11,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import re
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import Any, Protocol
 from urllib.parse import quote, urlencode
 
@@ -44,6 +45,7 @@ _LATER = 60.0
 # The longest wait that is believed, in seconds.
 _LONGEST_WAIT = 24 * 3600.0
 
+_CODE = re.compile("-?[0-9]{1,19}")
 _TOKEN_CODES = frozenset({102, 190})
 
 _ACTIONS = {Presence.SEEN: "mark_seen", Presence.TYPING: "typing_on"}
@@ -151,11 +153,13 @@ def read_messages(answer: Answer, page: PageId) -> Sequence[Seen]:
     threads = _mapping(document).get("data")
     if answer.status != 200 or not isinstance(threads, list):
         raise _trouble(answer)
-    messages = [
-        message
-        for thread in threads
-        for message in _items(_mapping(_mapping(thread).get("messages")).get("data"))
+    found = [
+        _mapping(_mapping(thread).get("messages")).get("data") for thread in threads
     ]
+    if not all(isinstance(messages, list) for messages in found):
+        # What it doesn't show may be there all the same.
+        raise Unavailable("a look-up that shows a thread without messages")
+    messages = [message for items in found for message in _items(items)]
     return [
         Seen(Mid(_fit(message["id"])), at, _fit(message.get("message") or ""))
         for message in messages
@@ -174,8 +178,10 @@ def read_page(answer: Answer) -> PageId:
     :raises Refused: the Graph API won't say.
     """
     page = _mapping(_document(answer)).get("id")
-    if answer.status == 200 and isinstance(page, (str, int)) and str(page).isdigit():
-        return PageId(str(page))
+    if answer.status == 200 and isinstance(page, (str, int)):
+        digits = str(page)
+        if digits.isascii() and digits.isdigit():
+            return PageId(digits)
     raise _trouble(answer)
 
 
@@ -198,10 +204,11 @@ def _rest(answer: Answer) -> float | None:
     Source: docs/messenger-platform.md, section 5.2.
     """
     waits: list[float] = []
-    for header in answer.headers.getRawHeaders("retry-after", ()):
-        if header.isascii() and header.isdigit():
+    # As bytes: as text, they would have to be UTF-8.
+    for header in answer.headers.getRawHeaders(b"retry-after", ()):
+        if header.isdigit():
             waits.append(float(header[:9]))
-    usages = answer.headers.getRawHeaders("x-business-use-case-usage", ())
+    usages = answer.headers.getRawHeaders(b"x-business-use-case-usage", ())
     for usage in usages:
         try:
             businesses = _mapping(json.loads(usage)).values()
@@ -210,7 +217,7 @@ def _rest(answer: Answer) -> float | None:
         for item in (item for items in businesses for item in _items(items)):
             minutes = item.get("estimated_time_to_regain_access")
             if isinstance(minutes, (int, float)) and minutes > 0:
-                waits.append(float(minutes) * 60.0)
+                waits.append(float(min(minutes, _LONGEST_WAIT)) * 60.0)
     return min(max(waits), _LONGEST_WAIT) if waits else None
 
 
@@ -230,9 +237,10 @@ def _items(value: object) -> list[dict[str, Any]]:
 
 
 def _integer(value: object) -> int | None:
-    if isinstance(value, str) and value.lstrip("-").isdigit() and len(value) < 20:
-        return int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    if not isinstance(value, (int, str)):
+        return None
+    digits = str(value)
+    return int(digits) if _CODE.fullmatch(digits) else None
 
 
 def _fit(text: str) -> str:
@@ -250,15 +258,20 @@ def _printable(value: object) -> str:
 
 def _milliseconds(value: object) -> int | None:
     """
-    Read ``2026-11-22T15:50:17+0000``, or seconds since the epoch.
+    Read ``2026-11-22T15:50:17+0000``, UTC where it names no offset, or seconds
+    since the epoch.
     """
     if isinstance(value, int) and not isinstance(value, bool):
         return value * 1000
-    try:
-        moment = datetime.fromisoformat(_iso(value)) if isinstance(value, str) else None
-        return None if moment is None else int(moment.timestamp() * 1000)
-    except (ValueError, OverflowError):
+    if not isinstance(value, str):
         return None
+    try:
+        moment = datetime.fromisoformat(_iso(value))
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=timezone.utc)
+    return int(moment.timestamp() * 1000)
 
 
 def _iso(text: str) -> str:
@@ -296,18 +309,18 @@ class GraphMessenger:
     _mark_seen: bool = True
 
     _headers: Headers = field(init=False, repr=False)
+    _json_headers: Headers = field(init=False, repr=False)
     _proof: str = field(init=False, repr=False)
 
     _log = Logger()
 
     def __attrs_post_init__(self) -> None:
-        self._headers = Headers(
-            {
-                "Authorization": [f"Bearer {self._token}"],
-                "Content-Type": ["application/json"],
-                "User-Agent": ["micamessenger"],
-            }
-        )
+        common = {
+            "Authorization": [f"Bearer {self._token}"],
+            "User-Agent": ["micamessenger"],
+        }
+        self._headers = Headers(common)
+        self._json_headers = Headers({**common, "Content-Type": ["application/json"]})
         self._proof = "appsecret_proof=" + appsecret_proof(self._secret, self._token)
 
     async def send(
@@ -377,11 +390,12 @@ class GraphMessenger:
         return await self._exchange("POST", url, json.dumps(document).encode())
 
     async def _exchange(self, method: str, url: str, body: bytes | None) -> Answer:
+        headers = self._headers if body is None else self._json_headers
         answer = await self._call(
-            method, url, headers=self._headers, body=body, deadline=self._deadline
+            method, url, headers=headers, body=body, deadline=self._deadline
         )
-        dates = answer.headers.getRawHeaders("date")
-        self._correct(dates[-1] if dates else None)
+        dates = answer.headers.getRawHeaders(b"date")
+        self._correct(dates[-1].decode("ascii", "replace") if dates else None)
         return answer
 
 

@@ -71,7 +71,10 @@ class PageFinder(Service):
             self._log.info(
                 "bot {bot} speaks for Page {page}", bot=self._bot, page=self.page
             )
-            await self._store.remember_page(self._bot, fingerprint, self.page)
+            try:
+                await self._store.remember_page(self._bot, fingerprint, self.page)
+            except StoreUnavailable as error:
+                self._log.error("can't write the store: {detail}", detail=error.detail)
 
     async def _ask(self) -> PageId:
         rest = _FIRST_REST
@@ -79,6 +82,9 @@ class PageFinder(Service):
             try:
                 return await self._messenger.page()
             except (Unavailable, Refused) as error:
+                if not self.running:
+                    # Canceled; an HTTP call can't say so.
+                    raise
                 self._log.error(
                     "can't learn which Page bot {bot} speaks for; until then events"
                     " are believed to be its own: {error!r}",

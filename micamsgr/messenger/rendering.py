@@ -17,12 +17,11 @@ from attrs import frozen
 
 LIMIT = 2000
 
-# White space, or a stop of a language that is written without.  A dot behind a
-# line's first number does not end a sentence but begins an item.
+# White space, or a stop of a language that is written without.
 _BREAK = re.compile(
-    r"""(?P<end> (?: (?<!^\d)(?<!^\d\d)[.] | [!?…] ) ["'”’»)\]]* )? (?P<gap> \s+ )
+    r"""(?P<end> [.!?…] ["'”’»)\]]* )? (?P<gap> \s+ )
     | (?P<stop> [。！？] ["'”’」』）]* ) (?P<rest> \s* )""",
-    re.VERBOSE | re.MULTILINE,
+    re.VERBOSE,
 )
 _URL = re.compile(r"""(?:https?://|www\.)[^\s<>"。！？]+""", re.IGNORECASE)
 _SPACE = re.compile(r"\s*")
@@ -87,11 +86,7 @@ def _parts(text: str, limit: int) -> Iterator[str]:
     units = list(accumulate((1 + (c > "\uffff") for c in text), initial=0))
     breaks = _breaks(text)
     ends = [place.end for place in breaks]
-    urls = [
-        span
-        for span in (match.span() for match in _URL.finditer(text))
-        if units[span[1]] - units[span[0]] <= limit
-    ]
+    urls = [match.span() for match in _URL.finditer(text)]
     start = 0
     while units[-1] - units[start] > limit:
         half = bisect_left(units, units[start] + limit / 2)
@@ -102,7 +97,7 @@ def _parts(text: str, limit: int) -> Iterator[str]:
             end = min(breaks[near:far], key=lambda b: (b.level, -b.end)).end
         else:
             end = _within_word(text, start, full, limit, urls)
-            if near and ends[near - 1] > start:
+            if near:
                 word_end = ends[near] if near < len(ends) else len(text)
                 if units[word_end] - units[breaks[near - 1].resume] <= limit:
                     end = ends[near - 1]
@@ -123,18 +118,17 @@ def _breaks(text: str) -> Sequence[_Break]:
             level = _Level.PARAGRAPH if lines > 1 else _Level.LINE
         else:
             level = _Level.SENTENCE if match["end"] or match["stop"] else _Level.WORD
-        end, resume = match.end() - len(gap), match.end()
-        if _parted(text, end) and _parted(text, resume):
-            found.append(_Break(level, end, resume))
+        if _parted(text, match.end()):
+            found.append(_Break(level, match.end() - len(gap), match.end()))
     return found
 
 
 def _parted(text: str, place: int) -> bool:
     """
-    Whether white space or a stop at *place* is apart from its neighbor: a
-    combining mark, say, would belong to it.
+    Whether white space or a stop that ends at *place* is apart from what
+    follows: a combining mark would belong to it.
     """
-    pair = text[max(place - 1, 0) : place + 1]
+    pair = text[place - 1 : place + 1]
     return len(pair) < 2 or len(_CLUSTER.findall(pair)) == 2
 
 
@@ -145,7 +139,7 @@ def _within_word(
     Find the last place to cut where there is no break.
 
     :param full: where the part is full.
-    :param urls: spans, in order, of those that are not to be divided.
+    :param urls: their spans, in order.
     """
     end = _cluster_start(text, start, full)
     url = bisect_left(urls, (end, end)) - 1

@@ -17,11 +17,20 @@ from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
-from micamsgr.conversation.events import BotName, Event, PageId, Psid, Said, Unreadable
+from micamsgr.conversation.events import (
+    BotName,
+    Echo,
+    Event,
+    PageId,
+    Psid,
+    Said,
+    Unreadable,
+)
 from micamsgr.conversation.interfaces import IStore, Recorded
 from micamsgr.conversation.moment import Moment
+from micamsgr.conversation.parts import attempt_named
 from micamsgr.conversation.policy import Handover
-from micamsgr.conversation.reception import Arrival, arrival
+from micamsgr.conversation.reception import Arrival, arrival, person
 from micamsgr.errors import RejectedRequest, StoreUnavailable
 
 from .notifications import check_signature, parse_notification
@@ -95,7 +104,7 @@ class Webhook:
     _log = Logger()
 
     async def receive(
-        self, channel: Channel, body: bytes, signature: str | None
+        self, channel: Channel, body: bytes, signature: bytes | None
     ) -> None:
         """
         Keep what an authentic POST delivers.
@@ -135,7 +144,11 @@ class Webhook:
             self._channels[bot].wake((conversation,))
         for taken in arrivals:
             if taken.event.key in recorded.known:
-                self._log.info("to {bot}: again, and known", bot=taken.bot)
+                self._log.info(
+                    "to {bot}: again, and known",
+                    bot=taken.bot,
+                    person=self._person(taken),
+                )
             else:
                 self._tell_event(taken)
         for conversation in recorded.takeovers:
@@ -163,12 +176,27 @@ class Webhook:
             )
             if self._texts:
                 self._log.info("{mid}: {text}", mid=event.mid, text=event.text)
+        elif isinstance(event, Echo):
+            named = attempt_named(event.metadata)
+            self._log.debug(
+                "to {bot}: echo {echo} of what was said to {person}, part {part}",
+                bot=taken.bot,
+                echo=event.mid,
+                person=self._person(taken),
+                part=named and named[0],
+            )
         elif isinstance(event, Unreadable):
             self._log.error(
                 "to {bot}: an event that can't be read is kept as it is: {why}",
                 bot=taken.bot,
                 why=event.why,
             )
+
+    def _person(self, taken: Arrival) -> str | None:
+        concerned = person(taken.event)
+        if concerned is None:
+            return None
+        return self._channels[taken.bot].alias(concerned[1])
 
 
 def _within(
@@ -206,7 +234,7 @@ class WebhookResource(Resource):
     isLeaf = True
 
     _channel: Channel
-    _receive: Callable[[Channel, bytes, str | None], Deferred[None]]
+    _receive: Callable[[Channel, bytes, bytes | None], Deferred[None]]
 
     _log = Logger()
 
@@ -251,7 +279,8 @@ class WebhookResource(Resource):
         request.notifyFinish().addErrback(gone.append)
         assert request.content is not None
         body = request.content.read()
-        signature = request.getHeader("x-hub-signature-256")
+        # As bytes: as text, it would have to be UTF-8.
+        signature = request.getHeader(b"x-hub-signature-256")
         receiving = self._receive(self._channel, body, signature)
         receiving.addErrback(self._refused)
         receiving.addCallback(self._finish, request, gone)
@@ -303,7 +332,9 @@ def webhooks(webhook: Webhook, channels: Iterable[Channel]) -> Resource:
     else.
     """
 
-    def receive(channel: Channel, body: bytes, signature: str | None) -> Deferred[None]:
+    def receive(
+        channel: Channel, body: bytes, signature: bytes | None
+    ) -> Deferred[None]:
         return Deferred.fromCoroutine(webhook.receive(channel, body, signature))
 
     root, version, facebook, hook = Nothing(), Nothing(), Nothing(), Nothing()

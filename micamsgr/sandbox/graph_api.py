@@ -133,10 +133,9 @@ class GraphAPI(Resource):
 
     async def _serve(self, request: Request, gone: list[object]) -> None:
         asked = _read(request)
-        fault = self.faults(asked.call, self._random)
-        if fault is None:
-            fault = Fault()
-        else:
+        planned = self.faults(asked.call, self._random)
+        fault = planned or Fault()
+        if planned is not None:
             self._note(Spoiled, call=asked.call, fault=repr(fault))
         if fault.landing > 0.0:
             await deferLater(self._clock, fault.landing)
@@ -159,6 +158,8 @@ class GraphAPI(Resource):
             request.setResponseCode(status)
             request.setHeader("Date", datetimeToString(self._meta.now()))
             request.setHeader("Content-Type", kind)
+            for name, value in fault.headers:
+                request.setHeader(name, value)
             end(request, fault.ending, body)
 
     def _note(self, kind: Callable[..., Fact], **what: object) -> None:
@@ -222,13 +223,12 @@ class GraphAPI(Resource):
     def _send(self, page: Page, asked: _Asked) -> Document:
         check_send(asked.arguments)
         psid = asked.arguments["recipient"]["id"]
-        now = self._meta.now()
         _check(psid in page.people, "No matching user found", 2018001)
         if "sender_action" in asked.arguments:
             action = asked.arguments["sender_action"]
             self._note(Acted, page=page.id, psid=psid, action=action)
             return {"recipient_id": psid}
-        if now - page.people[psid] > _WINDOW:
+        if self._meta.now() - page.people[psid] > _WINDOW:
             why = "(#10) This message is sent outside of allowed window."
             raise GraphError(why, 10, subcode=2018278)
         message = asked.arguments["message"]
@@ -284,9 +284,8 @@ class GraphAPI(Resource):
             fields = sorted(page.fields)
             app = {"id": page.app.id, "name": page.app.name}
             return {"data": [{**app, "subscribed_fields": fields}] if fields else []}
-        fields = (asked.get("subscribed_fields") or "").split(",")
-        if asked.method == "DELETE":
-            fields = []
+        given = (asked.get("subscribed_fields") or "").split(",")
+        fields = [] if asked.method == "DELETE" else given
         for name in fields:
             known = _SUBSCRIBABLE.fullmatch(name) is not None
             _check(known, f"Unknown value in subscribed_fields: {name!r}")
@@ -430,7 +429,7 @@ def _select(fields: str, known: Document) -> Document:
     shape = _shape(fields)
     for name in shape:
         _check(name in known, f"Tried accessing nonexisting field ({name})")
-    return {"id": known["id"], **{name: known[name] for name in shape}}
+    return {"id": known["id"], **{k: known[k] for k in shape if known[k] is not None}}
 
 
 def _message(page: Page, psid: str, said: Wrote | Applied) -> Document:
@@ -443,6 +442,7 @@ def _message(page: Page, psid: str, said: Wrote | Applied) -> Document:
         "from": sender,
         "to": {"data": [receiver]},
         "message": said.text,
+        "attachments": None,
     }
 
 

@@ -374,6 +374,7 @@ class Fault:
     :ivar applied: whether the call takes effect.
     :ivar error: what is answered instead.
     :ivar body: what is answered instead, raw, with *status*.
+    :ivar headers: what is added to the answer's.
     :ivar landing: until the call takes effect, even if its caller has gone.
     :ivar delay: from then until the answer.
     """
@@ -383,6 +384,7 @@ class Fault:
     error: GraphError | None = None
     body: bytes | None = None
     status: int = 200
+    headers: tuple[tuple[str, str], ...] = ()
     landing: float = 0.0
     delay: float = 0.0
 

@@ -48,7 +48,7 @@ def record(
     """
     tally = _Tally()
     for arrival in arrivals:
-        if _known(database, arrival.event.key):
+        if _known(database, arrival):
             tally.known.add(arrival.event.key)
         else:
             _take(database, arrival, now, tally)
@@ -60,8 +60,11 @@ def record(
     )
 
 
-def _known(database: sqlite3.Connection, key: bytes) -> bool:
-    row = database.execute("SELECT 1 FROM event WHERE key = ?", (key,)).fetchone()
+def _known(database: sqlite3.Connection, arrival: Arrival) -> bool:
+    row = database.execute(
+        "SELECT 1 FROM event WHERE key = ? AND bot = ?",
+        (arrival.event.key, arrival.bot),
+    ).fetchone()
     return row is not None
 
 
@@ -173,23 +176,25 @@ def _part_of(
 ) -> Part | None:
     """
     Find the part that an echo is of: by what we gave the Send API, else by
-    its ID, else by the text of a part whose fate is open.
+    its ID, else by the words of a part whose fate is open.
     """
     named = lifecycle.attempt_named(echo.metadata)
-    for condition, values in (
-        ("id = ?", (named and named[0],)),
-        ("mid = ?", (echo.mid,)),
-        (
-            f"conversation = ? AND {OPEN_PART} AND state <> 'composed' AND text = ?",
-            (conversation, echo.text),
-        ),
-    ):
+    for condition, value in (("id = ?", named and named[0]), ("mid = ?", echo.mid)):
         row = database.execute(
-            f"SELECT {PART} FROM part WHERE {condition} ORDER BY turn, number", values
+            f"SELECT {PART} FROM part WHERE {condition}", (value,)
         ).fetchone()
         if row is not None:
             return read_part(row)
-    return None
+    rows = database.execute(
+        f"SELECT {PART} FROM part WHERE conversation = ? AND {OPEN_PART}"
+        " AND state <> 'composed' ORDER BY turn, number",
+        (conversation,),
+    ).fetchall()
+    # White space is not compared, since Meta may trim it.
+    words = echo.text.split()
+    return next(
+        (part for part in map(read_part, rows) if part.text.split() == words), None
+    )
 
 
 def _settle(
@@ -221,12 +226,7 @@ def _hand_over(
     """
     Let the human talk: or, on the word that wakes the bot, the bot again.
     """
-    if arrival.wake:
-        quiet_until = 0
-    else:
-        quiet_until = now.wall + int(arrival.quiet * 1000)
-        if echo.text:
-            utter(database, conversation, "human", echo.at, echo.text)
+    quiet_until = 0 if arrival.wake else now.wall + int(arrival.quiet * 1000)
     database.execute(
         "UPDATE conversation SET quiet_until = ? WHERE id = ?",
         (quiet_until, conversation),
@@ -252,6 +252,8 @@ def _hand_over(
     ).fetchall()
     for at, text in said:
         utter(database, conversation, "person", at, text)
+    if echo.text:
+        utter(database, conversation, "human", echo.at, echo.text)
     database.execute(
         "UPDATE event SET state = 'ignored', reason = 'human'"
         f" WHERE conversation = ? AND {OPEN_EVENT}",

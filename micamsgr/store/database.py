@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from attrs import define, field
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IReactorFromThreads, IReactorTime
 from twisted.python.failure import Failure
 
@@ -26,6 +26,10 @@ from .schema import MIGRATIONS, guard_states, migrate
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
+
+# What sqlite3 raises where the disk, or what is on it, is to blame; further
+# subclasses of DatabaseError tell of a defect in what was asked.
+_DISK = (sqlite3.OperationalError, sqlite3.DatabaseError)
 
 
 class Transact(Protocol):
@@ -62,30 +66,51 @@ def open_database(path: str) -> sqlite3.Connection:
             check_same_thread=False,
             cached_statements=512,
         )
-        database.execute("PRAGMA journal_mode = WAL")
-        # FULL, not NORMAL: that one may roll back the last commits after a
-        # loss of power, and by then we have told Meta 200.
-        database.execute("PRAGMA synchronous = FULL")
-        (synchronous,) = database.execute("PRAGMA synchronous").fetchone()
-        if synchronous != 2:
-            raise ValueError("it can't be set to synchronous = FULL")
-        _settle(database)
-        migrate(database, MIGRATIONS)
-        guard_states(database)
+        try:
+            _prepare(database)
+        except BaseException:
+            database.close()
+            raise
     except (sqlite3.Error, ValueError) as error:
         raise StoreUnavailable(f"can't use the store {path}: {error}") from error
     return database
 
 
+def _prepare(database: sqlite3.Connection) -> None:
+    # FULL, not NORMAL: that one may roll back the last commits after a
+    # loss of power, and by then we have told Meta 200.
+    database.execute("PRAGMA synchronous = FULL")
+    (synchronous,) = database.execute("PRAGMA synchronous").fetchone()
+    if synchronous != 2:
+        raise ValueError("it can't be set to synchronous = FULL")
+    _settle(database)
+    # Before the journal's mode, which is written into the file: one that isn't
+    # ours is left as it is.
+    migrate(database, MIGRATIONS)
+    (mode,) = database.execute("PRAGMA journal_mode = WAL").fetchone()
+    if mode not in ("wal", "memory"):
+        raise ValueError("it can't be set to journal_mode = WAL")
+    guard_states(database)
+
+
 def open_for_reading(path: str) -> sqlite3.Connection:
     """
     Open a second connection to a store, one that can't write.
+
+    :raises StoreUnavailable: where there is none.
     """
-    database = sqlite3.connect(
-        path, timeout=5.0, isolation_level=None, check_same_thread=False
-    )
-    _settle(database)
-    database.execute("PRAGMA query_only = ON")
+    try:
+        database = sqlite3.connect(
+            f"{Path(path).absolute().as_uri()}?mode=rw",
+            uri=True,
+            timeout=5.0,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        _settle(database)
+        database.execute("PRAGMA query_only = ON")
+    except sqlite3.Error as error:
+        raise StoreUnavailable(f"can't read the store {path}: {error}") from error
     return database
 
 
@@ -120,8 +145,9 @@ def lock(path: str) -> int:
     :raises StoreUnavailable: where another process has it.
     """
     try:
+        # Whoever comes by a symbolic link must find the same lock.
         descriptor = os.open(
-            f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
+            f"{Path(path).resolve()}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
         )
     except OSError as error:
         raise StoreUnavailable(
@@ -129,11 +155,16 @@ def lock(path: str) -> int:
         ) from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
+    except BlockingIOError as error:
         os.close(descriptor)
         raise StoreUnavailable(
             f"another daemon is using the store {path}: stop that one first, or "
             "name another file in `store:`"
+        ) from error
+    except OSError as error:
+        os.close(descriptor)
+        raise StoreUnavailable(
+            f"can't lock the store {path}: {error.strerror}"
         ) from error
     return descriptor
 
@@ -208,14 +239,17 @@ class DatabaseThread:
         self._thread.start()
         opened.wait()
         if faults:
+            self._thread = None
             raise faults[0]
 
     def stop(self) -> Deferred[None]:
         """
-        Do what was asked for, then close the connection.
+        Do what was asked for, then close the connection; nothing more is
+        taken.
         """
-        if self._asked:
-            self._hand_over()
+        if self._thread is None:
+            return succeed(None)
+        self._hand_over()
         with self._condition:
             self._ending = True
             self._condition.notify()
@@ -225,10 +259,11 @@ class DatabaseThread:
         """
         See :class:`Transact`.
         """
-        result: Deferred[T] = Deferred()
+        if self._ending:
+            return fail(StoreUnavailable("the store is closed"))
         if self._waiting >= self._most_waiting:
-            result.errback(StoreUnavailable("too much waits to be written"))
-            return result
+            return fail(StoreUnavailable("too much waits to be written"))
+        result: Deferred[T] = Deferred()
         if not self._asked:
             self._reactor.callLater(0, self._hand_over)
         self._waiting += 1
@@ -265,8 +300,11 @@ class DatabaseThread:
         while jobs := self._next():
             self._commit(database, jobs)
             self._reactor.callFromThread(self._answer, jobs)
-        if self._writes:
-            self._tidy(database)
+        # Only housekeeping: the next start does it as well.
+        with suppress(sqlite3.Error):
+            if self._writes:
+                database.execute("PRAGMA optimize")
+                database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         database.close()
         self._reactor.callFromThread(self._ended.callback, None)
 
@@ -283,10 +321,9 @@ class DatabaseThread:
             for job in jobs:
                 self._perform(database, job)
             database.execute("COMMIT")
-        except sqlite3.Error as error:
-            unavailable = Failure(StoreUnavailable(f"{type(error).__name__}: {error}"))
+        except BaseException as error:
             for job in jobs:
-                job.failure = unavailable
+                job.failure = _unavailable(error)
             if database.in_transaction:
                 # SQLite may have rolled back by itself.
                 with suppress(sqlite3.Error):
@@ -296,16 +333,15 @@ class DatabaseThread:
         database.execute("SAVEPOINT job")
         try:
             job.value = job.work(database)
-        except sqlite3.OperationalError:
-            # The disk's trouble, not the job's: the commit can't succeed.
-            raise
-        except BaseException:
-            job.failure = Failure()
+        except BaseException as error:
+            if not database.in_transaction:
+                # SQLite has rolled back by itself, and everybody's work, as it
+                # may where the disk is full.
+                raise
+            job.failure = _unavailable(error) if type(error) in _DISK else Failure()
             database.execute("ROLLBACK TO job")
         database.execute("RELEASE job")
 
-    def _tidy(self, database: sqlite3.Connection) -> None:
-        # Only housekeeping: the next start does it as well.
-        with suppress(sqlite3.Error):
-            database.execute("PRAGMA optimize")
-            database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+def _unavailable(error: BaseException) -> Failure:
+    return Failure(StoreUnavailable(f"{type(error).__name__}: {error}"))

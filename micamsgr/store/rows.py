@@ -30,12 +30,12 @@ def read_situation(database: sqlite3.Connection, conversation: int) -> Situation
     :raises KeyError: where there is no such conversation.
     """
     row = database.execute(
-        "SELECT bot, page, psid, heard FROM conversation WHERE id = ?",
+        "SELECT bot, page, psid, heard, quiet_until FROM conversation WHERE id = ?",
         (conversation,),
     ).fetchone()
     if row is None:
         raise KeyError(conversation)
-    bot, page, psid, heard = row
+    bot, page, psid, heard, quiet_until = row
     turn = database.execute(
         "SELECT id, state, began, tries, rest, boot FROM turn"
         f" WHERE conversation = ? AND {OPEN_TURN}",
@@ -55,6 +55,7 @@ def read_situation(database: sqlite3.Connection, conversation: int) -> Situation
         id=conversation,
         conversation=Conversation(BotName(bot), PageId(page), Psid(psid)),
         heard=heard,
+        quiet_until=quiet_until,
         turn=None if turn is None else _read_turn(turn),
         parts=tuple(read_part(part) for part in parts),
         pending=bool(pending),

@@ -50,7 +50,7 @@ MIGRATIONS = (
 
     CREATE TABLE event (
         id INTEGER PRIMARY KEY,
-        key BLOB NOT NULL UNIQUE,     -- 16 bytes; see conversation/events.py
+        key BLOB NOT NULL,            -- 16 bytes; see conversation/events.py
         conversation INTEGER REFERENCES conversation,
         bot TEXT NOT NULL,
         page TEXT NOT NULL,
@@ -62,7 +62,9 @@ MIGRATIONS = (
         raw BLOB,                     -- of unreadable ones
         state TEXT NOT NULL,
         reason TEXT,
-        turn INTEGER REFERENCES turn
+        turn INTEGER REFERENCES turn,
+        -- What one bot has no use for another may have to answer.
+        UNIQUE (key, bot)
     ) STRICT;
     CREATE INDEX event_open ON event (conversation) WHERE {OPEN_EVENT};
 

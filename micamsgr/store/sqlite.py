@@ -74,16 +74,16 @@ class SQLiteStore:
     async def begin(self, conversation: int, most: int, now: Moment) -> Begun | None:
         def work(database: sqlite3.Connection) -> Begun | None:
             turn = database.execute(
-                f"SELECT id FROM turn WHERE conversation = ? AND {OPEN_TURN}"
-                " AND state <> 'composed'",
+                f"SELECT id, state FROM turn WHERE conversation = ? AND {OPEN_TURN}",
                 (conversation,),
             ).fetchone()
             if turn is None:
                 turn = _open_turn(database, conversation)
-            if turn is None:
+            if turn is None or turn[1] == "composed":
                 return None
             database.execute(
-                "UPDATE turn SET state = 'generating', rest = NULL WHERE id = ?", turn
+                "UPDATE turn SET state = 'generating', rest = NULL WHERE id = ?",
+                turn[:1],
             )
             situation = read_situation(database, conversation)
             assert situation.turn is not None
@@ -200,7 +200,9 @@ def _conversation(database: sqlite3.Connection, turn: Turn) -> int:
     return int(conversation)
 
 
-def _open_turn(database: sqlite3.Connection, conversation: int) -> tuple[int] | None:
+def _open_turn(
+    database: sqlite3.Connection, conversation: int
+) -> tuple[int, str] | None:
     (began,) = database.execute(
         f"SELECT min(received) FROM event WHERE conversation = ? AND {OPEN_EVENT}"
         " AND state = 'new'",
@@ -208,15 +210,15 @@ def _open_turn(database: sqlite3.Connection, conversation: int) -> tuple[int] | 
     ).fetchone()
     if began is None:
         return None
-    turn: tuple[int] = database.execute(
+    turn: tuple[int, str] = database.execute(
         "INSERT INTO turn (conversation, state, began) VALUES (?, 'ready', ?)"
-        " RETURNING id",
+        " RETURNING id, state",
         (conversation, began),
     ).fetchone()
     database.execute(
         "UPDATE event SET state = 'in_turn', turn = ?"
         f" WHERE conversation = ? AND {OPEN_EVENT} AND state = 'new'",
-        (*turn, conversation),
+        (turn[0], conversation),
     )
     return turn
 

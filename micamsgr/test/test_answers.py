@@ -197,6 +197,8 @@ class ReplyTests(SynchronousTestCase):
             body = json.dumps({**completion("ж" * 200), "usage": usage}).encode()
             outcome = read_answer(200, Headers(), body, asked=1000)
             self.assertEqual(outcome, Reply(text="ж" * 200, tokens=351))
+        document = {**completion(None, refusal="no" * 200), "usage": None}
+        self.assertEqual(read(document), Reply(text="no" * 200, tokens=101))
 
 
 class FaultTests(SynchronousTestCase):

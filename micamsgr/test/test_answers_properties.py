@@ -5,19 +5,13 @@ What holds for whatever an endpoint sends back.
 from __future__ import annotations
 
 import json
-from unittest import SkipTest
 
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.http_headers import Headers
 
 from micamsgr.assistant.answers import read_answer
 from micamsgr.conversation.assistant import Reply
-
-try:
-    from hypothesis import given
-    from hypothesis import strategies as st
-except ImportError as missing:
-    raise SkipTest("needs hypothesis") from missing
+from micamsgr.test.properties import given, st
 
 _TEXTS = st.text() | st.sampled_from(
     ["<think>a</think>b", "a</think>\nb", "content_filter", "length", "text", "429"]

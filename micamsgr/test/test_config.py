@@ -117,6 +117,10 @@ class GuideTests(SynchronousTestCase):
         )
         for it in found:
             self.assertIn("still the guide's placeholder; put ", it.problem)
+        self.assertIn("put Bearer and the key", found[0].problem)
+        self.assertIn("found in your app at developers.facebook.com", found[3].problem)
+        for written in ("...", "xxx", "'{your-verification-token}'"):
+            self.assertIn("still the guide's", fault(placed(written)))
 
     def test_braces_left(self) -> None:
         """
@@ -189,10 +193,13 @@ class DocumentTests(SynchronousTestCase):
         """
         for text in ("text", "- a"):
             self.assertIn("mica.yaml: expected keys", fault(text))
-        said = fault(FILLED + "? [a]\n: b\n")
-        self.assertIn("mica.yaml:10: (a key): expected a plain word", said)
-        self.assertIn(
-            "mica.yaml:10: limits.bot: exp", fault(FILLED + "limits: {bot: 3}")
+        found = faults(FILLED + "limits: {person: 4, bot: 3}\n? [a]\n: b\n? {}\n: c\n")
+        self.assertEqual(
+            [(it.line, it.key) for it in found],
+            [
+                *((10, "limits.person"), (10, "limits.bot")),
+                *((11, "(a key)"), (13, "(a key)")),
+            ],
         )
 
     def test_text_as_written(self) -> None:
@@ -262,6 +269,7 @@ class DocumentTests(SynchronousTestCase):
             ("${A:-${B}}", "expected ${NAME}"),
             ("${file:}", "expected ${NAME}"),
             ("${file:nowhere}", "'nowhere' cannot be read: No such file"),
+            ("${file:${A}}", "'${A}' cannot be read: No such file"),
             ("${file:/}", "'/' cannot be read: Is a directory"),
         ]:
             said = fault(placed(written), {"EMPTY": "", "A": "s3cret"})
@@ -281,7 +289,8 @@ class DocumentTests(SynchronousTestCase):
         self.assertEqual(token.value, "tok${A}en")
         for content, hint in [
             (b"token\n\n", "white space at an end"),
-            (b"\n", "is empty"),
+            (b"\n", "is empty, or larger"),
+            (b"x" * (1 << 20) + b"x", "is empty, or larger"),
             (b"\xff", "is not text in UTF-8"),
         ]:
             path.write_bytes(content)
@@ -340,6 +349,19 @@ class FaultTests(SynchronousTestCase):
                 fault(FILLED + text), f"mica.yaml:10: {key}: unknown key; {hint}"
             )
 
+    def test_several_unknown_keys(self) -> None:
+        """
+        Each unknown key is named, also beside those that are given twice.
+        """
+        text = "limits: {x: 1, person: {y: 1}, bot: {z: 1}, person: 1, bot: 3, u: 1}\n"
+        self.assertEqual(
+            [it.key for it in faults(FILLED + text + "v: 1\nw: 1\nv: 1")],
+            [
+                *("limits.person", "limits.bot", "limits.x", "limits.person.y"),
+                *("limits.bot.z", "limits.u", "v", "w", "v"),
+            ],
+        )
+
     def test_odd_key(self) -> None:
         """
         A key that is no plain word is not shown: it may be a secret.
@@ -384,50 +406,3 @@ class FaultTests(SynchronousTestCase):
             self.assertEqual(str(error), f"{path}: {problem}")
         path.write_text(FILLED)
         self.assertEqual(load_config(path, {}).store, str(path.parent / "mica.db"))
-
-
-class BotsTests(SynchronousTestCase):
-    """
-    Tests for several bots.
-    """
-
-    def bot(self, name: str, page: int) -> str:
-        """Write an item of ``bots``."""
-        return (
-            f"- bot_name: {name}\n  llm_config: {{provider: demo}}\n"
-            f"  {FACEBOOK[:-2]}, page_id: {page}}}\n"
-        )
-
-    def test_order(self) -> None:
-        """
-        The bot at the top comes first, and may be left out.
-        """
-        listed = "bots:\n" + self.bot("b", 1) + self.bot("c", 2)
-        self.assertEqual(
-            [it.name for it in parse(FILLED + listed).bots], ["mica", "b", "c"]
-        )
-        self.assertEqual([it.name for it in parse(listed).bots], ["b", "c"])
-
-    def test_half_a_bot(self) -> None:
-        """
-        A key of a bot at the top asks for the rest of that bot.
-        """
-        listed = "llm_config: {provider: demo}\nbots:\n" + self.bot("b", 1)
-        self.assertIn("bot_name", [it.key for it in faults(listed)])
-
-    def test_twice(self) -> None:
-        """
-        Two bots of one name, or on one Page, are faults beside all others.
-        """
-        text = "bots:\n" + self.bot("b", 1) + self.bot("b", 2) + self.bot("c", 1)
-        found = faults(text + "lisen: 3")
-        self.assertEqual(
-            [str(it) for it in found[:2]],
-            [
-                "mica.yaml:5: bots[1].bot_name: another bot has this name,"
-                " in line 2; each needs its own",
-                "mica.yaml:10: bots[2].facebook.page_id: another bot answers on this"
-                " Page, in line 4; each needs its own",
-            ],
-        )
-        self.assertEqual([it.key for it in found[2:]], ["lisen"])

@@ -1,10 +1,8 @@
 """
-Tests for the keys of :mod:`micamsgr.config`.
+Tests for the keys, other than those of the LLM, of :mod:`micamsgr.config`.
 """
 
 from __future__ import annotations
-
-from collections.abc import Mapping
 
 from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
@@ -14,12 +12,9 @@ from micamsgr.config import (
     Admin,
     Clients,
     Config,
-    ConfigError,
-    LanguageModel,
     Log,
     Retention,
     Sandbox,
-    Secret,
 )
 from micamsgr.conversation.policy import (
     Delivery,
@@ -36,118 +31,9 @@ def with_keys(text: str) -> Config:
     return parse(FILLED + text)
 
 
-def llm(text: str, environ: Mapping[str, str] | None = None) -> LanguageModel:
-    """Read keys of llm_config, written between braces."""
-    return parse(f"bot_name: m\nllm_config: {text}\n{FACEBOOK}", environ).bots[0].llm
-
-
 def page(text: str) -> str:
     """Write a bot that differs in some of its facebook keys."""
     return f"bot_name: m\nllm: {{provider: demo}}\n{FACEBOOK[:-2]}, {text}}}\n"
-
-
-class LanguageModelTests(SynchronousTestCase):
-    """
-    Tests for ``llm_config``.
-    """
-
-    def test_server(self) -> None:
-        """
-        A server is understood with a slash, with /v1, or with its full path.
-        """
-        for server, url in [
-            ("http://h:1", "http://h:1/v1/chat/completions"),
-            ("http://h/", "http://h/v1/chat/completions"),
-            ("http://h/v1", "http://h/v1/chat/completions"),
-            ("http://h/openai/v1/", "http://h/openai/v1/chat/completions"),
-            ("http://h/x/chat/completions", "http://h/x/chat/completions"),
-            ("http://h/chat/completions/?v=1", "http://h/chat/completions?v=1"),
-        ]:
-            self.assertEqual(llm(f"{{server: '{server}'}}").url, url)
-
-    def test_spellings(self) -> None:
-        """
-        MICA's own spellings mean the same, and two at once are a fault.
-        """
-        expected = llm("{api_key: k, model: m}")
-        for text in (
-            "llm: {api_key: k, model: m}",
-            "llm: {chat: {api_key: k, model: m}}",
-        ):
-            config = parse(f"bot_name: m\n{text}\n{FACEBOOK}")
-            self.assertEqual(config.bots[0].llm, expected)
-        self.assertIn("mica.yaml:10: llm: ", fault(f"{FILLED}llm: {{api_key: k}}"))
-        self.assertIn(
-            "mica.yaml:2: llm.model: unknown key",
-            fault(f"bot_name: m\nllm: {{model: m, chat: {{api_key: k}}}}\n{FACEBOOK}"),
-        )
-
-    def test_key(self) -> None:
-        """
-        The key comes from the environment unless the file gives a key or header.
-        """
-        environ = {"OPENAI_API_KEY": "e"}
-        self.assertEqual(llm("{}", environ).api_key, Secret("e"))
-        self.assertEqual(llm("{api_key: k}", environ).api_key, Secret("k"))
-        self.assertIs(llm("{headers: {AUTHORIZATION: h}}", environ).api_key, None)
-        self.assertIs(llm("{provider: demo}", environ).api_key, None)
-
-    def test_no_key(self) -> None:
-        """
-        OpenAI itself needs a key; another server and the demo do not.
-        """
-        self.assertIs(llm("{server: 'http://localhost:1'}").api_key, None)
-        self.assertIs(llm("{provider: demo}").api_key, None)
-        said = fault(f"bot_name: m\nllm_config: {{api_key: }}\n{FACEBOOK}")
-        self.assertIn("mica.yaml:2: llm_config.api_key: missing; put", said)
-        self.assertIn("OPENAI_API_KEY", said)
-
-    def test_parameters(self) -> None:
-        """
-        Sampling parameters are sent only where they are set.
-        """
-        given = "{api_key: k, temperature: 0, max_tokens: 9, seed: , stop: [a, b]}"
-        self.assertEqual(
-            llm(given).parameters,
-            {"temperature": 0.0, "max_tokens": 9, "stop": ("a", "b")},
-        )
-
-    def test_fallbacks(self) -> None:
-        """
-        Fallbacks are language models in their own right, but have none themselves.
-        """
-        text = "{api_key: k, fallbacks: [{provider: demo, timeout: 2m}]}"
-        self.assertEqual(
-            llm(text).fallbacks, (LanguageModel(provider="demo", timeout=120.0),)
-        )
-        error = self.assertRaises(
-            ConfigError, llm, "{api_key: k, fallbacks: [{api_key: k, fallbacks: []}]}"
-        )
-        self.assertIn("llm_config.fallbacks[0].fallbacks: unknown key", str(error))
-
-    def test_faults(self) -> None:
-        """
-        What can't be sent or called is refused.
-        """
-        for text, key in [
-            ("{provider: anthropic}", "provider"),
-            ("{server: 'localhost:11434'}", "server"),
-            ("{server: 'http://'}", "server"),
-            ("{server: 'http://h:99999'}", "server"),
-            ("{server: 'http://user:s3cret@h'}", "server"),
-            ('{headers: {X: "a\\r\\nb"}}', "headers.X"),
-            ('{headers: {"X\\r\\n": a}}', r"headers.(a key)"),
-            ("{headers: {X: }}", "headers.X"),
-            ("{concurrency: 0}", "concurrency"),
-            ("{concurrency: 1.5}", "concurrency"),
-            ("{temperature: 2.1}", "temperature"),
-            ("{temperature: nan}", "temperature"),
-            ("{timeout: 0}", "timeout"),
-        ]:
-            text = text.replace("{", "{api_key: k, ", 1)
-            error = self.assertRaises(ConfigError, llm, text)
-            self.assertEqual([it.key for it in error.faults], [f"llm_config.{key}"])
-            self.assertNotIn("s3cret", str(error))
 
 
 class ValueTests(SynchronousTestCase):
@@ -310,6 +196,41 @@ class ValueTests(SynchronousTestCase):
                 only.key.startswith(f"{section}.{key}") or "body" in text, only
             )
 
+    def test_bounds(self) -> None:
+        """
+        The least and the most that a value may be are taken.
+        """
+        for text in (
+            "delivery: {deadline: 0.1, lookup_lag: 0, lookup_rate: 0.1}",
+            "limits: {person: {turns_per_minute: 0, turns_per_day: 0, "
+            "tokens_per_day: 0}}",
+            "handover: {quiet_minutes: 0}",
+            f"assistant: {{fallback: {'x' * 2000}, patience: 0.1, "
+            "apology: {after: 0.1}, history: {messages: 0, characters: 0}}",
+            "clients: {connections: 1, per_address: 1, body: 1MiB, unverified: 1MiB}",
+            "retention: {texts: 0.1, raw: 0.1, ledger: 0.1}",
+            "listen: [tcp:0, tcp:65535]",
+        ):
+            with_keys(text)
+
+    def test_sizes(self) -> None:
+        """
+        Sizes are bytes, or have a unit to the base of 10 or of 2.
+        """
+        for text, expected in [
+            ("2000000", 2_000_000),
+            ("2000000B", 2_000_000),
+            ("2000kB", 2_000_000),
+            ("2000 KB", 2_000_000),
+            ("2048KiB", 2 << 20),
+            ("2.5MB", 2_500_000),
+            ("2MiB", 2 << 20),
+            ("2GB", 2_000_000_000),
+            ("2GiB", 2 << 30),
+        ]:
+            config = with_keys(f"clients: {{body: {text}, unverified: 3GiB}}")
+            self.assertEqual(config.clients.body, expected)
+
     def test_bot_name(self) -> None:
         """
         A bot's name is what can be the last part of a URL.
@@ -344,6 +265,8 @@ class ValueTests(SynchronousTestCase):
             "ssl:443",
             "tls:443",
             "systemd:",
+            "systemd:index=0",
+            "systemd:domain=INET",
             "unix:/x:mode=9",
             "tcp:1:backlog=x",
             "tcp:1\\",
@@ -420,3 +343,58 @@ class ValueTests(SynchronousTestCase):
             config.without_effect,
             ("assistant.apology", "limits", "bots[0].limits", "clients.per_address"),
         )
+
+
+class BotsTests(SynchronousTestCase):
+    """
+    Tests for several bots.
+    """
+
+    def bot(self, name: str, page: int) -> str:
+        """Write an item of ``bots``."""
+        return (
+            f"- bot_name: {name}\n  llm_config: {{provider: demo}}\n"
+            f"  {FACEBOOK[:-2]}, page_id: {page}}}\n"
+        )
+
+    def test_order(self) -> None:
+        """
+        The bot at the top comes first, and may be left out.
+        """
+        listed = "bots:\n" + self.bot("b", 1) + self.bot("c", 2)
+        self.assertEqual(
+            [it.name for it in parse(FILLED + listed).bots], ["mica", "b", "c"]
+        )
+        self.assertEqual([it.name for it in parse(listed).bots], ["b", "c"])
+
+    def test_half_a_bot(self) -> None:
+        """
+        A key of a bot at the top asks for the rest of that bot.
+        """
+        listed = "llm_config: {provider: demo}\nbots:\n" + self.bot("b", 1)
+        self.assertIn("bot_name", [it.key for it in faults(listed)])
+
+    def test_nothing_twice(self) -> None:
+        """
+        Bots that don't say on which Page they answer are not on the same one.
+        """
+        item = f"- llm: {{provider: demo}}\n  {FACEBOOK[:-2]}, page_id: }}\n"
+        text = f"bots:\n{item}  bot_name: b\n{item}  bot_name: c\n"
+        self.assertEqual(len(parse(text).bots), 2)
+
+    def test_twice(self) -> None:
+        """
+        Two bots of one name, or on one Page, are faults beside all others.
+        """
+        text = "bots:\n" + self.bot("b", 1) + self.bot("b", 2) + self.bot("c", 1)
+        found = faults(text + "lisen: 3")
+        self.assertEqual(
+            [str(it) for it in found[:2]],
+            [
+                "mica.yaml:5: bots[1].bot_name: another bot has this name,"
+                " in line 2; each needs its own",
+                "mica.yaml:10: bots[2].facebook.page_id: another bot answers on this"
+                " Page, in line 4; each needs its own",
+            ],
+        )
+        self.assertEqual([it.key for it in found[2:]], ["lisen"])

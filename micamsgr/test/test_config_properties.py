@@ -5,18 +5,12 @@ Properties of :mod:`micamsgr.config`.
 from __future__ import annotations
 
 from pathlib import Path
-from unittest import SkipTest
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from micamsgr.config import KEYS, Config, ConfigError, parse_config
+from micamsgr.test.properties import given, st
 from micamsgr.test.test_config import FILLED, GUIDE
-
-try:
-    from hypothesis import given
-    from hypothesis import strategies as st
-except ImportError as missing:
-    raise SkipTest("needs hypothesis") from missing
 
 ENVIRON = {"NAME": "value", "EMPTY": ""}
 

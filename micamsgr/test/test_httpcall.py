@@ -1,5 +1,5 @@
 """
-Tests for L{micamsgr.httpcall}, with Twisted's own client over memory.
+Tests for :mod:`micamsgr.httpcall`, with Twisted's own client over memory.
 """
 
 from __future__ import annotations

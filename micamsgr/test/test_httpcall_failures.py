@@ -1,5 +1,5 @@
 """
-Tests for how L{micamsgr.httpcall} sorts failures, in the same way.
+Tests for how :mod:`micamsgr.httpcall` sorts failures, in the same way.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from zope.interface import implementer
 
 from micamsgr.errors import OutcomeUnknown, Unavailable
 from micamsgr.httpcall import Answer, HTTPCaller
-from micamsgr.test.test_httpcall import ANSWER, OK, MemoryCase, Wire
+from micamsgr.test.test_httpcall import ANSWER, OK, URL, MemoryCase, Wire
 
 
 @implementer(IHostnameResolver)

@@ -10,7 +10,6 @@ import json
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
-from unittest import SkipTest
 
 from attrs import asdict
 from twisted.trial.unittest import SynchronousTestCase
@@ -23,13 +22,8 @@ from micamsgr.messenger.notifications import (
     check_signature,
     parse_notification,
 )
+from micamsgr.test.properties import given, st
 from micamsgr.test.test_notifications import NOW, PAGE, echo, item, text
-
-try:
-    from hypothesis import given
-    from hypothesis import strategies as st
-except ImportError as missing:
-    raise SkipTest("needs hypothesis") from missing
 
 EVENTS = Path(__file__).parent / "payloads" / "events"
 

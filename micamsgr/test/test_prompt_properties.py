@@ -4,18 +4,11 @@ What holds for whatever the LLM is told.
 
 from __future__ import annotations
 
-from unittest import SkipTest
-
 from twisted.trial.unittest import SynchronousTestCase
 
 from micamsgr.assistant.prompt import messages
 from micamsgr.conversation.assistant import Role, Utterance
-
-try:
-    from hypothesis import given
-    from hypothesis import strategies as st
-except ImportError as missing:
-    raise SkipTest("needs hypothesis") from missing
+from micamsgr.test.properties import given, st
 
 # Each text has a letter that tells whose it is.
 _UTTERANCES = st.lists(

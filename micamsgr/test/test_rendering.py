@@ -130,8 +130,6 @@ class SplitTests(SynchronousTestCase):
         The number of a list's item stays with the item.
         """
         self.assertEqual(split("aaaaa bb\n1. cc dd", 12), ("aaaaa bb", "1. cc dd"))
-        self.assertEqual(split("1. aa bb\n12. cc dd", 16), ("1. aa bb", "12. cc dd"))
-        self.assertEqual(split("12. aa bb cc", 8), ("12. aa", "bb cc"))
 
     def test_word(self) -> None:
         """
@@ -170,8 +168,12 @@ class SplitTests(SynchronousTestCase):
 
     def test_long_url(self) -> None:
         """
-        A link that no message can hold is divided.
+        A link that no message can hold is divided, beginning with a message
+        of its own.
         """
+        self.assertEqual(
+            split("aa https://a.example", 10), ("aa", "https://a.", "example")
+        )
         self.assertEqual(split("https://a.example", 10), ("https://a.", "example"))
 
     def test_grapheme(self) -> None:
@@ -199,6 +201,25 @@ class SplitTests(SynchronousTestCase):
         """
         self.assertEqual(
             split("来来来。\ufe00来来来来", 6), ("来来来。\ufe00来", "来来来")
+        )
+
+    def test_joined_url(self) -> None:
+        """
+        Where a link's last character can't be parted from what follows, the
+        link is what is divided.
+        """
+        self.assertEqual(
+            split("https://a.example/\u0600。bcd", 19),
+            ("https://a.example/", "\u0600。bcd"),
+        )
+
+    def test_endless_space(self) -> None:
+        """
+        A space with more marks than a message holds leaves no message that
+        ends with it.
+        """
+        self.assertEqual(
+            split("a " + "\u0301" * 4, 2), ("a", "\u0301" * 2, "\u0301" * 2)
         )
 
     def test_endless_grapheme(self) -> None:

@@ -5,18 +5,12 @@ What holds for the messages that any answer becomes.
 from __future__ import annotations
 
 from itertools import pairwise
-from unittest import SkipTest
 
 import regex
 from twisted.trial.unittest import SynchronousTestCase
 
 from micamsgr.messenger.rendering import split, utf16_length
-
-try:
-    from hypothesis import given
-    from hypothesis import strategies as st
-except ImportError as missing:
-    raise SkipTest("needs hypothesis") from missing
+from micamsgr.test.properties import given, st
 
 _PIECES = st.sampled_from(
     [

@@ -32,6 +32,7 @@ from micamsgr.sandbox.journal import (
     rejection,
 )
 from micamsgr.test.test_sandbox_graph_api import (
+    ALICE,
     MESSAGES,
     GraphAPITestCase,
     answer_to,
@@ -67,6 +68,8 @@ class FaultTests(GraphAPITestCase):
         """
         self.graph.faults = in_turn("message", None, rejection(2))
         self.assertEqual(self.call("GET", "/me")[0], 200)
+        action = {"recipient": {"id": ALICE}, "sender_action": "typing_on"}
+        self.assertEqual(self.call("POST", MESSAGES, action)[0], 200)
         statuses = [self.call("POST", MESSAGES, answer_to())[0] for _ in range(3)]
         self.assertEqual(statuses, [200, 400, 200])
 

@@ -210,7 +210,8 @@ class PageTests(GraphAPITestCase):
         What isn't served, and what names no version, is refused.
         """
         self.assertEqual(self.error("POST", "/me/feed", {})[1], 2500)
-        self.assertEqual(self.error("GET", "https://graph.test/me")[1], 2500)
+        for url in ("https://graph.test/me", "https://graph.test/latest/me"):
+            self.assertEqual(self.error("GET", url)[1], 2500)
 
     def test_date(self) -> None:
         """

@@ -70,6 +70,14 @@ class LookUpTests(GraphAPITestCase):
         """
         self.assertEqual(self.call("GET", THREADS), (200, {"data": []}))
 
+    def test_somebody(self) -> None:
+        """
+        A look-up for a person shows nobody else's thread.
+        """
+        self.meta.message(PAGE, "bob", "Hi")
+        theirs = self.meta.message(PAGE, ALICE, "Hi")
+        self.assertEqual([message["id"] for message in self.messages()], [theirs])
+
     def test_everybody(self) -> None:
         """
         Without a person, all threads of the Page are shown.

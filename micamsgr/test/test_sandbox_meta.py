@@ -233,8 +233,11 @@ class MetaTests(SynchronousTestCase):
         with self.meta.batch():
             self.meta.message(PAGE, ALICE, "1")
             self.meta.message("999", "carol", "2")
-        urls = [url for url, _, _ in self.posts]
-        self.assertEqual(urls, [CALLBACK, "https://other.test/"])
+        told = [
+            (url, [entry["id"] for entry in json.loads(body)["entry"]])
+            for url, body, _ in self.posts
+        ]
+        self.assertEqual(told, [(CALLBACK, [PAGE]), ("https://other.test/", ["999"])])
 
     def test_window(self) -> None:
         """
@@ -343,6 +346,9 @@ class MetaTests(SynchronousTestCase):
         self.assertIs(self.successResultOf(Deferred.fromCoroutine(right)), True)
         wrong = self.meta.verify(CALLBACK, "other")
         self.assertIs(self.successResultOf(Deferred.fromCoroutine(wrong)), False)
+        self.meta._get = lambda url: succeed((200, b"challenge"))
+        odd = self.meta.verify(CALLBACK, "verify me")
+        self.assertIs(self.successResultOf(Deferred.fromCoroutine(odd)), False)
 
     def test_skew(self) -> None:
         """

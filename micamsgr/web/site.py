@@ -1,6 +1,7 @@
 """
-An HTTP site with limits: on the size of a body, declared or counted, and on
-all bodies together that wait for their signatures to be checked.
+An HTTP site with limits: on the size of a body, declared or counted, on the
+time it takes to come, and on all bodies together that wait for their
+signatures to be checked.
 """
 
 from __future__ import annotations
@@ -10,13 +11,19 @@ from typing import Any
 
 from attrs import define, field
 from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
+from twisted.web.http import HTTPChannel
 from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
 
 # For how many seconds a client that was refused may go on sending: long
 # enough to read the answer, which closing at once could destroy.
 _LINGER = 5.0
+
+# For how many seconds a body may be on its way; Meta itself gives up after 5.
+# Without an end, clients that send byte by byte could hold all there is.
+_PATIENCE = 10.0
 
 
 @define(eq=False)
@@ -46,6 +53,45 @@ class Budget:
         self.held -= count
 
 
+class LimitedChannel(HTTPChannel):
+    """
+    A connection that ends soon after it should, whatever its peer does: over
+    TLS, one that doesn't agree to the end could keep it for ever.
+    """
+
+    transport: Any
+    _end: IDelayedCall | None = None
+
+    def end_soon(self) -> None:
+        """
+        Read no more, and cut the peer off if it hasn't gone in a while.
+        """
+        if self._end is None:
+            self._end = self.callLater(_LINGER, self.transport.abortConnection)
+
+    def dataReceived(self, data: bytes) -> None:
+        """
+        Read on, unless this is to end.
+        """
+        if self._end is None:
+            super().dataReceived(data)
+
+    def loseConnection(self) -> None:
+        """
+        Close, once what was written has left.
+        """
+        self.end_soon()
+        super().loseConnection()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """
+        Forget the connection.
+        """
+        if self._end is not None and self._end.active():
+            self._end.cancel()
+        super().connectionLost(reason)
+
+
 class LimitedRequest(Request):
     """
     A request whose body is held in memory, within limits.
@@ -57,7 +103,7 @@ class LimitedRequest(Request):
         super().__init__(*arguments, **more)
         self._taken = 0
         self._refused = False
-        self._linger: IDelayedCall | None = None
+        self._late: IDelayedCall | None = None
         self._limits: LimitedSite = self.channel.site
 
     def gotLength(self, length: int | None) -> None:
@@ -69,6 +115,10 @@ class LimitedRequest(Request):
         self.content = BytesIO()
         if length is not None and length > self._limits.largest_body:
             self._refuse(413, "Content Too Large")
+        elif length != 0:
+            self._late = self._limits.reactor.callLater(
+                _PATIENCE, self._refuse, 408, "Request Timeout"
+            )
 
     def handleContentChunk(self, data: bytes) -> None:
         """
@@ -90,8 +140,8 @@ class LimitedRequest(Request):
         Process the request, now that it is whole.
         """
         if self._refused:
-            self._close()
             return
+        self._be_in_time()
         try:
             super().requestReceived(command, path, version)
         finally:
@@ -102,23 +152,23 @@ class LimitedRequest(Request):
         Forget a request whose client is gone.
         """
         self._give_back()
-        if self._linger is not None and self._linger.active():
-            self._linger.cancel()
+        self._be_in_time()
         super().connectionLost(reason)
 
-    def render(self, resrc: Resource) -> None:
+    def write(self, data: bytes) -> None:
         """
         Answer, without telling what we are made of.
         """
         self.responseHeaders.removeHeader(b"server")
-        super().render(resrc)
+        super().write(data)
 
     def _refuse(self, status: int, phrase: str) -> None:
         """
-        Answer at once, and read on for a while without keeping anything.
+        Answer at once, and look at nothing more.
         """
         self._refused = True
         self._give_back()
+        self._be_in_time()
         self.content = BytesIO()
         # Lest the channel, which knows nothing of this, asks for the body.
         self.requestHeaders.removeHeader(b"expect")
@@ -126,12 +176,11 @@ class LimitedRequest(Request):
             f"HTTP/1.1 {status} {phrase}\r\nConnection: close\r\n"
             "Content-Length: 0\r\n\r\n".encode("ascii")
         )
-        self._linger = self._limits.reactor.callLater(_LINGER, self._close)
+        self.channel.end_soon()
 
-    def _close(self) -> None:
-        if self._linger is not None and self._linger.active():
-            self._linger.cancel()
-        self.channel.transport.loseConnection()
+    def _be_in_time(self) -> None:
+        if self._late is not None and self._late.active():
+            self._late.cancel()
 
     def _give_back(self) -> None:
         self._limits.unverified.give_back(self._taken)
@@ -146,6 +195,8 @@ class LimitedSite(Site):
     :ivar unverified: what all bodies that were not looked at yet share.
     """
 
+    # Not Twisted's choice by ALPN: HTTP/2 would go by all limits.
+    protocol = LimitedChannel  # type: ignore[assignment]
     noisy = False
     displayTracebacks = False
 

@@ -4,8 +4,11 @@ TLS for those who connect to us.
 
 from __future__ import annotations
 
+from typing import Any
+
 from attrs import define
 from OpenSSL.SSL import (
+    NO_OVERLAPPING_PROTOCOLS,
     OP_CIPHER_SERVER_PREFERENCE,
     OP_NO_RENEGOTIATION,
     OP_NO_TICKET,
@@ -39,9 +42,12 @@ def server_context(certificate: str, private_key: str) -> Context:
     )
     context.set_cipher_list(_CIPHERS)
     context.set_alpn_select_callback(_select_protocol)
+    # Without it, OpenSSL asks the terminal for a passphrase, and waits.
+    context.set_passwd_cb(lambda *_: b"")
     for what, path, use in (
-        ("certificate", certificate, context.use_certificate_chain_file),
+        # In the other order, a key that doesn't fit counts as unreadable.
         ("private_key", private_key, context.use_privatekey_file),
+        ("certificate", certificate, context.use_certificate_chain_file),
     ):
         try:
             # OpenSSL's own words for a file that isn't there are none.
@@ -62,8 +68,8 @@ def server_context(certificate: str, private_key: str) -> Context:
     return context
 
 
-def _select_protocol(_: Connection, offered: list[bytes]) -> bytes:
-    return b"http/1.1" if b"http/1.1" in offered else b""
+def _select_protocol(_: Connection, offered: list[bytes]) -> Any:
+    return b"http/1.1" if b"http/1.1" in offered else NO_OVERLAPPING_PROTOCOLS
 
 
 @implementer(IOpenSSLServerConnectionCreator)

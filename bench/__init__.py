@@ -1,0 +1,1 @@
+"""How fast the daemon is, beside the least that could do the same."""

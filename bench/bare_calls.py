@@ -1,0 +1,114 @@
+"""
+The least that could answer people: one call of the LLM and one of the Send
+API for each message, and nothing else, by treq with one pool; the bodies are
+as long as the daemon's, and what comes back is read but not looked at.
+
+Given a configuration, people at a time, and seconds, it says ``begin`` and
+``end`` around what is measured, and in a line of JSON what came of it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from attrs import define, field
+from treq.client import HTTPClient
+from twisted.internet import reactor as installed
+from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater, react
+from twisted.web.client import Agent, HTTPConnectionPool
+from twisted.web.http_headers import Headers
+
+from bench.children import WARM_UP
+from bench.stand_in import ANSWER
+from bench.webhooks import PAGE, TEXT, person
+from micamsgr.assistant.prompt import messages
+from micamsgr.config import load_config
+from micamsgr.config.values import Bot
+from micamsgr.conversation.assistant import Role, Utterance
+from micamsgr.messenger.graph import appsecret_proof
+
+reactor: Any = installed
+
+
+@define(eq=False)
+class Caller:
+    """
+    Make the calls for one message after the other.
+    """
+
+    _bot: Bot
+    _client: HTTPClient
+    answered: int = field(default=0, init=False)
+    going: bool = field(default=True, init=False)
+
+    async def run(self) -> None:
+        """
+        Go on until told to stop.
+        """
+        bot = self._bot
+        said = Utterance(Role.PERSON, TEXT)
+        prompt = messages(
+            bot.assistant.instructions,
+            [said],
+            history_messages=40,
+            history_characters=1,
+        )
+        question = json.dumps({"model": bot.llm.model, "messages": prompt}).encode()
+        answer = json.dumps(
+            {
+                "recipient": {"id": person(0)},
+                "messaging_type": "RESPONSE",
+                "message": {
+                    "text": ANSWER,
+                    "metadata": "mica:1:01KAM8T5Q0E6S4V8ZK2B3N9XWY:1",
+                },
+            }
+        ).encode()
+        token = bot.facebook.page_access_token.value
+        proof = appsecret_proof(bot.facebook.secret.value, token)
+        graph = f"{bot.facebook.graph_url}/{bot.facebook.api_version}"
+        send = f"{graph}/{PAGE}/messages?appsecret_proof={proof}"
+        key = bot.llm.headers["Authorization"].value
+        while self.going:
+            await self._call(bot.llm.url, question, _headers(key))
+            await self._call(send, answer, _headers(f"Bearer {token}"))
+            self.answered += 1
+
+    async def _call(self, url: str, body: bytes, headers: Headers) -> None:
+        response = await self._client.post(url, data=body, headers=headers)
+        await response.content()
+
+
+def _headers(authorization: str) -> Headers:
+    return Headers(
+        {"Authorization": [authorization], "Content-Type": ["application/json"]}
+    )
+
+
+async def _main(config: str, people: str, seconds: str) -> None:
+    (bot,) = load_config(Path(config), os.environ).bots
+    pool = HTTPConnectionPool(reactor)
+    pool.maxPersistentPerHost = int(people)
+    caller = Caller(bot, HTTPClient(Agent(reactor, pool=pool)))
+    calling = [Deferred.fromCoroutine(caller.run()) for _ in range(int(people))]
+    await deferLater(reactor, WARM_UP)
+    print("begin", flush=True)
+    start, before = time.perf_counter(), caller.answered
+    await deferLater(reactor, float(seconds))
+    answered = caller.answered - before
+    measured = time.perf_counter() - start
+    print("end", flush=True)
+    caller.going = False
+    for each in calling:
+        await each
+    print(json.dumps({"answered": answered, "seconds": measured}), flush=True)
+
+
+if __name__ == "__main__":
+    react(lambda _, *given: Deferred.fromCoroutine(_main(*given)), sys.argv[1:])

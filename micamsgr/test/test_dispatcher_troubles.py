@@ -1,0 +1,262 @@
+"""
+Tests for :mod:`micamsgr.conversation.dispatcher`: a store that fails, defects,
+and more conversations than memory may know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from twisted.logger import LogLevel, capturedLogs
+
+from micamsgr.conversation.assistant import Reply, Utterance
+from micamsgr.conversation.policy import Delivery
+from micamsgr.conversation.states import PartState
+from micamsgr.test.test_steps import ConversationTestCase
+from micamsgr.test.test_steps_pace import people
+from micamsgr.testing import ALICE, BOB, MemoryAssistant, said
+
+
+class StoreFailingTests(ConversationTestCase):
+    """
+    Tests for a store that fails for a while.
+    """
+
+    def test_before(self) -> None:
+        """
+        What was kept before is answered once the store works again.
+        """
+        self.say(psid=ALICE)
+        self.assistant.answer("one|two")
+        self.store.database.failing = True
+        self.messenger.settle()
+        self.wait(30.0)
+        self.assertEqual(self.messenger.texts(), ["one"])
+        self.store.database.failing = False
+        self.wait(5.0)
+        self.messenger.settle_all()
+        self.assertEqual(self.messenger.texts(), ["one", "two"])
+        self.assertEqual(self.store.turns(), [("closed", None)])
+
+    def test_answer(self) -> None:
+        """
+        An answer that was paid for is kept in memory until the store takes
+        it; the assistant is not asked again.
+        """
+        self.say()
+        self.store.database.failing = True
+        self.assistant.answer()
+        self.wait(60.0)
+        self.store.database.failing = False
+        self.wait(5.0)
+        self.messenger.settle_all()
+        self.assertEqual(self.messenger.texts(), ["hello"])
+        self.assertEqual(len(self.assistant.asked), 1)
+
+    def test_begin(self) -> None:
+        """
+        A turn that can't be begun is begun later, and until then the
+        assistant is not asked.
+        """
+        conversations = self.keep(said())
+        self.store.database.stepped = True
+        self.dispatcher.wake(conversations)
+        self.store.database.step()
+        self.store.database.failing = True
+        while self.store.database.step():
+            pass
+        self.assertEqual(self.assistant.asked, [])
+        self.store.database.stepped = self.store.database.failing = False
+        self.wait(5.0)
+        self.assertEqual(len(self.assistant.asked), 1)
+
+    def test_look(self) -> None:
+        """
+        When the store can't be looked into at the start, it is looked into
+        later.
+        """
+        self.dispatcher.stopService()
+        self.say()
+        self.store.database.failing = True
+        self.kill()
+        self.wait(60.0)
+        self.store.database.failing = False
+        self.wait(5.0)
+        self.assistant.answer()
+        self.messenger.settle()
+        self.assertEqual(self.messenger.texts(), ["hello"])
+
+    def test_stop(self) -> None:
+        """
+        A store that fails does not hold a stop up; what was in flight is in
+        doubt after the next start.
+        """
+        self.say()
+        self.assistant.answer()
+        self.store.database.failing = True
+        self.messenger.settle()
+        stopping = self.dispatcher.stopService()
+        self.wait(10.0)
+        self.successResultOf(stopping)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.store.database.failing = False
+        self.kill()
+        self.assertEqual(self.states(), [(PartState.UNKNOWN, None)])
+        self.wait(60.0)
+        self.assertEqual(self.messenger.texts(), ["hello"])
+
+    def test_logged(self) -> None:
+        """
+        That the store fails is logged as an error, without a traceback.
+        """
+        self.store.database.failing = True
+        with capturedLogs() as events:
+            self.wait(5.0)
+        [event] = events
+        self.assertIs(event["log_level"], LogLevel.error)
+        self.assertEqual(event["detail"], "the test says so")
+
+
+class DefectTests(ConversationTestCase):
+    """
+    Tests for what should not happen.
+    """
+
+    def defects(self) -> int:
+        """
+        Count the defects that were logged since.
+        """
+        return len(self.flushLoggedErrors(ZeroDivisionError))
+
+    def test_rests(self) -> None:
+        """
+        A conversation in which a defect shows is left alone for a minute, and
+        then tried again.
+        """
+        self.say()
+        self.assistant.fail(ZeroDivisionError())
+        self.wait(59.75)
+        self.assertEqual(self.assistant.pending, [])
+        self.wait(0.25)
+        self.assistant.answer()
+        self.messenger.settle()
+        self.assertEqual(self.messenger.texts(), ["hello"])
+        self.assertEqual(self.defects(), 1)
+
+    def test_others(self) -> None:
+        """
+        It harms no other conversation.
+        """
+        self.say(psid=ALICE)
+        self.say(psid=BOB)
+        self.assistant.fail(ZeroDivisionError())
+        self.assistant.answer()
+        self.messenger.settle()
+        self.assertEqual(self.messenger.texts(BOB), ["hello"])
+        self.assertEqual(self.defects(), 1)
+
+    def test_sending(self) -> None:
+        """
+        A defect while sending leaves the part in doubt: it may have been
+        sent.
+        """
+        self.say()
+        self.assistant.answer()
+        self.messenger.pending.pop().outcome.errback(ZeroDivisionError())
+        self.assertEqual(self.states(), [(PartState.UNKNOWN, None)])
+        self.assertEqual(self.defects(), 1)
+
+    def test_looking(self) -> None:
+        """
+        A defect while looking into the store does not end the looking.
+        """
+        connection = self.store.database.connection
+        connection.execute("ALTER TABLE event RENAME TO misplaced")
+        self.wait(5.0)
+        connection.execute("ALTER TABLE misplaced RENAME TO event")
+        self.assertEqual(len(self.flushLoggedErrors()), 1)
+        self.keep(said())
+        self.wait(5.0)
+        self.assertEqual(len(self.assistant.pending), 1)
+
+
+class MemoryTests(ConversationTestCase):
+    """
+    Tests for more conversations than memory may know.
+    """
+
+    def test_all_answered(self) -> None:
+        """
+        Everybody is answered, in the end, of whom memory could not know at
+        first.
+        """
+        everybody = people(100)
+        self.restart(most_known=10, delivery=Delivery(rate=0.0))
+        for psid in everybody:
+            self.say("hi", psid)
+        self.assertEqual(len(self.assistant.pending), 10)
+        for _ in range(20):
+            while self.assistant.pending:
+                self.assistant.answer()
+            self.messenger.settle_all()
+            self.wait(5.0)
+        counts = {len(self.messenger.texts(psid)) for psid in everybody}
+        self.assertEqual(counts, {1})
+
+    def test_hungry(self) -> None:
+        """
+        So it is when they wait for the assistant's slots.
+        """
+        everybody = people(50)
+        self.restart(most_known=10, slots=2)
+        for psid in everybody:
+            self.say("hi", psid)
+        for _ in range(100):
+            if self.assistant.pending:
+                self.assistant.answer()
+            self.messenger.settle_all()
+            self.wait(2.5)
+        counts = {len(self.messenger.texts(psid)) for psid in everybody}
+        self.assertEqual(counts, {1})
+
+    def test_missed_hint(self) -> None:
+        """
+        What nobody told the dispatcher of it finds itself, within five
+        seconds.
+        """
+        self.keep(said())
+        self.wait(5.0)
+        self.assertEqual(len(self.assistant.pending), 1)
+
+
+class InstantAssistant(MemoryAssistant):
+    """
+    Answer at once, but for the first question.
+    """
+
+    async def reply(self, utterances: Sequence[Utterance]) -> Reply:
+        if not self.asked:
+            return await super().reply(utterances)
+        return Reply(text="at once", tokens=1)
+
+
+class InstantAssistantTests(ConversationTestCase):
+    """
+    Tests for an assistant that answers at once.
+    """
+
+    def test_many(self) -> None:
+        """
+        However many conversations wait for it, each is answered, and none is
+        worked on inside another's work.
+        """
+        self.assistant = InstantAssistant()
+        self.restart(slots=1, delivery=Delivery(rate=0.0))
+        self.say("first", ALICE)
+        for psid in people(2000):
+            self.say("hi", psid)
+        self.assistant.answer("at last")
+        self.messenger.settle_all()
+        self.assertCountEqual(
+            self.messenger.texts(), ["at last", *["at once"] * 2000]
+        )

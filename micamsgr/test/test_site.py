@@ -1,0 +1,452 @@
+"""
+Tests for :mod:`micamsgr.web.site`, over connections in memory.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.address import IPv4Address
+from twisted.internet.error import ConnectionDone
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET, Request
+
+from micamsgr.web.site import Budget, LimitedSite
+
+LARGEST = 100
+HEAD = b"POST / HTTP/1.1\r\nHost: bot.example\r\n"
+
+
+class Peer:
+    """
+    The far end of a connection to a site.
+    """
+
+    def __init__(self, site: Any) -> None:
+        address = IPv4Address("TCP", "192.0.2.1", 4711)
+        self._protocol: Any = site.buildProtocol(address)
+        transport: Any = StringTransport(peerAddress=address)
+        transport.setTcpNoDelay = lambda enabled: None
+        self.transport = transport
+        self._protocol.makeConnection(self.transport)
+
+    def send(self, *pieces: bytes) -> None:
+        """
+        Send bytes, piece by piece.
+        """
+        for piece in pieces:
+            self._protocol.dataReceived(piece)
+
+    def received(self) -> bytes:
+        """
+        Take what came since the last time.
+        """
+        received: bytes = self.transport.value()
+        self.transport.clear()
+        return received
+
+    def statuses(self) -> list[int]:
+        """
+        Take the statuses of the answers that came since the last time.
+        """
+        lines = self.received().split(b"\r\n")
+        return [int(line[9:12]) for line in lines if line.startswith(b"HTTP/1.")]
+
+    def go(self) -> None:
+        """
+        Hang up.
+        """
+        self._protocol.connectionLost(Failure(ConnectionDone()))
+
+    @property
+    def closing(self) -> bool:
+        """Whether the site wants to close the connection."""
+        return bool(self.transport.disconnecting)
+
+
+class Slow(Resource):
+    """
+    Answers when the test says so.
+
+    :ivar bodies: of the requests that got through the limits.
+    """
+
+    isLeaf = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bodies: list[bytes] = []
+        self.requests: list[Request] = []
+
+    def render(self, request: Request) -> int:
+        assert request.content is not None
+        self.bodies.append(request.content.read())
+        self.requests.append(request)
+        return NOT_DONE_YET
+
+    def answer(self) -> None:
+        """
+        Answer the oldest request with 200 and its path.
+        """
+        request = self.requests.pop(0)
+        request.write(request.path)
+        request.finish()
+
+
+class SiteCase(SynchronousTestCase):
+    """
+    A site with small limits.
+    """
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.budget = Budget(150)
+        self.resource = Slow()
+        self.site = LimitedSite(
+            self.resource,
+            self.clock,
+            largest_body=LARGEST,
+            unverified=self.budget,
+        )
+
+    def connect(self) -> Peer:
+        """
+        Connect to the site.
+        """
+        return Peer(self.site)
+
+    def post(self, body: bytes) -> Peer:
+        """
+        Begin to send a body of the largest size.
+        """
+        peer = self.connect()
+        peer.send(HEAD + b"Content-Length: %d\r\n\r\n" % LARGEST, body)
+        return peer
+
+    def assert_forgotten(self, peer: Peer) -> None:
+        """
+        Once the peer is gone, nothing of it is held and nothing waits.
+        """
+        peer.go()
+        self.assertEqual(self.budget.held, 0)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+
+class BodyTests(SiteCase):
+    """
+    Tests for the limit of one body.
+    """
+
+    def test_declared_fits(self) -> None:
+        """
+        A body of the largest size gets through, in however many pieces.
+        """
+        peer = self.post(b"")
+        peer.send(*[b"x"] * LARGEST)
+        self.assertEqual(self.resource.bodies, [b"x" * LARGEST])
+        self.resource.answer()
+        self.assertEqual(peer.statuses(), [200])
+        self.assertFalse(peer.closing)
+        self.assert_forgotten(peer)
+
+    def test_declared_too_large(self) -> None:
+        """
+        A body that is declared one byte too large is answered 413 before any
+        of it comes.
+        """
+        peer = self.connect()
+        peer.send(HEAD + b"Content-Length: %d\r\n\r\n" % (LARGEST + 1))
+        self.assertEqual(peer.statuses(), [413])
+        self.assert_forgotten(peer)
+
+    def test_declared_absurd(self) -> None:
+        """
+        A length of four thousand digits is answered 413 as well.
+        """
+        peer = self.connect()
+        peer.send(HEAD + b"Content-Length: " + b"9" * 4000 + b"\r\n\r\n")
+        self.assertEqual(peer.statuses(), [413])
+
+    def test_chunked_fits(self) -> None:
+        """
+        A body in chunks gets through, put together.
+        """
+        peer = self.connect()
+        peer.send(HEAD + b"Transfer-Encoding: chunked\r\n\r\n")
+        peer.send(b"32\r\n" + b"x" * 50 + b"\r\n", b"32\r\n" + b"y" * 50 + b"\r\n")
+        peer.send(b"0\r\n\r\n")
+        self.assertEqual(self.resource.bodies, [b"x" * 50 + b"y" * 50])
+
+    def test_chunked_too_large(self) -> None:
+        """
+        A body in chunks is answered 413 with the first byte too many.
+        """
+        peer = self.connect()
+        peer.send(HEAD + b"Transfer-Encoding: chunked\r\n\r\n")
+        peer.send(b"64\r\n" + b"x" * LARGEST + b"\r\n")
+        self.assertEqual(peer.statuses(), [])
+        peer.send(b"1\r\nx")
+        self.assertEqual(peer.statuses(), [413])
+        self.assertEqual(self.budget.held, 0)
+
+    def test_refused_expectation(self) -> None:
+        """
+        A client that asks before it sends too large a body is told 413, and
+        not to continue.
+        """
+        peer = self.connect()
+        peer.send(HEAD + b"Expect: 100-continue\r\nContent-Length: 101\r\n\r\n")
+        self.assertEqual(peer.statuses(), [413])
+
+    def test_expectation(self) -> None:
+        """
+        A client that asks before it sends its body is told to continue.
+        """
+        peer = self.connect()
+        peer.send(HEAD + b"Expect: 100-continue\r\nContent-Length: 1\r\n\r\n")
+        self.assertEqual(peer.statuses(), [100])
+        peer.send(b"x")
+        self.resource.answer()
+        self.assertEqual(peer.statuses(), [200])
+
+    def test_after_refusal(self) -> None:
+        """
+        Whatever a refused client sends is neither kept nor answered: the rest
+        of its body, another request, or nonsense.
+        """
+        follows = (b"x" * 101 + HEAD + b"\r\n", b"x" * 10_000, b"\0\r\n" * 999)
+        for length in (b"Content-Length: 101", b"Transfer-Encoding: chunked"):
+            for rest in follows:
+                for gathered in (False, True):
+                    pieces = [HEAD + length + b"\r\n\r\n", b"65\r\n" + b"x" * 101]
+                    pieces += [b"\r\n0\r\n\r\n", rest, rest]
+                    peer = self.connect()
+                    peer.send(*([b"".join(pieces)] if gathered else pieces))
+                    self.assertEqual(peer.statuses(), [413], (length, rest[:9]))
+                    self.assert_forgotten(peer)
+        self.assertEqual(self.resource.bodies, [])
+
+    def test_endless(self) -> None:
+        """
+        A refused client that never stops sending is cut off after five
+        seconds, and can read its answer until then.
+        """
+        peer = self.connect()
+        peer.send(HEAD + b"Content-Length: 1000000\r\n\r\n")
+        for _ in range(4):
+            self.clock.advance(1.0)
+            peer.send(b"x" * 100)
+        self.assertFalse(peer.closing)
+        self.clock.advance(1.0)
+        self.assertTrue(peer.transport.disconnected)
+        self.assert_forgotten(peer)
+
+
+class BudgetTests(SiteCase):
+    """
+    Tests for what all bodies that were not looked at yet share.
+    """
+
+    def test_exhausted(self) -> None:
+        """
+        What is over the limit of all bodies together is answered 503, and
+        nobody else suffers.
+        """
+        first, second = self.post(b"x" * 99), self.post(b"y" * 50)
+        third = self.post(b"zz")
+        self.assertEqual(third.statuses(), [503])
+        self.assertEqual(first.statuses() + second.statuses(), [])
+        first.send(b"x")
+        self.assertEqual(len(self.resource.bodies), 1)
+
+    def test_not_leaked(self) -> None:
+        """
+        However a request ends, its bytes are free for others.
+        """
+        chunked = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+        ends: dict[str, tuple[bytes, ...]] = {
+            "whole": (HEAD + b"Content-Length: 3\r\n\r\n", b"abc"),
+            "by halves": (HEAD + b"Content-Length: 3\r\n\r\n", b"ab"),
+            "chunked": (chunked, b"3\r\nabc\r\n0\r\n\r\n"),
+            "too large": (chunked, b"64\r\n" + b"x" * 100 + b"\r\n", b"1\r\nx"),
+            "malformed": (chunked, b"3\r\nabc\r\n", b"zzz\r\n"),
+            "cut off": (chunked, b"3\r\nabc\r\n"),
+        }
+        for name, pieces in ends.items():
+            peer = self.connect()
+            peer.send(*pieces)
+            self.assert_forgotten(peer)
+            self.assertEqual(self.budget.held, 0, name)
+
+    def test_free_while_answering(self) -> None:
+        """
+        A body counts until it was looked at, not until it is answered.
+        """
+        self.post(b"x" * LARGEST)
+        self.assertEqual(len(self.resource.requests), 1)
+        self.assertEqual(self.budget.held, 0)
+
+    def test_refused(self) -> None:
+        """
+        A refused client holds nothing while it lingers.
+        """
+        self.post(b"x" * 60)
+        other = self.post(b"y" * 80)
+        other.send(b"y" * 20)
+        self.assertEqual(other.statuses(), [503])
+        self.assertEqual(self.budget.held, 60)
+
+
+class DeadlineTests(SiteCase):
+    """
+    Tests for how long a client may take.
+    """
+
+    def test_trickle(self) -> None:
+        """
+        A client that sends its body byte by byte, so that it is never idle,
+        is answered 408 and holds nothing any more.
+        """
+        for header, piece in (
+            (b"Content-Length: 100", b"x"),
+            (b"Transfer-Encoding: chunked", b"1\r\nx\r\n"),
+        ):
+            peer = self.connect()
+            peer.send(HEAD + header + b"\r\n\r\n")
+            for _ in range(11):
+                self.clock.advance(1.0)
+                peer.send(piece)
+            self.assertEqual(peer.statuses(), [408], header)
+            self.assertEqual(self.budget.held, 0)
+            self.assert_forgotten(peer)
+
+    def test_refused_late(self) -> None:
+        """
+        A client that was refused just before it is too late is answered once.
+        """
+        peer = self.connect()
+        peer.send(HEAD + b"Transfer-Encoding: chunked\r\n\r\n")
+        self.clock.advance(9.0)
+        peer.send(b"65\r\n" + b"x" * 101)
+        self.clock.advance(3.0)
+        self.assertEqual(peer.statuses(), [413])
+
+    def test_slow_answer(self) -> None:
+        """
+        Once the body is there, the client waits for as long as the answer
+        takes.
+        """
+        peer = self.post(b"x" * LARGEST)
+        self.clock.pump([10.0] * 9)
+        self.resource.answer()
+        self.assertEqual(peer.statuses(), [200])
+        self.assert_forgotten(peer)
+
+    def test_idle(self) -> None:
+        """
+        A connection on which nothing is asked for is closed after a minute.
+        """
+        peer = self.connect()
+        self.clock.advance(59.0)
+        self.assertFalse(peer.closing)
+        self.clock.advance(1.0)
+        self.assertTrue(peer.closing)
+        self.assert_forgotten(peer)
+
+
+class ProtocolTests(SiteCase):
+    """
+    Tests for what else a client may do.
+    """
+
+    def test_pipelined(self) -> None:
+        """
+        Requests that come before the answer to the first one are answered
+        in their order.
+        """
+        peer = self.connect()
+        peer.send(b"".join(b"GET /%d HTTP/1.1\r\n\r\n" % n for n in range(3)))
+        for n in range(3):
+            self.assertEqual(len(self.resource.requests), 1)
+            self.resource.answer()
+            self.assertIn(b"\r\n/%d\r\n" % n, peer.received())
+
+    def test_old_client(self) -> None:
+        """
+        A client of HTTP/1.0 is answered, and its connection closed.
+        """
+        peer = self.connect()
+        peer.send(b"GET / HTTP/1.0\r\n\r\n")
+        self.resource.answer()
+        self.assertEqual(peer.statuses(), [200])
+        self.assertTrue(peer.closing)
+        self.assert_forgotten(peer)
+
+    def test_gone_before_answer(self) -> None:
+        """
+        A client that hangs up before its answer is there leaves nothing
+        behind.
+        """
+        peer = self.post(b"x" * LARGEST)
+        gone: list[object] = []
+        self.resource.requests[0].notifyFinish().addErrback(gone.append)
+        self.assert_forgotten(peer)
+        self.assertEqual(len(gone), 1)
+
+    def test_anonymous(self) -> None:
+        """
+        No answer tells what program gives it, or which version.
+        """
+        for line in (b"GET /", b"OPTIONS *", b"GET *", b"HEAD /", b"BREW /"):
+            peer = self.connect()
+            peer.send(line + b" HTTP/1.1\r\n\r\n")
+            if self.resource.requests:
+                self.resource.answer()
+            answer = peer.received()
+            self.assertTrue(answer.startswith(b"HTTP/1.1 "), line)
+            self.assertNotIn(b"server:", answer.lower(), line)
+            self.assertNotIn(b"twisted", answer.lower(), line)
+
+    def test_defect(self) -> None:
+        """
+        A defect of ours is answered 500, and tells nothing about itself.
+        """
+        self.resource.requests = None  # type: ignore[assignment]
+        peer = self.connect()
+        peer.send(b"GET / HTTP/1.1\r\n\r\n")
+        answer = peer.received()
+        self.assertTrue(answer.startswith(b"HTTP/1.1 500 "))
+        for word in (b"Traceback", b"AttributeError", b"Server:", b".py"):
+            self.assertNotIn(word, answer)
+        self.assertEqual(len(self.flushLoggedErrors(AttributeError)), 1)
+
+    def test_absurd(self) -> None:
+        """
+        What is no request of HTTP/1 is answered 400 once, and the connection
+        closed.
+        """
+        requests = (
+            b"nonsense\r\n",
+            b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03\r\n",
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+            b"GET / HTTP/1.1\r\n: no name\r\n\r\n",
+            b"GET / HTTP/1.1\r\nX: a\0b\r\n\r\n",
+            HEAD + b"Content-Length: -1\r\n\r\n",
+            HEAD + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n",
+            HEAD + b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+            HEAD + b"Transfer-Encoding: gzip, chunked\r\n\r\n",
+            HEAD + b"Transfer-Encoding: chunked\r\n\r\n-1\r\n",
+            b"GET /" + b"x" * 20_000 + b" HTTP/1.1\r\n\r\n",
+            b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 501 + b"\r\n",
+        )
+        for request in requests:
+            peer = self.connect()
+            peer.send(request, b"and more\r\n")
+            self.assertIn(peer.statuses(), ([400], []), request[:60])
+            self.assertTrue(peer.closing, request[:60])
+            self.assert_forgotten(peer)
+        self.assertEqual(self.resource.bodies, [])

@@ -1,0 +1,416 @@
+"""
+Tests for :mod:`micamsgr.conversation.steps`: messages of which nobody knows
+whether they were sent.
+"""
+
+from __future__ import annotations
+
+from micamsgr.conversation.parts import InDoubt, NotSent
+from micamsgr.conversation.policy import Delivery, Manners, Unresolved
+from micamsgr.conversation.states import PartState
+from micamsgr.errors import Refused, Unavailable
+from micamsgr.test.test_steps import ConversationTestCase
+from micamsgr.testing import ALICE, BOB, Arrived, stepped_store
+
+DOUBT = InDoubt("timeout")
+
+# From the intent until absence is proved.
+PROOF = 40.0
+
+
+class DoubtTestCase(ConversationTestCase):
+    """
+    An answer of one part, on its way to a person.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.say("hi")
+        self.assistant.answer("hello")
+
+    def metadata(self) -> list[str]:
+        """
+        Tell what the sends under way carry, less the part's ID.
+        """
+        return [s.metadata.rpartition(":")[2] for s in self.messenger.pending]
+
+
+class EvidenceTests(DoubtTestCase):
+    """
+    Tests for how doubt ends.
+    """
+
+    def test_quarantine(self) -> None:
+        """
+        Until half a minute after the attempt began nothing is looked up,
+        since the message might still be on its way.
+        """
+        self.wait(15.0)
+        self.messenger.settle(DOUBT)
+        self.wait(14.75)
+        self.assertEqual(self.messenger.looked_up, [])
+        self.wait(0.25)
+        self.assertEqual(self.messenger.looked_up, [ALICE])
+
+    def test_found(self) -> None:
+        """
+        A message that a look-up finds was sent, and is not sent again.
+        """
+        arrived = self.messenger.arrive()
+        self.messenger.settle(DOUBT)
+        self.wait(120.0)
+        self.assertEqual(self.messenger.texts(), ["hello"])
+        self.assertEqual(self.part().mid, arrived.mid)
+        self.assertEqual(self.messenger.looked_up, [ALICE])
+        self.assertEqual(self.store.turns(), [("closed", None)])
+
+    def test_absent(self) -> None:
+        """
+        A message that two look-ups, ten seconds apart, don't find is sent
+        again, with the next attempt's number.
+        """
+        self.messenger.settle(DOUBT)
+        self.wait(39.75)
+        self.assertEqual(self.messenger.looked_up, [ALICE])
+        self.assertEqual(self.sending(), [])
+        self.wait(0.25)
+        self.assertEqual(self.messenger.looked_up, [ALICE, ALICE])
+        self.assertEqual(self.sending(), ["hello"])
+        self.assertEqual(self.metadata(), ["2"])
+
+    def test_lagging(self) -> None:
+        """
+        A message that only the second look-up finds was sent.
+        """
+        self.messenger.arrive()
+        self.messenger.look_ups.append([])
+        self.messenger.settle(DOUBT)
+        self.wait(120.0)
+        self.assertEqual(self.messenger.texts(), ["hello"])
+        self.assertEqual(self.states(), [(PartState.SENT, None)])
+
+    def test_earlier_words(self) -> None:
+        """
+        The same words that were sent before, for another turn, are no
+        evidence.
+        """
+        self.messenger.settle()
+        self.say("again")
+        self.assistant.answer("hello")
+        self.messenger.settle(DOUBT)
+        self.wait(PROOF)
+        self.assertEqual(self.sending(), ["hello"])
+        self.messenger.settle()
+        self.assertEqual(self.messenger.texts(), ["hello", "hello"])
+
+    def test_unreachable(self) -> None:
+        """
+        After three attempts of which none arrived the part is given up, and
+        the next turn goes on.
+        """
+        for attempt in ("1", "2", "3"):
+            self.assertEqual(self.metadata(), [attempt])
+            self.messenger.settle(DOUBT)
+            self.wait(PROOF)
+        self.assertEqual(self.sending(), [])
+        self.assertEqual(self.states(), [(PartState.DEAD, "unresolved")])
+        self.say("still there?")
+        self.assistant.answer("yes")
+        self.messenger.settle()
+        self.assertEqual(self.messenger.texts(), ["yes"])
+
+    def test_order(self) -> None:
+        """
+        What is behind a part in doubt waits until the doubt has ended.
+        """
+        self.messenger.settle()
+        self.say("more")
+        self.assistant.answer("one|two")
+        self.say("next")
+        self.messenger.settle(DOUBT)
+        self.wait(PROOF - 0.25)
+        self.assertEqual((self.sending(), self.assistant.pending), ([], []))
+        self.wait(0.25)
+        self.messenger.settle_all()
+        self.assistant.answer("three")
+        self.messenger.settle_all()
+        self.assertEqual(self.messenger.texts(), ["hello", "one", "two", "three"])
+
+    def test_others(self) -> None:
+        """
+        One person's doubt delays nobody else.
+        """
+        self.messenger.settle(DOUBT)
+        self.say(psid=BOB)
+        self.assistant.answer("hello")
+        self.messenger.settle()
+        self.assertEqual(self.messenger.texts(), ["hello"])
+
+    def test_notice(self) -> None:
+        """
+        Doubt about a notice does not hold the next answer up, not even while
+        it waits to be looked up.
+        """
+        self.messenger.settle()
+        self.say("one")
+        self.assistant.fail(Refused("no"))
+        self.messenger.settle(DOUBT)
+        self.wait(35.0)
+        self.say("two")
+        self.assistant.answer("two")
+        self.messenger.settle()
+        self.assertEqual(self.messenger.texts(), ["hello", "two"])
+        self.wait(PROOF)
+        self.messenger.settle()
+        self.assertEqual(self.messenger.texts()[2:], [Manners().fallback])
+
+
+class EchoTests(DoubtTestCase):
+    """
+    Tests for what echoes settle.
+    """
+
+    def echo(self, arrived: Arrived, *, metadata: bool = True) -> None:
+        """
+        Let Meta tell of a message that arrived.
+        """
+        self.receive(arrived.echo(metadata=metadata))
+
+    def test_settles(self) -> None:
+        """
+        An echo ends the doubt at once, and what is behind goes on.
+        """
+        arrived = self.messenger.arrive()
+        self.say("next")
+        self.messenger.settle(DOUBT)
+        self.assertEqual(self.assistant.pending, [])
+        self.echo(arrived)
+        self.assertEqual(self.part().mid, arrived.mid)
+        self.assertEqual(len(self.assistant.pending), 1)
+
+    def test_bare(self) -> None:
+        """
+        An echo that says neither who sent it nor what we gave it is known by
+        its words.
+        """
+        arrived = self.messenger.arrive()
+        self.messenger.settle(DOUBT)
+        self.echo(arrived, metadata=False)
+        self.assertEqual(self.states(), [(PartState.SENT, None)])
+
+    def test_before_the_answer(self) -> None:
+        """
+        An echo that comes before the Graph API's answer settles the part, and
+        the answer changes nothing, whatever it is.
+        """
+        for outcome in (None, DOUBT):
+            self.setUp()
+            arrived = self.messenger.arrive()
+            self.echo(arrived)
+            self.assertEqual(self.part().state, PartState.SENT)
+            self.messenger.settle(outcome)
+            self.assertEqual(self.part().state, PartState.SENT)
+            self.assertEqual(self.part().mid, arrived.mid)
+            self.wait(120.0)
+            self.assertEqual(self.messenger.texts(), ["hello"])
+
+    def test_one_in_flight(self) -> None:
+        """
+        Although the echo is there, the next part waits for the answer: one
+        send at a time.
+        """
+        self.messenger.settle()
+        self.say("more")
+        self.assistant.answer("one|two")
+        self.echo(self.messenger.arrive())
+        self.assertEqual(self.sending(), ["one"])
+        self.messenger.settle()
+        self.assertEqual(self.sending(), ["two"])
+
+    def test_after_proof(self) -> None:
+        """
+        An echo that comes when absence was already proved, and before the
+        message is sent again, still counts.
+        """
+        arrived = self.messenger.arrive()
+        self.messenger.settle(DOUBT)
+        self.messenger.look_ups += [[], []]
+        self.wait(39.0)
+        self.say(psid=BOB)
+        self.assistant.answer("to Bob")
+        self.messenger.settle(NotSent(detail="code 613", rest=60.0, pause=True))
+        self.wait(1.0)
+        self.assertEqual(self.states()[0], (PartState.COMPOSED, None))
+        self.echo(arrived)
+        self.assertEqual(self.states()[0], (PartState.SENT, None))
+        self.wait(60.0)
+        self.assertEqual(self.sending(), ["to Bob"])
+
+
+class NoEvidenceTests(DoubtTestCase):
+    """
+    Tests for when look-ups fail.
+    """
+
+    def forbid(self, unresolved: Unresolved) -> None:
+        """
+        Let the attempt be in doubt, and look-ups be forbidden.
+        """
+        self.options["delivery"] = Delivery(unresolved=unresolved)
+        self.kill()
+        self.messenger.look_ups = [Refused("no permission")] * 1000
+
+    def test_resend(self) -> None:
+        """
+        Where look-ups are forbidden, a part is sent again once, without
+        proof, unless the operator wishes otherwise.
+        """
+        self.forbid(Unresolved.RESEND)
+        self.wait(30.0)
+        self.assertEqual(self.metadata(), ["2"])
+        self.messenger.settle(DOUBT)
+        self.wait(120.0)
+        self.assertEqual(self.sending(), [])
+        self.assertEqual(self.states(), [(PartState.DEAD, "unresolved")])
+
+    def test_hold(self) -> None:
+        """
+        Or it is held until the window closes, and an echo may still settle
+        it.
+        """
+        self.forbid(Unresolved.HOLD)
+        self.clock.pump([60.0] * 60 * 23)
+        self.assertEqual(self.states(), [(PartState.UNKNOWN, None)])
+        self.clock.pump([60.0] * 60)
+        self.assertEqual(self.states(), [(PartState.DEAD, "unresolved")])
+        self.assertEqual(self.messenger.texts(), [])
+
+    def test_drop(self) -> None:
+        """
+        Or it is given up.
+        """
+        self.forbid(Unresolved.DROP)
+        self.wait(30.0)
+        self.assertEqual(self.states(), [(PartState.DEAD, "unresolved")])
+        self.assertEqual(self.sending(), [])
+
+    def test_for_now(self) -> None:
+        """
+        A look-up that can't be had now is made again later, and nothing is
+        sent in the meantime.
+        """
+        self.messenger.look_ups = [Unavailable("busy")] * 5
+        self.messenger.settle(DOUBT)
+        self.wait(30.0 + 5 * 10.0)
+        self.assertEqual(len(self.messenger.looked_up), 6)
+        self.assertEqual(self.sending(), [])
+        self.wait(10.0)
+        self.assertEqual(self.metadata(), ["2"])
+
+    def test_for_long(self) -> None:
+        """
+        After ten minutes without a look-up the evidence counts as not to be
+        had.
+        """
+        self.messenger.look_ups = [Unavailable("busy")] * 1000
+        self.messenger.settle(DOUBT)
+        self.wait(630.0)
+        self.assertEqual(self.sending(), [])
+        self.wait(10.0)
+        self.assertEqual(self.metadata(), ["2"])
+
+
+class GuardTests(ConversationTestCase):
+    """
+    Tests for the time between writing an intent down and sending.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.store, self.step = stepped_store()
+        self.store.database.stepped = False
+        self.restart()
+
+    def test_slow_commit(self) -> None:
+        """
+        When the commit took longer than two seconds nothing is sent on the
+        strength of it; the part is tried again.
+        """
+        self.say()
+        self.store.database.stepped = True
+        self.assistant.answer()
+        self.wait(2.25)
+        self.step()
+        self.store.database.stepped = False
+        self.assertEqual(self.sending(), [])
+        self.step()
+        [sending] = self.messenger.pending
+        self.assertEqual(sending.metadata, f"mica:1:{self.part().id}:2")
+
+    def test_fast_commit(self) -> None:
+        """
+        Within two seconds it is sent as soon as the commit is there, and not
+        before.
+        """
+        self.say()
+        self.store.database.stepped = True
+        self.assistant.answer()
+        self.wait(2.0)
+        self.assertEqual(self.sending(), [])
+        self.step()
+        self.assertEqual(self.sending(), ["hello"])
+
+
+class RestartTests(DoubtTestCase):
+    """
+    Tests for a process that died while a send was in flight.
+    """
+
+    def test_killed(self) -> None:
+        """
+        What was in flight is in doubt; the quarantine goes on from when the
+        attempt began.
+        """
+        self.wait(10.0)
+        self.kill()
+        self.assertEqual(self.states(), [(PartState.UNKNOWN, None)])
+        self.wait(PROOF - 10.25)
+        self.assertEqual(self.sending(), [])
+        self.wait(0.25)
+        self.assertEqual(self.metadata(), ["2"])
+
+    def test_killed_arrived(self) -> None:
+        """
+        If it had arrived, it is not said again.
+        """
+        self.messenger.arrive()
+        self.kill()
+        self.wait(120.0)
+        self.assertEqual(self.messenger.texts(), ["hello"])
+        self.assertEqual(self.states(), [(PartState.SENT, None)])
+
+    def test_killed_between(self) -> None:
+        """
+        The second of two look-ups may be another process's.
+        """
+        self.messenger.settle(DOUBT)
+        self.wait(35.0)
+        self.assertEqual(self.messenger.looked_up, [ALICE])
+        self.kill()
+        self.wait(5.0)
+        self.assertEqual(self.messenger.looked_up, [ALICE])
+        self.assertEqual(self.metadata(), ["2"])
+
+    def test_rebooted(self) -> None:
+        """
+        After a reboot nobody knows how much time has passed: quarantine and
+        look-ups begin anew.
+        """
+        self.messenger.settle(DOUBT)
+        self.wait(35.0)
+        self.boot("second boot", seconds=5.0)
+        self.wait(29.75)
+        self.assertEqual(self.messenger.looked_up, [])
+        self.wait(PROOF - 29.75)
+        self.assertEqual(self.messenger.looked_up, [ALICE, ALICE])
+        self.assertEqual(self.metadata(), ["2"])

@@ -1,0 +1,201 @@
+"""
+Tests for :mod:`micamsgr.conversation.steps`: parts that are refused, the 24
+hours in which a Page may answer, and humans who answer instead.
+"""
+
+from __future__ import annotations
+
+from micamsgr.conversation.parts import NeverSent, NotSent
+from micamsgr.conversation.policy import Manners
+from micamsgr.conversation.states import PartState
+from micamsgr.errors import Unavailable
+from micamsgr.test.test_steps import ConversationTestCase
+from micamsgr.testing import ALICE, BOB, echo
+
+HOUR = 3600.0
+
+
+class RefusedTests(ConversationTestCase):
+    """
+    Tests for sends that surely failed.
+    """
+
+    def test_never(self) -> None:
+        """
+        When a part is refused for good, those behind it are withdrawn, and
+        the next turn goes on.
+        """
+        self.say("one")
+        self.assistant.answer("one|two|three")
+        self.say("next")
+        self.messenger.settle(NeverSent("person", "code 551"))
+        self.assertEqual(
+            self.states(),
+            [
+                (PartState.REFUSED, "person"),
+                (PartState.EXPIRED, "sibling"),
+                (PartState.EXPIRED, "sibling"),
+            ],
+        )
+        self.assistant.answer("to the next")
+        self.messenger.settle()
+        self.assertEqual(self.messenger.texts(), ["to the next"])
+
+    def test_again(self) -> None:
+        """
+        A part that was surely not sent is sent again, with another attempt's
+        number, after a rest.
+        """
+        self.say()
+        self.assistant.answer()
+        self.messenger.settle(NotSent(detail="connection refused"))
+        self.assertEqual(self.sending(), [])
+        self.wait(2.0)
+        [sending] = self.messenger.pending
+        self.assertEqual(sending.metadata, f"mica:1:{self.part().id}:2")
+        self.messenger.settle()
+        self.assertEqual(self.messenger.texts(), ["hello"])
+        self.assertEqual(len(self.assistant.asked), 1)
+
+    def test_named(self) -> None:
+        """
+        Such a part waits for as long as the Graph API says.
+        """
+        self.say()
+        self.assistant.answer()
+        self.messenger.settle(NotSent(detail="later", rest=60.0))
+        self.wait(59.75)
+        self.assertEqual(self.sending(), [])
+        self.wait(0.25)
+        self.assertEqual(self.sending(), ["hello"])
+
+    def test_keeps_order(self) -> None:
+        """
+        While a part waits to be sent again, nothing behind it overtakes it.
+        """
+        self.say("one")
+        self.assistant.answer("one|two")
+        self.say("next")
+        self.messenger.settle(NotSent(detail="later", rest=60.0))
+        self.wait(59.0)
+        self.assertEqual((self.sending(), self.assistant.pending), ([], []))
+        self.wait(1.0)
+        self.messenger.settle_all()
+        self.assistant.answer("three")
+        self.messenger.settle_all()
+        self.assertEqual(self.messenger.texts(), ["one", "two", "three"])
+
+    def test_others(self) -> None:
+        """
+        A person who can't be reached keeps nobody else waiting.
+        """
+        self.say(psid=ALICE)
+        self.say(psid=BOB)
+        self.assistant.answer()
+        self.assistant.answer()
+        self.messenger.settle(NotSent(detail="later", rest=60.0))
+        self.messenger.settle()
+        self.assertEqual(self.messenger.texts(), ["hello"])
+        self.assertEqual(self.messenger.texts(BOB), ["hello"])
+
+
+class WindowTests(ConversationTestCase):
+    """
+    Tests for the 24 hours in which a Page may answer.
+    """
+
+    def test_parts(self) -> None:
+        """
+        What could not be sent in time is not sent any more.
+        """
+        self.say()
+        self.assistant.answer("one|two")
+        self.messenger.settle(NotSent(detail="later", rest=23.9 * HOUR))
+        self.clock.advance(24 * HOUR)
+        self.assertEqual(self.sending(), [])
+        self.assertEqual(
+            self.states(),
+            [(PartState.EXPIRED, "window"), (PartState.EXPIRED, "sibling")],
+        )
+        self.assertEqual(self.store.turns(), [("closed", None)])
+
+    def test_events(self) -> None:
+        """
+        What could not be answered in time is given up, and nothing is said.
+        """
+        self.say()
+        self.assistant.fail(Unavailable("busy", retry_after=24 * HOUR))
+        self.restart(manners=Manners(patience=48 * HOUR))
+        self.clock.advance(24 * HOUR)
+        self.assertEqual((self.sending(), self.assistant.pending), ([], []))
+        self.assertEqual(self.store.events(), [("dead", "window")])
+        self.assertEqual(self.store.turns(), [("expired", "window")])
+
+    def test_opened_again(self) -> None:
+        """
+        When the person writes again, the answer that waited may be sent.
+        """
+        self.say()
+        self.assistant.answer("one")
+        self.messenger.settle(NotSent(detail="later", rest=23.9 * HOUR))
+        self.clock.advance(23 * HOUR)
+        self.say("still there?")
+        self.clock.advance(HOUR)
+        self.assertEqual(self.sending(), ["one"])
+
+
+class HumanTests(ConversationTestCase):
+    """
+    Tests for when a human of the Page answers.
+    """
+
+    def test_withdrawn(self) -> None:
+        """
+        Parts that were not sent yet are withdrawn; the one in flight is not
+        sent again.
+        """
+        self.say()
+        self.assistant.answer("one|two")
+        self.wait(5.0)
+        self.receive(echo(at=self.clocks.now().wall))
+        self.messenger.settle()
+        self.wait(60.0)
+        self.assertEqual(self.messenger.texts(), ["one"])
+        self.assertEqual(
+            self.states(), [(PartState.SENT, None), (PartState.EXPIRED, "human")]
+        )
+        self.assertEqual(self.store.turns(), [("closed", None)])
+
+    def test_late_answer(self) -> None:
+        """
+        An answer that the assistant gives after that is not sent.
+        """
+        self.say()
+        self.wait(5.0)
+        self.receive(echo(at=self.clocks.now().wall))
+        self.assistant.answer("too late")
+        self.assertEqual(self.sending(), [])
+        self.assertEqual(self.store.events()[0], ("ignored", "human"))
+        self.assertEqual(self.store.turns(), [("expired", "human")])
+
+    def test_quiet(self) -> None:
+        """
+        For half an hour the bot says nothing, and shows nothing, to that
+        person; after that it answers again, knowing what the human said.
+        """
+        self.say("one")
+        self.assistant.answer_all()
+        self.messenger.settle_all()
+        self.wait(5.0)
+        self.receive(echo("Hello from me", at=self.clocks.now().wall))
+        shown = len(self.messenger.shown)
+        self.wait(1795.0)
+        self.say("two")
+        self.wait(10.0)
+        self.assertEqual(self.assistant.pending, [])
+        self.assertEqual(len(self.messenger.shown), shown)
+        self.say("three")
+        [question] = self.assistant.pending
+        self.assertEqual(
+            question.texts, ["one", "re: one", "Hello from me", "two", "three"]
+        )

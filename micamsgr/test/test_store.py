@@ -1,0 +1,445 @@
+"""
+Tests for what the store promises, whether or not threads do its work.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from attrs import evolve
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.trial.unittest import TestCase
+from zope.interface.verify import verifyObject
+
+from micamsgr.conversation import parts as lifecycle
+from micamsgr.conversation.events import BotName, Conversation, Mid, PageId, Said
+from micamsgr.conversation.interfaces import Begun, IStore
+from micamsgr.conversation.moment import Moment, Tick
+from micamsgr.conversation.parts import Kind, Part
+from micamsgr.conversation.planner import Turn
+from micamsgr.conversation.reception import Arrival
+from micamsgr.conversation.states import EventState, PartState, TurnState
+from micamsgr.store.service import StoreService
+from micamsgr.store.sqlite import SQLiteStore
+from micamsgr.testing import ALICE, BOB, BOT, CAROL, NOW, PAGE, echo, memory_store, said
+
+MOMENT = Moment(wall=NOW, tick=Tick(100.0, "boot"), started=90.0)
+
+OTHER_BOT = BotName("other")
+
+
+def part(turn: Turn, number: int = 1, kind: Kind = Kind.ANSWER) -> Part:
+    """
+    Make a part of a turn's answer.
+    """
+    return Part(
+        id=f"{turn.id}-{kind.value}-{number}",
+        turn=turn.id,
+        kind=kind,
+        number=number,
+        text=f"part {number}",
+    )
+
+
+class StoreCase(TestCase):
+    """
+    A store, and how it comes to hold something.
+    """
+
+    store: SQLiteStore
+
+    def look(self) -> sqlite3.Connection:
+        """
+        Open what the store keeps, for a look past it.
+        """
+        raise NotImplementedError
+
+    def rows(self, table: str) -> list[Any]:
+        """
+        Read the states and reasons of a table's rows, oldest first.
+        """
+        with closing(self.look()) as database:
+            query = f"SELECT state, reason FROM {table} ORDER BY rowid"
+            return database.execute(query).fetchall()
+
+    async def arrive(self, *events: Said, bot: BotName = BOT) -> None:
+        """
+        Record events that want an answer.
+        """
+        arrivals = [
+            Arrival(bot=bot, event=event, state=EventState.NEW, opens=True)
+            for event in events
+        ]
+        await self.store.record(arrivals, MOMENT)
+
+    async def begin(self, conversation: int = 1) -> Begun:
+        begun = await self.store.begin(conversation, 100, MOMENT)
+        assert begun is not None
+        return begun
+
+    async def compose(self, count: int = 2) -> tuple[Part, ...]:
+        """
+        Answer one message in so many parts, of which the first is being sent.
+        """
+        await self.arrive(said())
+        turn = (await self.begin()).turn
+        parts = [part(turn, number) for number in range(1, count + 1)]
+        parts[0] = lifecycle.intend(parts[0], MOMENT)
+        situation = await self.store.compose(turn, "hello", parts, 7, MOMENT)
+        self.assertEqual(situation.parts, tuple(parts))
+        return situation.parts
+
+
+class MemoryCase(StoreCase):
+    """
+    The store in memory, without a thread.
+    """
+
+    def setUp(self) -> None:
+        self.store = memory_store()
+        self.kept = self.store.database.connection
+
+    def look(self) -> sqlite3.Connection:
+        copy = sqlite3.connect(":memory:")
+        self.kept.backup(copy)
+        return copy
+
+
+class FileCase(StoreCase):
+    """
+    The store in a file, with its two threads.
+    """
+
+    timeout = 30.0
+
+    def setUp(self) -> None:
+        self.path = str(Path(self.mktemp()).absolute())
+        self.start()
+
+    def start(self) -> None:
+        self.service = StoreService(reactor, self.path)  # type: ignore[arg-type]
+        self.service.startService()
+        self.addCleanup(self.service.stopService)
+        self.store = self.service.store
+
+    def look(self) -> sqlite3.Connection:
+        return sqlite3.connect(self.path)
+
+
+if TYPE_CHECKING:
+    Contract = StoreCase
+else:
+    # Its tests are run by the classes that mix it in, and not by itself.
+    Contract = object
+
+
+class StoreContract(Contract):
+    """
+    What every store promises of messages, turns and Pages; see
+    :class:`micamsgr.conversation.interfaces.IStore`.
+    """
+
+    async def test_interface(self) -> None:
+        """
+        The store has every method that the interface declares.
+        """
+        verifyObject(IStore, self.store)
+
+    # What waits
+
+    async def test_waiting(self) -> None:
+        """
+        Conversations with something to do are listed for their own bot, in
+        pages.
+        """
+        await self.arrive(said(), said(psid=BOB), said(psid=CAROL))
+        await self.arrive(said(), said(psid=BOB), bot=OTHER_BOT)
+        self.assertEqual(await self.store.waiting(BOT, 0, 2), [1, 2])
+        self.assertEqual(await self.store.waiting(BOT, 2, 2), [3])
+        self.assertEqual(await self.store.waiting(BOT, 3, 2), [])
+        self.assertEqual(await self.store.waiting(OTHER_BOT, 0, 9), [4, 5])
+
+    async def test_waiting_all_the_way(self) -> None:
+        """
+        A conversation is listed once, from the message to the last part.
+        """
+        listed = []
+
+        async def look() -> None:
+            listed.append(await self.store.waiting(BOT, 0, 9))
+
+        await self.arrive(said())
+        await look()
+        turn = (await self.begin()).turn
+        await look()
+        composed = part(turn)
+        await self.store.compose(turn, "hello", [composed], 7, MOMENT)
+        await self.arrive(said())
+        await look()
+        sending = lifecycle.intend(composed, MOMENT)
+        await self.store.change(composed, sending)
+        await self.store.lapse(1, "window")
+        await look()
+        self.assertEqual(listed, [[1]] * 4)
+        await self.store.change(sending, evolve(sending, state=PartState.SENT))
+        self.assertEqual(await self.store.waiting(BOT, 0, 9), [])
+
+    async def test_situation(self) -> None:
+        """
+        A situation tells whose conversation it is, when the person was last
+        heard, and what is to do.
+        """
+        await self.arrive(said(at=NOW - 5))
+        situation = await self.store.situation(1)
+        self.assertEqual(situation.conversation, Conversation(BOT, PAGE, ALICE))
+        self.assertEqual(situation.heard, NOW - 5)
+        self.assertEqual(situation.parts, ())
+        self.assertIsNone(situation.turn)
+        self.assertTrue(situation.pending)
+
+    async def test_no_such_conversation(self) -> None:
+        """
+        There is no situation of a conversation that never was.
+        """
+        await self.assertFailure(
+            Deferred.fromCoroutine(self.store.situation(1)), KeyError
+        )
+
+    # Turns
+
+    async def test_begin(self) -> None:
+        """
+        A turn takes up all that waits in its conversation, and nothing waits
+        any more.
+        """
+        await self.arrive(said("hi"), said("there"), said("hello", psid=BOB))
+        begun = await self.begin()
+        self.assertEqual([u.text for u in begun.utterances], ["hi", "there"])
+        self.assertEqual(begun.turn, begun.situation.turn)
+        self.assertEqual(begun.turn.state, TurnState.GENERATING)
+        self.assertEqual(begun.turn.began, NOW)
+        self.assertFalse(begun.situation.pending)
+
+    async def test_nothing_to_begin(self) -> None:
+        """
+        Without a message there is no turn, and none while the answer to the
+        last one is not sent.
+        """
+        await self.compose()
+        await self.arrive(said())
+        self.assertIsNone(await self.store.begin(1, 100, MOMENT))
+
+    async def test_begin_again(self) -> None:
+        """
+        A turn that was cut short is taken up as it was, and what came since
+        waits for the next.
+        """
+        await self.arrive(said("hi"))
+        first = await self.begin()
+        await self.arrive(said("wait"))
+        second = await self.begin()
+        self.assertEqual(second.turn, first.turn)
+        self.assertEqual(second.utterances, first.utterances)
+        self.assertTrue(second.situation.pending)
+
+    async def test_park(self) -> None:
+        """
+        A turn that rests knows until when, and how often it was tried in
+        vain.
+        """
+        await self.arrive(said())
+        for tries in (1, 2):
+            turn = (await self.begin()).turn
+            rest = Tick(120.0, "boot")
+            situation = await self.store.park(turn, rest)
+            self.assertEqual(
+                situation.turn,
+                evolve(turn, state=TurnState.READY, tries=tries, rest=rest),
+            )
+
+    async def test_compose(self) -> None:
+        """
+        An answer's parts are there in order, each as it was given; what it
+        answers is done.
+        """
+        await self.compose(3)
+        self.assertEqual(self.rows("event"), [("done", None)])
+
+    async def test_compose_twice(self) -> None:
+        """
+        Composing an answer that was composed before, unbeknown, leaves the
+        first one.
+        """
+        await self.arrive(said())
+        turn = (await self.begin()).turn
+        first = await self.store.compose(turn, "hello", [part(turn)], 7, MOMENT)
+        other = evolve(part(turn), id="other", text="other")
+        second = await self.store.compose(turn, "other", [other], 7, MOMENT)
+        self.assertEqual(second, first)
+
+    async def test_history(self) -> None:
+        """
+        The assistant is given what was said before, on both sides, oldest
+        first, and of that no more than asked for.
+        """
+        for text in ("one", "two"):
+            await self.arrive(said(text))
+            turn = (await self.begin()).turn
+            composed = part(turn)
+            await self.store.compose(turn, f"re: {text}", [composed], 7, MOMENT)
+            await self.store.change(composed, lifecycle.expire(composed, "window"))
+        await self.arrive(said("three"), said("four"))
+        begun = await self.store.begin(1, 3, MOMENT)
+        assert begun is not None
+        self.assertEqual(
+            [(u.role.value, u.text) for u in begun.utterances],
+            [
+                ("bot", "re: one"),
+                ("person", "two"),
+                ("bot", "re: two"),
+                ("person", "three"),
+                ("person", "four"),
+            ],
+        )
+
+    async def test_fail(self) -> None:
+        """
+        A turn that failed leaves a notice for the person; its messages are
+        dead, for its reason, and stay known to the assistant.
+        """
+        await self.arrive(said("hi"))
+        turn = (await self.begin()).turn
+        await self.arrive(said("still there?"))
+        notice = part(turn, kind=Kind.NOTICE)
+        for _ in range(2):
+            situation = await self.store.fail(turn, "refused", notice, MOMENT)
+            self.assertEqual(situation.parts, (notice,))
+            self.assertIsNone(situation.turn)
+            self.assertTrue(situation.pending)
+        self.assertEqual(self.rows("turn"), [("failed", "refused")])
+        self.assertEqual(self.rows("event"), [("dead", "refused"), ("new", None)])
+        utterances = (await self.begin()).utterances
+        self.assertEqual([u.text for u in utterances], ["hi", "still there?"])
+
+    async def test_lapse(self) -> None:
+        """
+        What can't be answered any more ends in silence: first the open turn,
+        then what waited behind it.
+        """
+        await self.arrive(said("hi"))
+        await self.begin()
+        await self.arrive(said("still there?"))
+        situation = await self.store.lapse(1, "window")
+        self.assertIsNone(situation.turn)
+        self.assertTrue(situation.pending)
+        situation = await self.store.lapse(1, "window")
+        self.assertFalse(situation.pending)
+        self.assertEqual(self.rows("turn"), [("expired", "window")])
+        self.assertEqual(self.rows("event"), [("dead", "window")] * 2)
+
+    # Pages
+
+    async def test_remember_page(self) -> None:
+        """
+        A bot's Page is remembered as long as its token is the same.
+        """
+        await self.store.remember_page(BOT, "token", PageId("1"))
+        await self.store.remember_page(OTHER_BOT, "token", PageId("2"))
+        self.assertEqual(await self.store.remembered_page(BOT, "token"), "1")
+        self.assertIsNone(await self.store.remembered_page(BOT, "new token"))
+        await self.store.remember_page(BOT, "new token", PageId("3"))
+        self.assertEqual(await self.store.remembered_page(BOT, "new token"), "3")
+        self.assertIsNone(await self.store.remembered_page(BOT, "token"))
+        self.assertEqual(await self.store.remembered_page(OTHER_BOT, "token"), "2")
+
+
+class MemoryStoreTests(StoreContract, MemoryCase):
+    """
+    Tests for the store in memory.
+    """
+
+    async def test_no_long_search(self) -> None:
+        """
+        However much is kept, nothing that is asked of the store reads all of
+        it.
+        """
+        statements: list[str] = []
+        self.kept.set_trace_callback(statements.append)
+        first, _ = await self.compose()
+        await self.arrive(said())
+        unsaid = echo("?", metadata=None)
+        for event in (echo(metadata=first.metadata), unsaid):
+            arrival = Arrival(
+                bot=BOT,
+                event=event,
+                state=EventState.IGNORED,
+                reason="echo",
+                human=True,
+            )
+            await self.store.record([arrival], MOMENT)
+        await self.store.change(first, first)
+        await self.store.waiting(BOT, 0, 9)
+        await self.store.claimed([Mid("m_1")], first.id)
+        await self.arrive(said(psid=BOB))
+        turn = (await self.begin(2)).turn
+        turn = (await self.store.park(turn, Tick(1.0, "boot"))).turn or turn
+        await self.store.fail(turn, "refused", part(turn, kind=Kind.NOTICE), MOMENT)
+        await self.store.lapse(2, "window")
+        self.kept.set_trace_callback(None)
+        searches = {
+            (step, statement)
+            for statement in statements
+            if statement.startswith(("SELECT", "UPDATE"))
+            for *_, step in self.kept.execute(f"EXPLAIN QUERY PLAN {statement}")
+            # What is open is listed, and no more.
+            if step.startswith("SCAN")
+            and step not in ("SCAN open", "SCAN CONSTANT ROW")
+        }
+        self.assertEqual(searches, set())
+
+
+class FileStoreTests(StoreContract, FileCase):
+    """
+    Tests for the store in a file.
+    """
+
+    async def test_reopened(self) -> None:
+        """
+        What the store was told is there when it is opened again.
+        """
+        parts = await self.compose()
+        await self.service.stopService()
+        self.start()
+        self.assertEqual((await self.store.situation(1)).parts, parts)
+
+    async def test_durable_when_told(self) -> None:
+        """
+        What the store has said it keeps, everybody sees who opens the file.
+        """
+        await self.arrive(said())
+        self.assertEqual(self.rows("event"), [("new", None)])
+
+    async def test_many_at_once(self) -> None:
+        """
+        Many may record at once, and each is told of its own.
+        """
+        events = [said(psid=psid) for psid in (ALICE, BOB, CAROL) for _ in range(50)]
+        recorded = await gatherResults(
+            [
+                Deferred.fromCoroutine(
+                    self.store.record(
+                        [Arrival(bot=BOT, event=event, state=EventState.NEW)], MOMENT
+                    )
+                )
+                for event in [*events, *events]
+            ]
+        )
+        self.assertEqual(
+            [r.known for r in recorded],
+            [frozenset()] * 150 + [frozenset({event.key}) for event in events],
+        )
+        self.assertEqual(self.rows("event"), [("new", None)] * 150)

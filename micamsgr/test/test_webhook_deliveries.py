@@ -1,0 +1,235 @@
+"""
+Tests for :mod:`micamsgr.messenger.webhook`: what Meta delivers, how it is
+answered, and when.
+"""
+
+from __future__ import annotations
+
+import gc
+
+from micamsgr.testing import ALICE, BOB, PAGE
+
+from .test_webhook import (
+    SECRET,
+    WebhookCase,
+    entry,
+    message,
+    notification,
+    post,
+    sign,
+)
+
+
+class DeliveryTests(WebhookCase):
+    """
+    Tests for what Meta delivers.
+    """
+
+    def test_kept_first(self) -> None:
+        """
+        A delivery is answered 200 once it is kept, and its bot woken; not a
+        moment before.
+        """
+        self.peer.send(post(notification(entry(message()))))
+        self.assertEqual(self.peer.received(), b"")
+        self.assertEqual(self.woken, [])
+        self.step()
+        self.assertIn(b" 200 OK\r\n", self.peer.received())
+        self.assertEqual(self.kept(), [("mica", "new", None)])
+        self.assertEqual(self.woken, ["mica"])
+
+    def test_all_events(self) -> None:
+        """
+        All events of all entries are kept, also those of threads that are
+        another app's.
+        """
+        both = {
+            "id": PAGE,
+            "messaging": [message("m_4")],
+            "standby": [message("m_5")],
+        }
+        first = entry(message("m_1"), message("m_2", BOB), message("m_3"))
+        self.deliver(post(notification(first, both)))
+        self.assertEqual(
+            [(state, reason) for _, state, reason in self.kept()],
+            [("new", None)] * 4 + [("ignored", "standby")],
+        )
+        self.assertEqual(self.woken, ["mica", "mica"])
+
+    def test_known(self) -> None:
+        """
+        What is delivered again is answered 200 again, and wakes nobody.
+        """
+        body = notification(entry(message()))
+        self.deliver(post(body))
+        self.deliver(post(body))
+        self.assertEqual(len(self.kept()), 1)
+        self.assertEqual(self.woken, ["mica"])
+
+    def test_odd(self) -> None:
+        """
+        Whatever is odd in a signed notification, it is answered 200, and its
+        neighbors are kept: any other answer would come back for an hour and
+        then cost the subscription.
+        """
+        odd: tuple[object, ...] = (
+            7,
+            {},
+            {"sender": None, "message": None},
+            {"sender": {"id": ALICE}, "message": {"text": ["x"]}},
+            {"sender": {"id": ALICE}, "brand_new": {}, "timestamp": "yesterday"},
+            {"sender": {"id": ALICE}, "message": {"mid": "\ud800", "text": "\0"}},
+        )
+        for number, item in enumerate(odd):
+            neighbor = message(f"m_{number}")
+            self.deliver(post(notification(entry(item, neighbor))))
+        self.assertEqual(self.woken, ["mica"] * len(odd))
+
+    def test_not_ours_to_read(self) -> None:
+        """
+        A notification with nothing for us is answered 200, even while nothing
+        can be kept.
+        """
+        for body in (
+            notification(),
+            notification(entry(message()), about="instagram"),
+            b'{"entry": []}',
+        ):
+            self.peer.send(post(body))
+            self.assertEqual(self.peer.statuses(), [200])
+
+    def test_not_to_answer(self) -> None:
+        """
+        What tells of nothing that wants an answer is answered 200, and wakes
+        nobody.
+        """
+        for body in (
+            notification({"id": PAGE, "changes": [{"field": "feed"}]}),
+            notification({}, 7, None),
+        ):
+            self.deliver(post(body))
+        self.assertEqual(self.woken, [])
+
+    def test_no_notification(self) -> None:
+        """
+        What is signed and no notification at all is answered 400.
+        """
+        for body in (
+            b"",
+            b"{",
+            b"\xff\xfe",
+            b"[]",
+            b"{}",
+            b'{"object": "page", "entry": {}}',
+            b'{"entry": [' + b"9" * 5000 + b"]}",
+            b"[" * 100_000,
+        ):
+            self.assert_refused(post(body), 400)
+
+    def test_not_authentic(self) -> None:
+        """
+        Without the right signature for exactly these bytes, a POST is answered
+        403 whatever it holds, and told nothing; the next one is looked at
+        anew.
+        """
+        body = notification(entry(message()))
+        right = sign(body)
+        signatures = [
+            b"",
+            b" ",
+            b"sha256=",
+            right[:-1],
+            right + b"0",
+            right.upper(),
+            right.replace(b"sha256", b"sha1"),
+            right[7:],
+            sign(body, SECRET[::-1]),
+            sign(body, b""),
+            sign(body + b" "),
+            b"sha256=" + b"\xff" * 64,
+            "sha256=é".encode(),
+        ]
+        for place in range(7, len(right)):
+            digit = b"0" if right[place : place + 1] != b"0" else b"1"
+            signatures.append(right[:place] + digit + right[place + 1 :])
+        for signature in signatures:
+            answer = self.assert_refused(post(body, signature), 403)
+            self.assertNotIn(right[7:], answer, signature)
+        self.assert_refused(post(b"{", b"sha256=x"), 403)
+        self.deliver(post(body))
+
+    def test_store_fails(self) -> None:
+        """
+        What can't be kept is answered 503, so that it comes again.
+        """
+        self.store.database.failing = True
+        self.peer.send(post(notification(entry(message()))))
+        self.step()
+        self.assertEqual(self.peer.statuses(), [503])
+        self.store.database.failing = False
+        self.deliver(post(notification(entry(message()))))
+        self.assertEqual(len(self.kept()), 1)
+
+    def test_store_is_slow(self) -> None:
+        """
+        What takes longer than three seconds is answered 503; if it is kept
+        after all, its coming again changes nothing.
+        """
+        body = notification(entry(message()))
+        self.peer.send(post(body))
+        self.clock.advance(2.9)
+        self.assertEqual(self.peer.statuses(), [])
+        self.clock.advance(0.1)
+        self.assertEqual(self.peer.statuses(), [503])
+        self.step()
+        self.assertEqual(self.peer.received(), b"")
+        self.deliver(post(body))
+        self.assertEqual(len(self.kept()), 1)
+
+    def test_slow_and_failing(self) -> None:
+        """
+        A commit that fails after it was given up is no news.
+        """
+        self.peer.send(post(notification(entry(message()))))
+        self.clock.advance(3.0)
+        self.store.database.failing = True
+        self.step()
+        self.assertEqual(self.peer.statuses(), [503])
+        gc.collect()
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    def test_gone(self) -> None:
+        """
+        What a client brought is kept, though it hangs up before it is
+        answered; and nothing waits any more.
+        """
+        self.peer.send(post(notification(entry(message()))))
+        self.peer.go()
+        self.step()
+        self.assertEqual(self.woken, ["mica"])
+        self.assertEqual(self.peer.received(), b"")
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_pipelined(self) -> None:
+        """
+        Deliveries that come without waiting for answers are kept and answered
+        one after another.
+        """
+        posts = [post(notification(entry(message(f"m_{n}")))) for n in range(3)]
+        self.peer.send(b"".join(posts))
+        for _ in posts:
+            self.step()
+            self.assertEqual(self.peer.statuses(), [200])
+        self.assertEqual(self.woken, ["mica"] * 3)
+
+    def test_defect(self) -> None:
+        """
+        A defect of ours is answered 503, logged, and told to nobody else.
+        """
+        self.store.database.connection.execute("DROP TABLE event")
+        self.peer.send(post(notification(entry(message()))))
+        self.step()
+        answer = self.peer.received()
+        self.assertTrue(answer.startswith(b"HTTP/1.1 503 "))
+        self.assertNotIn(b"event", answer)
+        self.assertEqual(len(self.flushLoggedErrors()), 1)

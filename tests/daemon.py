@@ -1,0 +1,347 @@
+"""
+The daemon as a process of its own, started as an operator starts it.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import yaml
+from attrs import define, field
+from twisted.internet import reactor as _reactor
+from twisted.internet.defer import Deferred, TimeoutError, succeed
+from twisted.internet.error import ConnectError, ProcessExitedAlready
+from twisted.internet.protocol import ProcessProtocol
+from twisted.internet.task import deferLater
+from twisted.python.failure import Failure
+from twisted.trial.unittest import TestCase
+from twisted.web.client import RequestTransmissionFailed, ResponseFailed
+
+from micamsgr.sandbox.journal import Applied, Wrote
+from micamsgr.sandbox.meta import Page
+from tests import oracle
+from tests.stand_ins import LLM_KEY, Client, StandIns
+
+reactor: Any = _reactor
+
+#: What Meta must know for its verification to be answered.
+VERIFY_TOKEN = "verify-token"
+
+#: How messages are sent where doubts are to be over soon.
+DELIVERY = {
+    "rate": 0,
+    "deadline": 1,
+    "quarantine": 2,
+    "lookup_lag": 1,
+    "lookup_rate": 1000,
+}
+
+_ROOT = Path(__file__).resolve().parent.parent
+
+_NOT_YET = (ConnectError, RequestTransmissionFailed, ResponseFailed, TimeoutError)
+
+# Seconds between two looks at whether the daemon is ready.
+_POLL = 0.05
+
+# And how long one of them may take.
+_ATTEMPT = 5.0
+
+
+def free_port() -> int:
+    """
+    Find a TCP port on loopback that nothing listens on.
+    """
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def callback(port: int, bot_name: str = "mica") -> str:
+    """
+    Tell where the daemon takes notifications.
+    """
+    return f"http://127.0.0.1:{port}/v1/facebook/webhook/{bot_name}"
+
+
+def configuration(
+    stand_ins: StandIns, page: Page, port: int, **changes: Any
+) -> dict[str, Any]:
+    """
+    Make a configuration by which the daemon serves a Page of the stand-ins.
+
+    :param port: where it takes notifications.
+    :param changes: further keys; those of a section are added to it.
+    """
+    document: dict[str, Any] = {
+        "bot_name": "mica",
+        "llm_config": {
+            "headers": {"Authorization": LLM_KEY},
+            "server": stand_ins.llm_url,
+        },
+        "facebook": {
+            "verify_token": VERIFY_TOKEN,
+            "page_access_token": page.token,
+            "secret": page.app.secret,
+            "graph_url": stand_ins.graph_url,
+        },
+        "listen": f"tcp:{port}:interface=127.0.0.1",
+        "store": "sqlite:mica.db",
+    }
+    for key, value in changes.items():
+        if isinstance(document.get(key), dict) and isinstance(value, dict):
+            document[key].update(value)
+        else:
+            document[key] = value
+    return document
+
+
+def _twistd() -> list[str]:
+    script = Path(sys.executable).parent / "twistd"
+    if script.exists():
+        return [sys.executable, str(script)]
+    return [sys.executable, "-c", "from twisted.scripts.twistd import run; run()"]
+
+
+@define(eq=False)
+class Daemon(ProcessProtocol):
+    """
+    One process of the daemon; make another to start it again.
+
+    :ivar directory: where it runs, and keeps its configuration and store.
+    :ivar port: where it takes notifications, by plain HTTP.
+    :ivar starter: the words of a command that runs the command after it.
+    """
+
+    directory: Path
+    port: int
+    configuration: dict[str, Any]
+    starter: Sequence[str] = ()
+
+    _output: list[bytes] = field(factory=list, init=False)
+    _errors: list[bytes] = field(factory=list, init=False)
+    _process: Any = field(default=None, init=False)
+    # Negative: the signal that ended it.
+    _status: int | None = field(default=None, init=False)
+    _awaited: list[Deferred[int]] = field(factory=list, init=False)
+
+    def start(self) -> None:
+        """Write the configuration, and start."""
+        file = self.directory.resolve() / "mica.yaml"
+        file.write_text(yaml.safe_dump(self.configuration), encoding="utf-8")
+        ours = {"PYTHONPATH": str(_ROOT), "PYTHONUNBUFFERED": "1"}
+        environment = {**os.environ, **ours}
+        for name in ("STATE_DIRECTORY", "OPENAI_API_KEY"):
+            environment.pop(name, None)
+        twistd = [*_twistd(), "-n", "micamessenger", "--config", str(file)]
+        command = [*self.starter, *twistd]
+        self._process = reactor.spawnProcess(
+            self, command[0], command, env=environment, path=str(self.directory)
+        )
+
+    async def ready(self, seconds: float = 20.0) -> None:
+        """
+        Wait until it answers HTTP.
+
+        :raises AssertionError: with its output, where it exits first or does
+            not answer in time.
+        """
+        client = Client(reactor)
+        deadline = reactor.seconds() + seconds
+        while reactor.seconds() < deadline:
+            if self._status is not None:
+                raise AssertionError(f"exited with {self._status}:\n{self.output}")
+            try:
+                url = f"http://127.0.0.1:{self.port}/"
+                await client.get(url).addTimeout(_ATTEMPT, reactor)
+            except _NOT_YET:
+                await deferLater(reactor, _POLL)
+            else:
+                return
+        raise AssertionError(f"not ready in {seconds} s:\n{self.output}")
+
+    @property
+    def output(self) -> str:
+        """What it wrote so far."""
+        return b"".join(self._output).decode("utf-8", "replace")
+
+    @property
+    def errors(self) -> str:
+        """What of it went to standard error."""
+        return b"".join(self._errors).decode("utf-8", "replace")
+
+    @property
+    def database(self) -> Path:
+        """Its store."""
+        return self.directory / "mica.db"
+
+    @property
+    def pid(self) -> int:
+        """Its process ID, while it runs."""
+        return int(self._process.pid)
+
+    @property
+    def exited(self) -> Deferred[int]:
+        """
+        Fires when it has exited, with its status, or less than 0: the signal.
+        """
+        if self._status is not None:
+            return succeed(self._status)
+        self._awaited.append(Deferred())
+        return self._awaited[-1]
+
+    def kill(self) -> None:
+        """Let it die at once, if it hasn't."""
+        self._signal("KILL")
+
+    def terminate(self) -> None:
+        """Ask it to stop, if it hasn't."""
+        self._signal("TERM")
+
+    async def stop(self) -> None:
+        """
+        Kill it, and wait until it is gone; for a test's clean-up.
+        """
+        if self._process is not None:
+            self.kill()
+            await self.exited
+
+    def outReceived(self, data: bytes) -> None:
+        self._output.append(data)
+
+    def errReceived(self, data: bytes) -> None:
+        self._output.append(data)
+        self._errors.append(data)
+
+    def processEnded(self, reason: Failure) -> None:
+        ended: Any = reason.value
+        self._status = -ended.signal if ended.signal else ended.exitCode
+        awaited, self._awaited = self._awaited, []
+        for exited in awaited:
+            exited.callback(self._status)
+
+    def _signal(self, name: str) -> None:
+        with suppress(ProcessExitedAlready):
+            self._process.signalProcess(name)
+
+
+async def eventually(condition: Callable[[], object], seconds: float = 20.0) -> None:
+    """
+    Look until something is so that nobody tells of.
+
+    :raises AssertionError: where it is not so in time.
+    """
+    deadline = reactor.seconds() + seconds
+    while not condition():
+        if reactor.seconds() > deadline:
+            raise AssertionError(f"not so in {seconds} s")
+        await deferLater(reactor, _POLL)
+
+
+class DaemonCase(TestCase):
+    """
+    A Page of the stand-ins, and a daemon that serves it.
+
+    After each test the oracle is asked about what is left, and the daemon's
+    output is searched for what it must not hold.
+
+    :ivar seed: of all that the stand-ins leave to chance.
+    :ivar judged: whether there is a store for the oracle to look at.
+    :ivar texts: whether the log may hold what people write.
+    """
+
+    timeout = 90
+    seed = 0
+    judged = True
+    texts = False
+
+    def setUp(self) -> None:
+        self.directory = Path(self.mktemp())
+        self.directory.mkdir()
+        self.daemons: list[Daemon] = []
+        self.stand_ins = StandIns(reactor, self.seed)
+        self.stand_ins.start()
+        self.addCleanup(self.stand_ins.stop)
+        self.addCleanup(self._look_back)
+        self.port = free_port()
+        self.page = self.stand_ins.open_page(callback(self.port))
+
+    def daemon(self, starter: Sequence[str] = (), **changes: Any) -> Daemon:
+        """
+        Make a daemon, and don't start it.
+
+        :param changes: as for :func:`configuration`.
+        """
+        wanted = configuration(self.stand_ins, self.page, self.port, **changes)
+        daemon = Daemon(self.directory, self.port, wanted, starter)
+        self.daemons.append(daemon)
+        return daemon
+
+    async def serve(self, starter: Sequence[str] = (), **changes: Any) -> Daemon:
+        """
+        Start a daemon, and wait until it is ready.
+        """
+        daemon = self.daemon(starter, **changes)
+        daemon.start()
+        await daemon.ready()
+        return daemon
+
+    def write(self, psid: str, text: str, **more: object) -> str:
+        """
+        Let a person write to the Page.
+
+        :return: the message's mid.
+        """
+        return self.stand_ins.meta.message(self.page.id, psid, text, **more)
+
+    async def said(self, psid: str, count: int = 1, seconds: float = 20.0) -> list[str]:
+        """
+        Wait until so many messages have reached a person.
+        """
+        await self.stand_ins.until(
+            lambda: len(self.stand_ins.said(psid)) >= count, seconds
+        )
+        return self.stand_ins.said(psid)
+
+    def kept(self, query: str, *values: object) -> list[oracle.Row]:
+        """
+        Look into the store.
+        """
+        return oracle.rows(self.directory / "mica.db", query, *values)
+
+    async def settled(self, seconds: float = 20.0) -> None:
+        """
+        Wait until the daemon has nothing left to do.
+        """
+        database = self.directory / "mica.db"
+        await eventually(lambda: not oracle.unfinished(database), seconds)
+
+    async def _look_back(self) -> None:
+        for daemon in self.daemons:
+            await daemon.stop()
+        for daemon in self.daemons:
+            self.assertNotIn("Traceback", daemon.output)
+            for secret in self.secrets(daemon):
+                self.assertNotIn(secret, daemon.output)
+        if self.judged:
+            found = oracle.complaints(
+                self.stand_ins.journal, self.directory / "mica.db"
+            )
+            self.assertEqual(found, [])
+
+    def secrets(self, daemon: Daemon) -> set[str]:
+        """
+        List what must not be in a daemon's output.
+        """
+        journal = self.stand_ins.journal
+        wrote = {text.text for text in journal.of(Wrote)}
+        said = {text.text for text in journal.of(Applied)}
+        pages = self.stand_ins.meta.pages.values()
+        keys = {LLM_KEY.removeprefix("Bearer "), VERIFY_TOKEN}
+        keys |= {page.token for page in pages} | {page.app.secret for page in pages}
+        return keys | (set() if self.texts else {it for it in wrote | said if it})

@@ -1,0 +1,290 @@
+"""
+Whether the daemon kept its promises, from evidence alone: the stand-ins'
+journal of what people wrote and were told, and the store that was left.
+
+Written against the tables and states as they are documented, with no code of
+the daemon's.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from attrs import define, field
+
+from micamsgr.sandbox.journal import Applied, Journal, Posted, Wrote
+
+# The legal states; the first ones are those in which something is to be done.
+_OPEN = {
+    "event": {"new", "in_turn"},
+    "turn": {"ready", "generating", "composed"},
+    "part": {"composed", "sending", "unknown"},
+}
+_ENDS = {
+    "event": {"done", "ignored", "dead"},
+    "turn": {"closed", "failed", "expired"},
+    "part": {"sent", "refused", "expired", "dead"},
+}
+# These want no reason.
+_GOOD_ENDS = {"done", "closed", "sent"}
+
+Row = dict[str, Any]
+
+
+def complaints(journal: Journal, database: Path, *, settled: bool = False) -> list[str]:
+    """
+    Say what is wrong; nothing, if all is well.
+
+    :param journal: of the stand-ins, all of the daemon's life.
+    :param database: the store; it may be in use.
+    :param settled: whether nothing may be left to do.
+    """
+    oracle = _Oracle(journal, _read(database), settled)
+    return [*_integrity(database), *oracle.complain()]
+
+
+def rows(database: Path, query: str, *values: object) -> list[Row]:
+    """
+    Query the store.
+    """
+    with closing(_open(database)) as connection:
+        return [dict(row) for row in connection.execute(query, values)]
+
+
+def _open(database: Path) -> sqlite3.Connection:
+    # Not read-only: what a killed process left in the log is to be seen.
+    url = f"{database.absolute().as_uri()}?mode=rw"
+    connection = sqlite3.connect(url, uri=True, isolation_level=None)
+    connection.row_factory = sqlite3.Row
+    return connection
+
+
+def unfinished(database: Path) -> int:
+    """
+    Count what the daemon has yet to do.
+    """
+    return sum(
+        row["state"] in states
+        for table, states in _OPEN.items()
+        for row in rows(database, f"SELECT state FROM {table}")
+    )
+
+
+def misspoken(journal: Journal, named: Callable[[str], Sequence[str]]) -> list[str]:
+    """
+    Say where answers do not name what was written, each text once and in
+    order, person by person.
+
+    :param named: reads from an answer the texts that it answers.
+    """
+    wrote: dict[str, list[str]] = defaultdict(list)
+    answered: dict[str, list[str]] = defaultdict(list)
+    for text in journal.of(Wrote):
+        wrote[text.psid].append(text.text)
+    for said in journal.of(Applied):
+        answered[said.psid] += named(said.text)
+    return [
+        f"{psid}: {problem}"
+        for psid in wrote
+        for problem in _differences(wrote[psid], answered[psid])
+    ]
+
+
+def _differences(wrote: list[str], answered: list[str]) -> Iterator[str]:
+    for text in wrote:
+        if text not in answered:
+            yield f"lost {text!r}"
+    for text, count in Counter(answered).items():
+        if count > 1:
+            yield f"said {text!r} {count} times"
+    once = list(dict.fromkeys(answered))
+    if once != [text for text in wrote if text in once]:
+        yield f"out of order: {once}"
+
+
+def _read(database: Path) -> dict[str, list[Row]]:
+    tables = ("conversation", "event", "turn", "part", "utterance")
+    with closing(_open(database)) as connection:
+        connection.execute("BEGIN")
+        return {
+            table: [
+                dict(row)
+                for row in connection.execute(f"SELECT * FROM {table} ORDER BY rowid")
+            ]
+            for table in tables
+        }
+
+
+def _integrity(database: Path) -> Iterator[str]:
+    for row in rows(database, "PRAGMA integrity_check"):
+        if row["integrity_check"] != "ok":
+            yield f"the file is damaged: {row['integrity_check']}"
+    for row in rows(database, "PRAGMA foreign_key_check"):
+        yield f"a reference leads nowhere: {row}"
+
+
+@define(eq=False)
+class _Oracle:
+    _journal: Journal
+    _tables: dict[str, list[Row]]
+    _settled: bool
+
+    _conversations: dict[int, Row] = field(init=False)
+    _turns: dict[int, Row] = field(init=False)
+    _parts: dict[str, Row] = field(init=False)
+    _parts_of: dict[int, list[Row]] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._conversations = {row["id"]: row for row in self._tables["conversation"]}
+        self._turns = {row["id"]: row for row in self._tables["turn"]}
+        self._parts = {row["id"]: row for row in self._tables["part"]}
+        self._parts_of = defaultdict(list)
+        for part in self._tables["part"]:
+            self._parts_of[part["turn"]].append(part)
+
+    def complain(self) -> Iterator[str]:
+        yield from self._states()
+        yield from self._kept()
+        yield from self._said()
+        yield from self._ordered()
+        for event in self._tables["event"]:
+            yield from (f"{why}: {_brief(event)}" for why in self._event(event))
+        for turn in self._tables["turn"]:
+            yield from (f"{why}: {_brief(turn)}" for why in self._turn(turn))
+        yield from self._history()
+
+    def _states(self) -> Iterator[str]:
+        for table, open_states in _OPEN.items():
+            for row in self._tables[table]:
+                state = row["state"]
+                if state not in open_states | _ENDS[table]:
+                    yield f"not a state of a {table}: {_brief(row)}"
+                if self._settled and state in open_states:
+                    yield f"unfinished {table}: {_brief(row)}"
+                if state in _ENDS[table] - _GOOD_ENDS and not row["reason"]:
+                    yield f"ended without a reason: {_brief(row)}"
+
+    def _kept(self) -> Iterator[str]:
+        """
+        What was answered 200 is in the store, and to be answered once.
+        """
+        events = self._tables["event"]
+        mids = {event["mid"] for event in events}
+        accepted = b"".join(p.body for p in self._journal.of(Posted) if p.status == 200)
+        for wrote in self._journal.of(Wrote):
+            taken = wrote.mid.encode() in accepted
+            if wrote.mid not in mids and (taken or self._settled):
+                yield f"{'accepted' if taken else 'refused'} and lost: {wrote}"
+        # An echo, and what came by the standby channel, is another event.
+        wanted = [event for event in events if event["state"] != "ignored"]
+        kept = Counter((event["bot"], event["mid"]) for event in wanted)
+        for (bot, mid), count in kept.items():
+            if mid is not None and count > 1:
+                yield f"kept {count} times for {bot}: {mid}"
+
+    def _said(self) -> Iterator[str]:
+        """
+        What reached people is what the parts say, once each.
+        """
+        copies: dict[str, list[Applied]] = defaultdict(list)
+        apps = set()
+        for said in self._journal.of(Applied):
+            fields = (said.metadata or "").split(":")
+            if fields[:2] == ["mica", "1"]:
+                copies[fields[2]].append(said)
+                apps.add(said.app_id)
+        for said in self._journal.of(Applied):
+            if said.app_id in apps and not (said.metadata or "").startswith("mica:1:"):
+                yield f"said without saying which part it is: {said}"
+        for unknown in copies.keys() - self._parts.keys():
+            yield f"said, and not in the store: {copies[unknown]}"
+        for part in self._tables["part"]:
+            for why in self._copies(part, copies[part["id"]]):
+                yield f"{why}: {_brief(part)}, {copies[part['id']]}"
+
+    def _copies(self, part: Row, there: list[Applied]) -> Iterator[str]:
+        whose = self._conversations[part["conversation"]]
+        place = (whose["page"], whose["psid"], part["text"])
+        if len(there) > 1:
+            yield f"said {len(there)} times"
+        if any((said.page, said.psid, said.text) != place for said in there):
+            yield "said something else, or to somebody else"
+        if part["state"] == "sent" and part["mid"] not in {said.mid for said in there}:
+            yield "sent, and nobody saw it under this ID"
+        if part["state"] in ("composed", "expired", "refused") and there:
+            yield "said, and believed not to be"
+
+    def _ordered(self) -> Iterator[str]:
+        """
+        Answers leave turn by turn and part by part, and turns follow what was
+        written.
+        """
+        spoken: dict[int, tuple[int, int]] = {}
+        for said in self._journal.of(Applied):
+            part = self._parts.get((said.metadata or "::").split(":")[2])
+            if part is None or part["kind"] != "answer":
+                continue
+            place = (part["turn"], part["number"])
+            if place < spoken.get(part["conversation"], (0, 0)):
+                yield f"said too late: {said}"
+            spoken[part["conversation"]] = place
+        turn_of = {e["mid"]: e["turn"] for e in self._tables["event"] if e["turn"]}
+        latest: dict[tuple[str, str], int] = {}
+        for wrote in self._journal.of(Wrote):
+            turn = turn_of.get(wrote.mid, 0)
+            if 0 < turn < latest.get((wrote.page, wrote.psid), 0):
+                yield f"answered before what was written earlier: {wrote}"
+            latest[wrote.page, wrote.psid] = turn
+
+    def _event(self, event: Row) -> Iterator[str]:
+        state, turn = event["state"], self._turns.get(event["turn"] or 0)
+        wanted = {"new": False, "in_turn": True, "done": True}.get(state)
+        if wanted is not None and wanted != (turn is not None):
+            yield "in no turn, or in one too early"
+        if turn is None:
+            return
+        if turn["conversation"] != event["conversation"]:
+            yield "in somebody else's turn"
+        if state == "done" and turn["state"] not in ("composed", "closed"):
+            yield f"done, and its turn is {turn['state']}"
+        if state == "in_turn" and turn["state"] not in ("ready", "generating"):
+            yield f"in a turn that is {turn['state']}"
+
+    def _turn(self, turn: Row) -> Iterator[str]:
+        answer = [p for p in self._parts_of[turn["id"]] if p["kind"] == "answer"]
+        notices = [p for p in self._parts_of[turn["id"]] if p["kind"] == "notice"]
+        waiting = [part for part in answer if part["state"] in _OPEN["part"]]
+        if any(part["conversation"] != turn["conversation"] for part in answer):
+            yield "its answer goes to somebody else"
+        if [part["number"] for part in answer] != list(range(1, len(answer) + 1)):
+            yield "parts are missing"
+        if bool(answer) != (turn["state"] in ("composed", "closed")):
+            yield "an answer too early, or none"
+        if answer and bool(waiting) != (turn["state"] == "composed"):
+            yield "closed too early, or not at all"
+        if len(notices) > 1:
+            yield "more than one notice"
+
+    def _history(self) -> Iterator[str]:
+        answers = Counter(
+            turn["conversation"]
+            for turn in self._tables["turn"]
+            if turn["state"] in ("composed", "closed")
+        )
+        spoken = Counter(
+            row["conversation"]
+            for row in self._tables["utterance"]
+            if row["role"] == "bot"
+        )
+        if answers != spoken:
+            yield f"the history tells of other answers: {answers} and {spoken}"
+
+
+def _brief(row: Row) -> str:
+    shown = ("id", "kind", "conversation", "turn", "number", "state", "reason", "mid")
+    return ", ".join(f"{name} {row[name]}" for name in shown if name in row)
