@@ -10,6 +10,7 @@ from typing import Any
 
 from micamsgr.sandbox.journal import Acted, Applied, Asked, Posted, always
 from micamsgr.sandbox.language_model import Fault
+from micamsgr.sandbox.meta import Habits
 from tests.daemon import VERIFY_TOKEN, DaemonCase, callback, eventually
 from tests.stand_ins import LLM_KEY
 
@@ -258,6 +259,41 @@ class BotsTests(DaemonCase):
             [{"bot": "mica", "psid": ALICE}, {"bot": "tom", "psid": BOB}],
         )
 
+    async def early(self, **changes: Any) -> int | None:
+        """
+        Start two bots of one app while the Graph API is down, write to the
+        second one's Page, and check that it answers once the Graph API is up.
+
+        :return: what the first delivery was answered.
+        """
+        self.stand_ins.meta.habits = Habits(retries=(0.2,))
+        graph = self.stand_ins.site(self.stand_ins.graph)
+        await graph.shut()
+        await self.serve(bots=[self.second(app=self.page.app)], **changes)
+        self.stand_ins.meta.message(self.other.id, BOB, "Hello there, Tom")
+        await self.stand_ins.until(lambda: bool(self.stand_ins.journal.of(Posted)))
+        status = self.stand_ins.journal.of(Posted)[0].status
+        graph.open()
+        await self.said(BOB)
+        await self.settled()
+        (said,) = self.stand_ins.journal.of(Applied)
+        self.assertEqual(said.page, self.other.id)
+        return status
+
+    async def test_one_app_unknown(self) -> None:
+        """
+        While nobody knows yet which bot a Page is of, what people write stays
+        with Meta; then the right one answers.
+        """
+        self.assertEqual(await self.early(), 503)
+
+    async def test_one_app_half_known(self) -> None:
+        """
+        Where it can be of one bot only, it is taken at once.
+        """
+        known = {"page_id": self.page.id}
+        self.assertEqual(await self.early(facebook=known), 200)
+
 
 class PageTests(DaemonCase):
     """
@@ -305,11 +341,14 @@ class PageTests(DaemonCase):
         """
         graph = self.stand_ins.site(self.stand_ins.graph)
         await graph.shut()
-        await self.serve()
+        daemon = await self.serve()
         self.write(ALICE, "Anybody at home?")
         await self.stand_ins.until(
             lambda: [p.status for p in self.stand_ins.journal.of(Posted)] == [200]
         )
+        await eventually(lambda: "can't learn which Page" in daemon.output)
+        await eventually(lambda: "NotSent" in daemon.output)
         graph.open()
         self.assertEqual(await self.said(ALICE), ["You said: Anybody at home?"])
+        await eventually(lambda: f"speaks for Page {self.page.id}" in daemon.output)
         await self.settled()

@@ -157,6 +157,19 @@ class DoubtTests(DaemonCase):
         )
         await self.settled()
 
+    async def test_order_of_parts(self) -> None:
+        """
+        The parts of a long answer that are behind one in doubt wait for it.
+        """
+        await self.serve_fast()
+        self.stand_ins.graph.faults = in_turn("message", DROPPED_BEFORE)
+        answer = "\n\n".join(letter * 1500 for letter in "abc")
+        self.stand_ins.model.reply = lambda messages: answer
+        self.write(ALICE, "Tell me the alphabet")
+        parts = await self.said(ALICE, 3)
+        await self.settled()
+        self.assertEqual("\n\n".join(parts), answer)
+
 
 class TroubleTests(DaemonCase):
     """

@@ -16,6 +16,7 @@ Source: docs/messenger-platform.md, sections 3.2, 4.1 and 5.1.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from enum import Enum
 
@@ -41,6 +42,8 @@ EVIDENCE_PATIENCE = 600.0
 # How far Meta's clock may be behind ours, in milliseconds.
 _SLACK = 5000
 
+_METADATA = re.compile("mica:1:([^:]{1,64}):([1-9][0-9]{0,8})")
+
 _FIRST_REST = 1.0
 _LONGEST_REST = 300.0
 
@@ -62,7 +65,8 @@ class Part:
     One message to a person.
 
     :ivar number: its place in its turn, from 1.
-    :ivar attempt: how often its sending was intended.
+    :ivar attempt: how often its sending was intended; once an echo told that
+        it was sent, the one that arrived.
     :ivar absent: how many of these attempts were proved absent.
     :ivar intended: when the last attempt was written down.
     :ivar first_intended: when the first one was, in milliseconds by Meta's
@@ -95,17 +99,15 @@ class Part:
         return f"mica:1:{self.id}:{self.attempt}"
 
 
-def attempt_named(metadata: str | None) -> tuple[str, str] | None:
+def attempt_named(metadata: str | None) -> tuple[str, int] | None:
     """
     Read a part's ID and the attempt's number from an echo's metadata, if it
     is of our making.
     """
     if metadata is None:
         return None
-    fields = metadata.split(":")
-    if len(fields) == 4 and fields[:2] == ["mica", "1"]:
-        return fields[2], fields[3]
-    return None
+    named = _METADATA.fullmatch(metadata)
+    return None if named is None else (named[1], int(named[2]))
 
 
 # What came of an attempt.
@@ -280,12 +282,14 @@ def after_outcome(part: Part, outcome: Outcome, now: Moment, jitter: float) -> P
     return evolve(part, state=PartState.COMPOSED, rest=now.plus(rest))
 
 
-def after_echo(part: Part, mid: Mid) -> Part:
+def after_echo(part: Part, mid: Mid, attempt: int | None = None) -> Part:
     """
     Conclude from an echo of this very part: it was sent, whatever we thought.
+
+    :param attempt: the one that arrived, where the echo says.
     """
     if part.state in (PartState.COMPOSED, PartState.SENDING, PartState.UNKNOWN):
-        return _sent(part, mid)
+        return evolve(_sent(part, mid), attempt=attempt or part.attempt)
     return part
 
 

@@ -63,23 +63,31 @@ class Channel:
 
 def route(
     page: PageId, via: Channel, channels: Iterable[Channel]
-) -> tuple[Channel, bool]:
+) -> tuple[Channel, bool] | None:
     """
     Decide whose an event is: an app has one webhook for all its Pages, and
     its signature proves the app, not the Page.
 
     :param via: the bot whose webhook it came by.
 
-    :return: the bot, and whether the event's Page is its own.  While a bot's
-        Page is not known, an event by its webhook is believed to be its own.
+    :return: the bot, and whether the event's Page is its own.  A Page that is
+        nobody's is believed to be that of the one bot whose Page is not known
+        yet.  ``None`` where there are several of these.
     """
-    own = via.page()
-    if own == page:
+    if via.page() == page:
         return via, True
-    for channel in channels:
-        if channel.page() == page and hmac.compare_digest(channel.secret, via.secret):
+    app = [
+        channel
+        for channel in channels
+        if hmac.compare_digest(channel.secret, via.secret)
+    ]
+    for channel in app:
+        if channel.page() == page:
             return channel, True
-    return via, own is None
+    unknown = [channel for channel in app if channel.page() is None]
+    if len(unknown) > 1:
+        return None
+    return (unknown[0], True) if unknown else (via, False)
 
 
 @define(eq=False)
@@ -127,7 +135,11 @@ class Webhook:
         self._tell(channel, arrivals, recorded)
 
     def _arrival(self, event: Event, via: Channel, now: Moment) -> Arrival:
-        channel, ours = route(event.page, via, self._channels.values())
+        whose = route(event.page, via, self._channels.values())
+        if whose is None:
+            # Kept under the wrong bot it would be lost; Meta keeps it.
+            raise RejectedRequest(503, f"nobody knows yet whose Page {event.page} is")
+        channel, ours = whose
         return arrival(
             event,
             bot=channel.bot,

@@ -123,8 +123,7 @@ def _insert(
     now: Moment,
 ) -> None:
     event = arrival.event
-    # The text is kept here only as long as the event is to be answered with
-    # it; an echo's is compared, not kept.
+    # An echo's text is compared, and not kept.
     database.execute(
         "INSERT INTO event (key, conversation, bot, page, kind, mid, at, received,"
         " text, raw, state, reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -200,9 +199,9 @@ def _part_of(
 def _settle(
     database: sqlite3.Connection, part: Part, echo: Echo, tally: _Tally
 ) -> None:
+    named = lifecycle.attempt_named(echo.metadata)
     if part.mid is not None:
-        named = lifecycle.attempt_named(echo.metadata)
-        if part.mid != echo.mid and named and named[1] != str(part.attempt):
+        if part.mid != echo.mid and named and named[1] != part.attempt:
             tally.doubled.append(part.id)
         return
     before = part
@@ -210,7 +209,7 @@ def _settle(
         # It was sent after all; by way of the state in which parts are sent.
         before = evolve(part, state=PartState.SENDING)
         replace_part(database, part, before)
-    after = lifecycle.after_echo(before, echo.mid)
+    after = lifecycle.after_echo(before, echo.mid, named and named[1])
     if after is not before and replace_part(database, before, after):
         close_turn(database, after)
 
@@ -226,7 +225,11 @@ def _hand_over(
     """
     Let the human talk: or, on the word that wakes the bot, the bot again.
     """
-    quiet_until = 0 if arrival.wake else now.wall + int(arrival.quiet * 1000)
+    at = min(echo.at, now.wall)
+    quiet_until = 0 if arrival.wake else at + int(arrival.quiet * 1000)
+    if 0 < quiet_until <= now.wall:
+        # Delivered late: by now the bot would be awake again.
+        return
     database.execute(
         "UPDATE conversation SET quiet_until = ? WHERE id = ?",
         (quiet_until, conversation),

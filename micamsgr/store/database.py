@@ -280,8 +280,7 @@ class DatabaseThread:
     def _answer(self, jobs: list[_Job]) -> None:
         self._waiting -= len(jobs)
         for job in jobs:
-            if job.result.called:
-                continue
+            # Who canceled has been told already, and hears nothing more.
             if job.failure is not None:
                 job.result.errback(job.failure)
             else:

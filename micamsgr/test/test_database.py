@@ -68,6 +68,18 @@ class Handoffs:
         return getattr(reactor, name)
 
 
+class Closing(sqlite3.Connection):
+    """
+    A connection that tells when it is closed.
+    """
+
+    closed = threading.Event()
+
+    def close(self) -> None:
+        super().close()
+        self.closed.set()
+
+
 class DatabaseCase(TestCase):
     """
     A file with some tables, and threads that use it.
@@ -247,8 +259,7 @@ class DatabaseThreadTests(DatabaseCase):
 
     async def test_stop_finishes(self) -> None:
         """
-        Stopping does what was asked for before, also what the thread was not
-        told of yet, and then closes the file.
+        Stopping does all that was asked for before, and then closes the file.
         """
         thread = self.start(most_together=2)
         event = self.block(thread)
@@ -262,6 +273,18 @@ class DatabaseThreadTests(DatabaseCase):
         await stopping
         self.assertEqual(told, [1, 2, 3, 4, 5])
         self.assertEqual(self.numbers(), [0, 1, 2, 3, 4])
+
+    async def test_stop_at_once(self) -> None:
+        """
+        Stopping does what was asked for just before, even if the thread is
+        done before the reactor does anything else.
+        """
+        thread = self.start(lambda: self.open(Closing))
+        asked = thread.transact(add(1))
+        stopping = thread.stop()
+        Closing.closed.wait(10.0)
+        await stopping
+        self.assertEqual(self.successResultOf(asked), 1)
 
     async def test_stop_leaves_no_journal(self) -> None:
         """
@@ -297,6 +320,23 @@ class DatabaseThreadTests(DatabaseCase):
         thread = DatabaseThread(reactor, open)  # type: ignore[arg-type]
         self.assertIs(self.assertRaises(StoreUnavailable, thread.start), error)
         self.successResultOf(thread.stop())
+
+    async def test_undisturbed(self) -> None:
+        """
+        What a transaction has read nobody changes before it is done.
+        """
+        thread = self.start()
+
+        def disturbed(database: sqlite3.Connection) -> bool:
+            count(database)
+            with closing(sqlite3.connect(self.path, timeout=0.0)) as other:
+                try:
+                    add(1)(other)
+                except sqlite3.OperationalError:
+                    return False
+                return True
+
+        self.assertFalse(await thread.transact(disturbed))
 
     async def test_reader(self) -> None:
         """

@@ -168,9 +168,11 @@ class FailureTests(DatabaseCase):
         they may raise without harm to the others.
         """
         thread = self.start()
-        one, other = await self.outcomes(
-            thread.transact(add_orphan), thread.transact(add(1))
-        )
+        asked: list[Deferred[Any]] = [
+            self.assertFailure(thread.transact(work), StoreUnavailable)
+            for work in (add_orphan, add(1))
+        ]
+        one, other = await gatherResults(asked)
         self.assertIsNot(one, other)
 
     async def test_out_of_memory(self) -> None:
@@ -245,6 +247,18 @@ class FailureTests(DatabaseCase):
             told, "not kept: DatabaseError: database disk image is malformed"
         )
         self.assertEqual(await thread.transact(count), 0)
+
+    async def test_damage_is_unavailability(self) -> None:
+        """
+        To whom SQLite says that the file is damaged, that counts as not kept,
+        and harms no other.
+        """
+        thread = self.start()
+        outcomes = await self.outcomes(
+            thread.transact(add_and_raise(sqlite3.DatabaseError("malformed"))),
+            thread.transact(add(1)),
+        )
+        self.assertEqual(outcomes, ["not kept: DatabaseError: malformed", 1])
 
     async def test_failure_tells_where(self) -> None:
         """

@@ -14,6 +14,7 @@ from pathlib import Path
 from twisted.internet import reactor
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
+from micamsgr.conversation.events import BotName, PageId
 from micamsgr.errors import StoreUnavailable
 from micamsgr.store.database import lock, open_database, open_for_reading
 from micamsgr.store.schema import APPLICATION_ID, MIGRATIONS
@@ -351,6 +352,7 @@ class StoreServiceTests(TestCase):
         """
         service = self.service()
         service.startService()
+        await service.store.remember_page(BotName("mica"), "t", PageId("p"))
         await service.stopService()
         left = {file.name for file in Path(self.path).parent.iterdir()}
         name = Path(self.path).name

@@ -327,16 +327,17 @@ class GraphMessengerTests(MessengerContract, SynchronousTestCase):
             lambda *_: succeed(200),
             lambda _: succeed((200, b"")),
         )
-        people = {ALICE: NOW / 1000, BOB: NOW / 1000}
+        people: dict[str, float] = {ALICE: NOW / 1000, BOB: NOW / 1000}
         app = App("731904582216637", "app secret")
         meta.pages[PAGE] = Page(PAGE, "page token", app, people=people)
         self.faults: list[Fault] = []
         graph = GraphAPI(
             self.clock, Random(2), meta, faults=self.fault, proof_required=True
         )
-        self.stub: Any = StubTreq(graph)
+        self.stub = stub = StubTreq(graph)
+        request: Any = stub.request  # type: ignore[attr-defined]
         self.messenger = GraphMessenger(
-            HTTPCaller(self.clock, self.stub.request).call,
+            HTTPCaller(self.clock, request).call,
             "https://graph.test/v25.0",
             "page token",
             "app secret",

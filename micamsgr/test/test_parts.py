@@ -159,7 +159,7 @@ class IntendTests(SynchronousTestCase):
         self.assertEqual(SENDING.metadata, "mica:1:01J:1")
         again = intend(evolve(SENDING, state=PartState.COMPOSED), moment(200.0))
         self.assertEqual(again.metadata, "mica:1:01J:2")
-        self.assertEqual(attempt_named(again.metadata), ("01J", "2"))
+        self.assertEqual(attempt_named(again.metadata), ("01J", 2))
 
     def test_first(self) -> None:
         """
@@ -225,6 +225,14 @@ class AfterOutcomeTests(SynchronousTestCase):
         after = after_outcome(SENDING, NotSent(detail="", rest=7.0), moment(101.0), 0.5)
         self.assertEqual(after.state, PartState.COMPOSED)
         self.assertEqual(after.rest, Tick(108.0, "boot"))
+
+    def test_paused(self) -> None:
+        """
+        Where the trouble is the Page's, the Page rests and not the part.
+        """
+        outcome = NotSent(detail="", rest=60.0, pause=True)
+        after = after_outcome(SENDING, outcome, moment(101.0), 0.5)
+        self.assertEqual(next_step(after, moment(101.0), DELIVERY), (Do.SEND, 0.0))
 
     def test_back_off(self) -> None:
         """

@@ -4,8 +4,6 @@ What holds for the life of any part.
 
 from __future__ import annotations
 
-from unittest import SkipTest
-
 from attrs import define, field
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -37,13 +35,8 @@ from micamsgr.conversation.parts import (
 )
 from micamsgr.conversation.policy import Delivery, Unresolved
 from micamsgr.conversation.states import NEXT, PartState
+from micamsgr.test.properties import given, st
 from micamsgr.testing import NOW
-
-try:
-    from hypothesis import given
-    from hypothesis import strategies as st
-except ImportError as missing:
-    raise SkipTest("needs hypothesis") from missing
 
 MID = Mid("m_1")
 

@@ -72,6 +72,7 @@ class PlannerTests(SynchronousTestCase):
         now: Moment = moment(10.0),  # noqa: B008
         paused: float = 0.0,
         queued: float = 0.0,
+        quiet_until: int = 0,
         **more: Any,
     ) -> Step:
         """
@@ -84,6 +85,7 @@ class PlannerTests(SynchronousTestCase):
             id=1,
             conversation=Conversation(BOT, PAGE, ALICE),
             heard=NOW,
+            quiet_until=quiet_until,
             turn=self.turn,
             parts=parts,
             pending=pending,
@@ -210,6 +212,20 @@ class PlannerTests(SynchronousTestCase):
         self.assertEqual(self.step(turn=TurnState.READY, paused=7.0), Wait(7.0))
         step = self.step(in_doubt(), paused=7.0, now=moment(30.0))
         self.assertIsInstance(step, LookUp)
+
+    def test_human(self) -> None:
+        """
+        While a human answers, what was not sent is withdrawn, and what is in
+        doubt is looked up all the same.
+        """
+        step = self.step(part(), quiet_until=NOW + 60_000)
+        assert isinstance(step, Change)
+        self.assertEqual(step.after.state, PartState.EXPIRED)
+        self.assertEqual(step.after.reason, "human")
+        now = moment(30.0)
+        step = self.step(in_doubt(), now=now, quiet_until=NOW + 60_000)
+        self.assertEqual(step, LookUp(in_doubt()))
+        self.assertEqual(self.step(part(), quiet_until=NOW), Send(part()))
 
     def test_window_parts(self) -> None:
         """

@@ -4,8 +4,6 @@ What holds for any conversation's next step.
 
 from __future__ import annotations
 
-from unittest import SkipTest
-
 from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -33,13 +31,8 @@ from micamsgr.conversation.states import (
     PartState,
     TurnState,
 )
+from micamsgr.test.properties import given, st
 from micamsgr.testing import ALICE, BOT, NOW, PAGE
-
-try:
-    from hypothesis import given
-    from hypothesis import strategies as st
-except ImportError as missing:
-    raise SkipTest("needs hypothesis") from missing
 
 _TICKS = st.builds(Tick, st.floats(0.0, 2000.0), st.sampled_from(["boot", "before"]))
 _NOWS = st.builds(

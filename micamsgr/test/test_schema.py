@@ -11,6 +11,10 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from micamsgr.conversation.events import Mid
+from micamsgr.conversation.moment import Tick
+from micamsgr.conversation.parts import Kind
+from micamsgr.conversation.reception import Arrival
 from micamsgr.conversation.states import (
     FIRST,
     NEXT,
@@ -20,6 +24,8 @@ from micamsgr.conversation.states import (
 )
 from micamsgr.store.database import open_database
 from micamsgr.store.schema import APPLICATION_ID, MIGRATIONS, migrate
+from micamsgr.test.test_store import MOMENT, MemoryCase, part
+from micamsgr.testing import BOB, BOT, echo, said
 
 FIRST_VERSION = "CREATE TABLE story (text TEXT NOT NULL) STRICT;"
 SECOND_VERSION = """
@@ -259,3 +265,48 @@ class GuardTests(SynchronousTestCase):
             self.database.execute(
                 "UPDATE part SET state = 'lost' WHERE rowid = ?", (row,)
             )
+
+
+class IndexTests(MemoryCase):
+    """
+    Tests for the indices.
+    """
+
+    async def test_no_long_search(self) -> None:
+        """
+        However much is kept, nothing that is asked of the store reads all of
+        it.
+        """
+        statements: list[str] = []
+        self.kept.set_trace_callback(statements.append)
+        first, _ = await self.compose()
+        await self.arrive(said())
+        unsaid = echo("?", metadata=None)
+        for event in (echo(metadata=first.metadata), unsaid):
+            arrival = Arrival(
+                bot=BOT,
+                event=event,
+                state=EventState.IGNORED,
+                reason="echo",
+                human=True,
+            )
+            await self.store.record([arrival], MOMENT)
+        await self.store.change(first, first)
+        await self.store.waiting(BOT, 0, 9)
+        await self.store.claimed([Mid("m_1")], first.id)
+        await self.arrive(said(psid=BOB))
+        turn = (await self.begin(2)).turn
+        turn = (await self.store.park(turn, Tick(1.0, "boot"))).turn or turn
+        await self.store.fail(turn, "refused", part(turn, kind=Kind.NOTICE), MOMENT)
+        await self.store.lapse(2, "window")
+        self.kept.set_trace_callback(None)
+        searches = {
+            (step, statement)
+            for statement in statements
+            if statement.startswith(("SELECT", "UPDATE"))
+            for *_, step in self.kept.execute(f"EXPLAIN QUERY PLAN {statement}")
+            # What is open is listed, and no more.
+            if step.startswith("SCAN")
+            and step not in ("SCAN open", "SCAN CONSTANT ROW")
+        }
+        self.assertEqual(searches, set())

@@ -48,6 +48,7 @@ class ConversationTestCase(SynchronousTestCase):
         self.options: dict[str, Any] = {}
         self.store = self.make_store()
         self.entropy = count(1)
+        self.clocks = FixedClocks(Clock())
         self.boot("first boot")
 
     def make_store(self) -> MemoryStore:
@@ -62,11 +63,9 @@ class ConversationTestCase(SynchronousTestCase):
 
         :param seconds: for how long it was off.
         """
-        wall = self.clocks.now().wall if hasattr(self, "clocks") else None
+        wall = self.clocks.now().wall + int(seconds * 1000)
         self.clock = Clock()
-        self.clocks = FixedClocks(self.clock, boot)
-        if wall is not None:
-            self.clocks.wall = wall + int(seconds * 1000)
+        self.clocks = FixedClocks(self.clock, boot, wall)
         self.messenger = MemoryMessenger(lambda: self.clocks.now())
         self.assistant = MemoryAssistant()
         self.start()

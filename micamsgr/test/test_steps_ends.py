@@ -5,7 +5,7 @@ hours in which a Page may answer, and humans who answer instead.
 
 from __future__ import annotations
 
-from micamsgr.conversation.parts import NeverSent, NotSent
+from micamsgr.conversation.parts import InDoubt, NeverSent, NotSent
 from micamsgr.conversation.policy import Manners
 from micamsgr.conversation.states import PartState
 from micamsgr.errors import Unavailable
@@ -177,6 +177,21 @@ class HumanTests(ConversationTestCase):
         self.assertEqual(self.sending(), [])
         self.assertEqual(self.store.events()[0], ("ignored", "human"))
         self.assertEqual(self.store.turns(), [("expired", "human")])
+
+    def test_doubt(self) -> None:
+        """
+        A part in doubt is settled, and not sent again if it never arrived.
+        """
+        self.say()
+        self.assistant.answer()
+        self.wait(5.0)
+        self.messenger.settle(InDoubt("timeout"))
+        self.receive(echo(at=self.clocks.now().wall))
+        self.wait(60.0)
+        self.assertEqual(len(self.messenger.looked_up), 2)
+        self.assertEqual(self.sending(), [])
+        self.assertEqual(self.states(), [(PartState.EXPIRED, "human")])
+        self.assertEqual(self.store.turns(), [("closed", None)])
 
     def test_quiet(self) -> None:
         """

@@ -188,6 +188,33 @@ class OwnEchoTests(RecordCase):
         self.assertEqual(of_the_first.doubled, (self.part.id,))
         self.assertEqual(of_the_first.takeovers, ())
 
+    def test_doubled_while_sending(self) -> None:
+        """
+        That is told as well where the first attempt's echo comes while the
+        second one is under way.
+        """
+        self.settle(self.part, InDoubt("timeout"))
+        (rested, _) = self.situation().parts
+        again = evolve(rested, state=PartState.COMPOSED)
+        self.change(rested, again)
+        sending = lifecycle.intend(again, moment(MINUTE))
+        self.change(again, sending)
+        of_the_first = self.record(self.echo())
+        of_the_second = self.record(
+            self.echo(mid=Mid("m_2"), metadata=sending.metadata)
+        )
+        self.assertEqual(of_the_first.doubled, ())
+        self.assertEqual(of_the_second.doubled, (self.part.id,))
+
+    def test_another_id(self) -> None:
+        """
+        One attempt under two IDs is no doubling: the Send API may name a
+        message otherwise than its echo.
+        """
+        self.settle(self.part, Sent(Mid("m_1")))
+        recorded = self.record(self.echo(mid=Mid("m_one")))
+        self.assertEqual(recorded.doubled, ())
+
     def test_after_the_end(self) -> None:
         """
         An echo of a part that was given up leaves it as it is, and is no

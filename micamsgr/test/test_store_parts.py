@@ -9,10 +9,10 @@ from attrs import evolve
 from micamsgr.conversation import parts as lifecycle
 from micamsgr.conversation.events import Mid
 from micamsgr.conversation.moment import Moment, Tick
-from micamsgr.conversation.parts import InDoubt, NeverSent, Sent
+from micamsgr.conversation.parts import InDoubt, Kind, NeverSent, Sent
 from micamsgr.conversation.states import PartState
-from micamsgr.test.test_store import MOMENT, Contract, FileCase, MemoryCase
-from micamsgr.testing import NOW
+from micamsgr.test.test_store import MOMENT, Contract, FileCase, MemoryCase, part
+from micamsgr.testing import NOW, said
 
 
 class PartContract(Contract):
@@ -49,9 +49,10 @@ class PartContract(Contract):
         first, second = await self.compose()
         sent = lifecycle.after_outcome(first, Sent(Mid("m_1")), MOMENT, 0.0)
         await self.store.change(first, sent)
-        doubtful = lifecycle.after_outcome(first, InDoubt("late"), MOMENT, 0.0)
-        situation = await self.store.change(first, doubtful)
-        self.assertEqual(situation.parts, (second,))
+        for outcome in (InDoubt("late"), NeverSent(reason="late", detail="late")):
+            after = lifecycle.after_outcome(first, outcome, MOMENT, 0.0)
+            situation = await self.store.change(first, after)
+            self.assertEqual(situation.parts, (second,))
 
     async def test_change_of_an_earlier_attempt(self) -> None:
         """
@@ -96,6 +97,23 @@ class PartContract(Contract):
             self.rows("part"),
             [("refused", "blocked"), ("expired", "sibling"), ("expired", "sibling")],
         )
+        self.assertEqual(self.rows("turn"), [("closed", None)])
+
+    async def test_apology_refused(self) -> None:
+        """
+        If an apology is refused, the answer goes on, and the other way round.
+        """
+        await self.arrive(said())
+        turn = (await self.begin()).turn
+        apology, answer = part(turn, kind=Kind.APOLOGY), part(turn)
+        other = part(turn, 2, kind=Kind.APOLOGY)
+        await self.store.compose(turn, "hello", [apology, answer, other], 7, MOMENT)
+        for composed, left in ((apology, (answer, other)), (answer, (other,))):
+            sending = lifecycle.intend(composed, MOMENT)
+            await self.store.change(composed, sending)
+            refused = evolve(sending, state=PartState.REFUSED)
+            situation = await self.store.change(sending, refused)
+            self.assertEqual(situation.parts, left)
         self.assertEqual(self.rows("turn"), [("closed", None)])
 
     async def test_after_reboot(self) -> None:

@@ -72,6 +72,16 @@ class TakeoverTests(RecordCase):
         self.settle(first, Sent(Mid("m_1")))
         self.assertEqual(self.store.turns(), [("closed", None)])
 
+    def test_delivered_late(self) -> None:
+        """
+        A human's words that Meta delivers hours later keep the bot from
+        nothing that was asked since.
+        """
+        self.record(said(at=NOW + 180 * MINUTE), after=180 * MINUTE)
+        late = self.record(self.human(), after=180 * MINUTE)
+        self.assertEqual(late.takeovers, ())
+        self.assertEqual(self.waiting(), [1])
+
     def test_all_withdrawn(self) -> None:
         """
         With the last of its parts withdrawn a turn is over.
@@ -142,7 +152,7 @@ class TakeoverTests(RecordCase):
         self.record(said("hi"))
         (part,) = self.compose("hello")
         self.settle(part, Sent(Mid("m_1")))
-        self.record(said("a human, please"))
+        self.record(said("please", at=NOW + 2), said("a human", at=NOW + 1))
         self.take_over()
         after = 2 * MINUTE
         self.record(said("thanks", at=NOW + after), after=after)
@@ -153,7 +163,8 @@ class TakeoverTests(RecordCase):
             [
                 ("person", "hi"),
                 ("bot", "hello"),
-                ("person", "a human, please"),
+                ("person", "a human"),
+                ("person", "please"),
                 ("human", "Let me help."),
                 ("person", "thanks"),
                 ("person", "hi again"),

@@ -332,8 +332,8 @@ class RoutingTests(WebhookCase):
 
     def test_page_unknown(self) -> None:
         """
-        While a bot's Page is not known, what comes by its webhook is its own,
-        unless another bot knows better.
+        While a bot's Page is not known, what is for no other bot's Page is
+        its own.
         """
         self.pages["mica"] = None
         entries = [
@@ -342,6 +342,13 @@ class RoutingTests(WebhookCase):
         ]
         self.deliver(post(notification(*entries)))
         self.assertEqual(self.kept(), [("mica", "new", None), ("ally", "new", None)])
+
+    def test_pages_unknown(self) -> None:
+        """
+        While it may be the Page of several bots, Meta keeps the event.
+        """
+        self.pages["mica"] = self.pages["ally"] = None
+        self.assert_refused(post(notification(entry(message(), page="7"))), 503)
 
 
 class LogTests(WebhookCase):

@@ -76,6 +76,21 @@ class LimitedChannel(HTTPChannel):
         if self._end is None:
             super().dataReceived(data)
 
+    def headerReceived(self, line: bytes) -> bool:  # noqa: N802
+        """
+        Take a header.
+
+        :return: whether it is one.
+        """
+        try:
+            taken: bool = super().headerReceived(line)
+        except ValueError:
+            # A length of more digits than Python reads.
+            self.transport.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            self.loseConnection()
+            return False
+        return taken
+
     def loseConnection(self) -> None:
         """
         Close, once what was written has left.
