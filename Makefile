@@ -4,6 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 
 help:
+	@echo "make run     chat with the bot in a browser: no account, no network"
 	@echo "make venv    make the environment in $(VENV)"
 	@echo "make test    environment, unit and end-to-end tests, ruff, mypy"
 	@echo "make unit    the unit tests alone: seconds"
@@ -19,6 +20,11 @@ $(VENV)/installed: setup.cfg pyproject.toml
 	$(BIN)/pip install --quiet --config-settings editable_mode=compat --editable '.[dev]'
 	touch $@
 
+# A key or a server of one's own makes the page talk to a real LLM.
+run: export MICA_LLM_PROVIDER ?= $(if $(OPENAI_API_KEY)$(MICA_LLM_SERVER),openai,demo)
+run: venv
+	@$(BIN)/twistd -n micamessenger --config etc/sandbox.yaml
+
 unit: venv
 	$(BIN)/trial micamsgr
 
@@ -33,6 +39,6 @@ bench: venv
 	$(BIN)/python -m bench
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info _trial_temp* .hypothesis .mypy_cache .ruff_cache
+	rm -rf $(VENV) build dist *.egg-info _trial_temp* .hypothesis .mypy_cache .ruff_cache etc/sandbox.db*
 
-.PHONY: help venv unit test bench clean
+.PHONY: help venv run unit test bench clean

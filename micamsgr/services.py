@@ -5,6 +5,7 @@ Services that start one after another, and stop in the reverse order.
 from __future__ import annotations
 
 import resource
+import signal
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,7 +13,11 @@ from attrs import define, field
 from twisted.application.service import MultiService, Service
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import serverFromString
-from twisted.internet.interfaces import IListeningPort, IProtocolFactory
+from twisted.internet.interfaces import (
+    IListeningPort,
+    IProtocolFactory,
+    IReactorFromThreads,
+)
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -100,6 +105,40 @@ class Closing(Service):
     def stopService(self) -> Any:
         super().stopService()
         return self._close()
+
+
+@define(eq=False)
+class OnHangup(Service):
+    """
+    Do something on SIGHUP, which otherwise would end the process.
+
+    :ivar _reload: what to do, in the reactor.
+    """
+
+    _reactor: IReactorFromThreads
+    _reload: Sequence[Callable[[], None]]
+
+    _before: Any = field(default=None, init=False)
+
+    _log = Logger()
+
+    def startService(self) -> None:
+        super().startService()
+        self._before = signal.signal(signal.SIGHUP, self._hung_up)
+
+    def stopService(self) -> None:
+        super().stopService()
+        if self._before is not None:
+            signal.signal(signal.SIGHUP, self._before)
+
+    def _hung_up(self, *_: object) -> None:
+        # A signal comes in the middle of anything.
+        self._reactor.callFromThread(self._go)
+
+    def _go(self) -> None:
+        self._log.info("SIGHUP: certificates are read again")
+        for reload in self._reload:
+            reload()
 
 
 def raise_file_limit() -> None:

@@ -25,11 +25,13 @@ from twisted.python.components import Componentized
 from twisted.python.usage import Options as UsageOptions
 
 from .assistant.chat_completions import ChatCompletions, Endpoint
+from .assistant.demo import Demo
 from .assistant.prompt import messages
 from .clock import Clocks, boot_id
 from .config import load_config
 from .config.document import ConfigError
 from .config.values import Bot, Config, LanguageModel
+from .conversation.assistant import IAssistant
 from .conversation.dispatcher import Dispatcher
 from .conversation.events import BotName, Psid
 from .conversation.interfaces import IStore
@@ -39,12 +41,23 @@ from .httpcall import HTTPCaller, outbound_client
 from .logs import observer
 from .messenger.graph import GraphMessenger
 from .messenger.pages import PageFinder
+from .messenger.markdown import plain
 from .messenger.rendering import split
 from .messenger.webhook import Channel, Webhook, webhooks
-from .services import CannotStart, Closing, InTurn, Listener, raise_file_limit
+from .sandbox.addresses import base_url, served
+from .sandbox.service import DEMO_SUGGESTIONS, SUGGESTIONS, Sandbox, SandboxBot
+from .services import (
+    CannotStart,
+    Closing,
+    InTurn,
+    Listener,
+    OnHangup,
+    raise_file_limit,
+)
 from .store.service import StoreService
+from .web.certificates import CertificateWatch
 from .web.site import Budget, LimitedSite
-from .web.tls import ServerCertificate, server_context
+from .web.tls import CertificateFiles, ServerCertificate, Unusable, utc_now
 
 
 class Options(UsageOptions):
@@ -156,11 +169,22 @@ def build(reactor: Any, config: Config, clocks: Clocks) -> list[Any]:
     connections = sum(bot.llm.concurrency for bot in config.bots)
     client, pool = outbound_client(reactor, connections=max(64, connections))
     caller = HTTPCaller(reactor, client.request)
+    sandbox = _sandbox(reactor, config, caller)
     bots = MultiService()
     channels: dict[BotName, Channel] = {}
     for bot in config.bots:
+        assistant = _assistant(reactor, bot, caller)
+        if sandbox is not None and _in_sandbox(bot, config):
+            demo = bot.llm.provider == "demo"
+            assistant = sandbox.troubled(assistant, 0.8 if demo else 0.0)
         services, channel = _bot(
-            reactor, bot, store.store, caller, clocks, texts=config.log.texts
+            reactor,
+            bot,
+            store.store,
+            caller,
+            assistant,
+            clocks,
+            texts=config.log.texts,
         )
         channels[bot.name] = channel
         for service in services:
@@ -178,8 +202,10 @@ def build(reactor: Any, config: Config, clocks: Clocks) -> list[Any]:
         Greeting(config),
         store,
         Closing(pool.closeCachedConnections),
+        *_sandbox_listeners(reactor, config, sandbox),
         bots,
         *_listeners(reactor, config, site),
+        *([] if sandbox is None else [sandbox]),
     ]
 
 
@@ -188,6 +214,7 @@ def _bot(
     bot: Bot,
     store: IStore,
     caller: HTTPCaller,
+    assistant: IAssistant,
     clocks: Clocks,
     *,
     texts: bool,
@@ -204,16 +231,6 @@ def _bot(
         facebook.mark_seen,
     )
     manners = bot.assistant.manners
-    assistant = ChatCompletions(
-        caller.call,
-        [_endpoint(model) for model in (bot.llm, *bot.llm.fallbacks)],
-        partial(
-            messages,
-            bot.assistant.instructions,
-            history_messages=manners.history_messages,
-            history_characters=manners.history_characters,
-        ),
-    )
     steps = Steps(
         bot.name,
         reactor,
@@ -221,7 +238,7 @@ def _bot(
         store,
         messenger,
         assistant,
-        split,
+        lambda text: split(plain(text)),
         random.random,
         os.urandom,
         alias,
@@ -253,6 +270,22 @@ def _bot(
     return [finder, dispatcher], channel
 
 
+def _assistant(reactor: Any, bot: Bot, caller: HTTPCaller) -> IAssistant:
+    if bot.llm.provider == "demo":
+        return Demo(reactor)
+    manners = bot.assistant.manners
+    return ChatCompletions(
+        caller.call,
+        [_endpoint(model) for model in (bot.llm, *bot.llm.fallbacks)],
+        partial(
+            messages,
+            bot.assistant.instructions,
+            history_messages=manners.history_messages,
+            history_characters=manners.history_characters,
+        ),
+    )
+
+
 def _endpoint(model: LanguageModel) -> Endpoint:
     return Endpoint(
         url=model.url,
@@ -277,19 +310,81 @@ def _alias(secret: str) -> Callable[[Psid], str]:
     return alias
 
 
-def _listeners(reactor: Any, config: Config, site: IProtocolFactory) -> list[Listener]:
-    listeners = [
+def _in_sandbox(bot: Bot, config: Config) -> bool:
+    return served(bot.facebook.graph_url, config.sandbox.listen)
+
+
+def _sandbox(reactor: Any, config: Config, caller: HTTPCaller) -> Sandbox | None:
+    if not config.sandbox.listen:
+        return None
+    bots = [bot for bot in config.bots if _in_sandbox(bot, config)]
+    demo = all(bot.llm.provider == "demo" for bot in bots)
+    try:
+        return Sandbox(
+            reactor,
+            random.Random(),
+            caller.call,
+            [_sandbox_bot(bot) for bot in bots],
+            base_url(config.listen),
+            base_url(config.sandbox.listen),
+            lambda address: print(
+                f"Open {address} in a browser.", file=sys.__stdout__, flush=True
+            ),
+            suggestions=DEMO_SUGGESTIONS if demo else SUGGESTIONS,
+        )
+    except CannotStart as error:
+        _give_up(str(error))
+        raise
+
+
+def _sandbox_bot(bot: Bot) -> SandboxBot:
+    facebook = bot.facebook
+    return SandboxBot(
+        name=bot.name,
+        page=facebook.page_id,
+        token=facebook.page_access_token.value,
+        secret=facebook.secret.value,
+        verify_token=facebook.verify_token.value,
+        alias=_alias(facebook.secret.value),
+    )
+
+
+def _sandbox_listeners(
+    reactor: Any, config: Config, sandbox: Sandbox | None
+) -> list[Listener]:
+    if sandbox is None:
+        return []
+    site = LimitedSite(
+        sandbox.root, reactor, largest_body=1 << 16, unverified=Budget(1 << 20)
+    )
+    return [
+        Listener(reactor, endpoint, "sandbox.listen", site)
+        for endpoint in config.sandbox.listen
+    ]
+
+
+def _listeners(reactor: Any, config: Config, site: IProtocolFactory) -> list[Service]:
+    services: list[Service] = [
         Listener(reactor, endpoint, "listen", site) for endpoint in config.listen
     ]
+    reload: list[Callable[[], None]] = []
     if config.tls is not None:
         tls = config.tls
+        files = CertificateFiles(Path(tls.certificate), Path(tls.private_key))
         try:
-            context = server_context(tls.certificate, tls.private_key)
-        except ValueError as error:
+            certificate = ServerCertificate(files.load(utc_now()))
+        except Unusable as error:
             _give_up(str(error))
             raise
-        secure = TLSMemoryBIOFactory(ServerCertificate(context), False, site, reactor)
-        listeners += [
-            Listener(reactor, endpoint, "tls.listen", secure) for endpoint in tls.listen
+        watch = CertificateWatch(reactor, files, certificate, utc_now)
+        reload.append(watch.reload)
+        secure = TLSMemoryBIOFactory(certificate, False, site, reactor)
+        services = [
+            watch,
+            *services,
+            *(
+                Listener(reactor, endpoint, "tls.listen", secure)
+                for endpoint in tls.listen
+            ),
         ]
-    return listeners
+    return [OnHangup(reactor, reload), *services]

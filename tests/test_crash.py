@@ -211,19 +211,22 @@ class MomentTests(DaemonCase):
     Tests for a daemon that dies at certain moments.
     """
 
-    async def dies(self, condition: Callable[[], bool]) -> None:
+    async def dies(self, condition: Callable[[], bool], **changes: float) -> None:
         """
         Start the daemon, let a person write, kill it as soon as something is
         so, and start it again.
+
+        :param changes: of how messages are sent.
         """
-        daemon = await self.serve(delivery=DELIVERY)
+        delivery = {**DELIVERY, **changes}
+        daemon = await self.serve(delivery=delivery)
         self.write(ALICE, "Just before the end")
         await self.stand_ins.until(condition)
         daemon.kill()
         await daemon.exited
         self.stand_ins.model.faults = nothing
         self.stand_ins.graph.faults = nothing
-        await self.serve(delivery=DELIVERY)
+        await self.serve(delivery=delivery)
 
     def applied(self, count: int = 1) -> bool:
         """
@@ -262,8 +265,8 @@ class MomentTests(DaemonCase):
         """
         self.stand_ins.meta.habits = Habits(retries=(0.1,))
         self.stand_ins.graph.faults = always("message", HANGING)
-        await self.dies(self.applied)
-        await self.settled()
+        await self.dies(self.applied, quarantine=15.0)
+        await self.settled(10.0)
         self.assertEqual(self.stand_ins.said(ALICE), ["You said: Just before the end"])
         self.assertEqual(self.stand_ins.journal.of(LookedUp), [])
 

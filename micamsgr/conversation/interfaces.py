@@ -24,12 +24,14 @@ class Recorded:
     What came of recording some events.
 
     :ivar known: the keys of those that were known before.
+    :ivar silenced: the keys of those that are not answered since a human talks.
     :ivar wake: the conversations in which there may be something to do now.
     :ivar takeovers: those in which a human has taken over.
     :ivar doubled: parts of which two echoes tell that they were said twice.
     """
 
     known: frozenset[bytes] = frozenset()
+    silenced: frozenset[bytes] = frozenset()
     wake: tuple[tuple[BotName, int], ...] = ()
     takeovers: tuple[int, ...] = ()
     doubled: tuple[str, ...] = ()

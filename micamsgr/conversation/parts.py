@@ -37,7 +37,7 @@ GUARD = 2.0
 
 # For how long look-ups may fail for reasons that pass, in seconds after the
 # quarantine, before the evidence counts as not to be had.
-EVIDENCE_PATIENCE = 600.0
+EVIDENCE_PATIENCE = 3600.0
 
 # How far Meta's clock may be behind ours, in milliseconds.
 _SLACK = 5000
@@ -316,7 +316,7 @@ def after_look_up(
             part, state=PartState.COMPOSED, absent=absent, looked=None, rest=None
         )
     if not evidence.lasting and not sought_long(part, now, delivery):
-        return evolve(part, rest=now.plus(max(delivery.lookup_lag, 1.0)))
+        return evolve(part, rest=now.plus(_until_another_look(part, now, delivery)))
     if delivery.unresolved is Unresolved.RESEND and not part.resent:
         return evolve(
             part, state=PartState.COMPOSED, resent=True, looked=None, rest=None
@@ -324,6 +324,17 @@ def after_look_up(
     if delivery.unresolved is Unresolved.HOLD:
         return evolve(part, rest=now.plus(_LONGEST_REST))
     return _dead(part)
+
+
+def _until_another_look(part: Part, now: Moment, delivery: Delivery) -> float:
+    """
+    Decide how many seconds to wait after a look-up that failed: the longer,
+    the longer it is sought.
+    """
+    assert part.intended is not None
+    return max(
+        delivery.lookup_lag, 1.0, min(_LONGEST_REST, now.since(part.intended) / 10.0)
+    )
 
 
 def alike(part: Part, seen: Iterable[Seen]) -> list[Mid]:

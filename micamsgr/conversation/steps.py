@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar
 
 from attrs import define, field, frozen
+from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -53,6 +54,9 @@ from .presence import Typing
 from .ulid import ulid
 
 T = TypeVar("T")
+
+# The least rest after an assistant that fails as nothing should, in seconds.
+_AFTER_A_DEFECT = 60.0
 
 
 @frozen
@@ -237,20 +241,12 @@ class Steps:
         asked = self._ticks()
         try:
             reply = await self._assistant.reply(begun.utterances)
-        except Unavailable as error:
-            delay = after_failure(turn.tries + 1, error.retry_after, self._random())
-            self._log.warn(
-                "turn {turn} of {bot} has no answer yet: {detail}; again in"
-                " {delay:.1f} s",
-                turn=turn.id,
-                bot=self._bot,
-                detail=error.detail,
-                delay=delay,
-            )
-            rest = self._now().plus(delay)
-            return await self._insist(lambda: self._store.park(turn, rest))
+        except CancelledError:
+            raise
         except Refused as error:
             return await self._fail(turn, error.detail)
+        except Exception as error:
+            return await self._park(turn, error)
         finally:
             typing.stop()
         self._log.debug(
@@ -261,6 +257,26 @@ class Steps:
             seconds=self._ticks() - asked,
         )
         return reply
+
+    async def _park(self, turn: Turn, error: Exception) -> Situation:
+        """
+        Let a turn rest for which there is no answer yet.
+        """
+        if isinstance(error, Unavailable):
+            detail, least = error.detail, error.retry_after
+        else:
+            self._log.failure("a defect, asking the assistant")
+            detail, least = f"a defect: {type(error).__name__}", _AFTER_A_DEFECT
+        delay = after_failure(turn.tries + 1, least, self._random())
+        self._log.warn(
+            "turn {turn} of {bot} has no answer yet: {detail}; again in {delay:.1f} s",
+            turn=turn.id,
+            bot=self._bot,
+            detail=detail,
+            delay=delay,
+        )
+        rest = self._now().plus(delay)
+        return await self._insist(lambda: self._store.park(turn, rest))
 
     async def _compose(self, begun: Begun, reply: Reply) -> Situation:
         now = self._now()

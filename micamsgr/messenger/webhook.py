@@ -9,7 +9,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -161,6 +161,8 @@ class Webhook:
                     bot=taken.bot,
                     person=self._person(taken),
                 )
+            elif taken.event.key in recorded.silenced:
+                self._tell_event(evolve(taken, reason="human"))
             else:
                 self._tell_event(taken)
         for conversation in recorded.takeovers:

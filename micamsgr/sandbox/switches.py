@@ -118,15 +118,20 @@ class Switches:
 class Troubled:
     """
     An assistant, with the troubles that are on.
+
+    :ivar _pause: by how many seconds each answer is late anyway.
     """
 
     _assistant: IAssistant
     _switches: Switches
     _clock: IReactorTime
+    _pause: float = 0.0
 
     async def reply(self, utterances: Sequence[Utterance]) -> Reply:
-        if self._switches.on(Trouble.LLM_SLOW):
-            await deferLater(self._clock, SLOWNESS)
+        slow = self._switches.on(Trouble.LLM_SLOW)
+        delay = SLOWNESS if slow else self._pause
+        if delay > 0.0:
+            await deferLater(self._clock, delay)
         if self._switches.on(Trouble.LLM_FAILS):
             raise Unavailable("the LLM fails, as the sandbox was asked")
         return await self._assistant.reply(utterances)

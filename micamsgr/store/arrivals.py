@@ -35,6 +35,7 @@ _IDLE = 24 * 3600 * 1000
 @define
 class _Tally:
     known: set[bytes] = field(factory=set)
+    silenced: set[bytes] = field(factory=set)
     wake: dict[int, BotName] = field(factory=dict)
     takeovers: list[int] = field(factory=list)
     doubled: list[str] = field(factory=list)
@@ -54,6 +55,7 @@ def record(
             _take(database, arrival, now, tally)
     return Recorded(
         known=frozenset(tally.known),
+        silenced=frozenset(tally.silenced),
         wake=tuple((bot, conversation) for conversation, bot in tally.wake.items()),
         takeovers=tuple(tally.takeovers),
         doubled=tuple(tally.doubled),
@@ -78,6 +80,7 @@ def _take(
         conversation, quiet = _conversation(database, arrival, now)
     if isinstance(event, Said) and arrival.state is EventState.NEW and quiet:
         arrival = evolve(arrival, state=EventState.IGNORED, reason="human")
+        tally.silenced.add(event.key)
     _insert(database, arrival, conversation, now)
     if conversation is None:
         return

@@ -1,17 +1,20 @@
 """
-Tests for :mod:`micamsgr.conversation.dispatcher`: a store that fails, defects,
-and more conversations than memory may know.
+Tests for :mod:`micamsgr.conversation.dispatcher`: a store that fails or
+is slow, defects, and more conversations than memory may know.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.logger import LogLevel, capturedLogs
 
 from micamsgr.conversation.assistant import Reply, Utterance
 from micamsgr.conversation.policy import Delivery
 from micamsgr.conversation.states import PartState
+from micamsgr.store.database import Work
 from micamsgr.test.test_steps import ConversationTestCase
 from micamsgr.test.test_steps_pace import people
 from micamsgr.testing import ALICE, BOB, MemoryAssistant, said
@@ -67,7 +70,7 @@ class StoreFailingTests(ConversationTestCase):
             pass
         self.assertEqual(self.assistant.asked, [])
         self.store.database.stepped = self.store.database.failing = False
-        self.wait(5.0)
+        self.wait(2.0)
         self.assertEqual(len(self.assistant.asked), 1)
 
     def test_look(self) -> None:
@@ -96,7 +99,7 @@ class StoreFailingTests(ConversationTestCase):
         self.store.database.failing = True
         self.messenger.settle()
         stopping = self.dispatcher.stopService()
-        self.wait(10.0)
+        self.wait(0.5)
         self.successResultOf(stopping)
         self.assertEqual(self.clock.getDelayedCalls(), [])
         self.store.database.failing = False
@@ -115,6 +118,86 @@ class StoreFailingTests(ConversationTestCase):
         [event] = events
         self.assertIs(event["log_level"], LogLevel.error)
         self.assertEqual(event["detail"], "the test says so")
+
+
+class SlowStoreTests(ConversationTestCase):
+    """
+    Tests for a store that takes its time.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.restart(slots=1)
+
+    def test_nobody_overtakes(self) -> None:
+        """
+        Who waited longest gets the slot that is free, also if others come
+        while the store is busy.
+        """
+        for psid in people(4):
+            self.say(psid, psid)
+        newcomer = self.keep(said("newcomer", ALICE))
+        self.store.database.stepped = True
+        self.dispatcher.wake(newcomer)
+        self.assistant.answer()
+        while self.store.database.step():
+            pass
+        self.messenger.settle()
+        while self.store.database.step():
+            pass
+        self.store.database.stepped = False
+        for psid in people(4)[1:]:
+            [question] = self.assistant.pending
+            self.assertEqual(question.texts, [psid])
+            self.assistant.answer()
+            self.messenger.settle_all()
+        self.assertEqual(self.assistant.pending[0].texts, ["newcomer"])
+
+    def test_news_for_the_hungry(self) -> None:
+        """
+        Who waits for a slot and writes again is worked on once.
+        """
+        for psid in (ALICE, BOB):
+            self.say("one", psid)
+        news = self.keep(said("two", BOB))
+        self.store.database.stepped = True
+        self.dispatcher.wake(news)
+        self.assistant.answer()
+        while self.store.database.step():
+            pass
+        self.messenger.settle()
+        self.store.database.stepped = False
+        while self.store.database.step():
+            pass
+        [question] = self.assistant.pending
+        self.assertEqual(question.texts, ["one", "two"])
+        self.assistant.answer("to both")
+        self.messenger.settle()
+        self.assertEqual(self.messenger.texts(BOB), ["to both"])
+        self.assertEqual(self.assistant.pending, [])
+
+    def test_news_at_work(self) -> None:
+        """
+        News of a conversation that is being looked at is not missed, although
+        what was read of it is older.
+        """
+        self.say("one")
+        self.assistant.answer()
+        self.messenger.settle()
+        held: list[Callable[[], None]] = []
+        read = self.store._read
+
+        def reading(work: Work[Any]) -> Deferred[Any]:
+            value, later = self.successResultOf(read(work)), Deferred[Any]()
+            held.append(lambda: later.callback(value))
+            return later
+
+        self.store._read = reading
+        self.dispatcher.wake([1])
+        self.say("two")
+        while held:
+            held.pop()()
+        self.assertEqual(len(self.assistant.pending), 1)
 
 
 class DefectTests(ConversationTestCase):

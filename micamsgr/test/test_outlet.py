@@ -128,6 +128,20 @@ class OutletTests(SynchronousTestCase):
         self.attempt(Sent(Mid("m")))
         self.assertEqual(self.reopened, 1)
 
+    def test_late_trial(self) -> None:
+        """
+        The one that tried first still opens the way if its outcome comes when
+        another is trying already.
+        """
+        self.attempt(LIMIT)
+        self.ticks += 30.0
+        self.outlet.reserve()
+        first = self.ticks
+        self.ticks += 15.0
+        self.outlet.reserve()
+        self.outlet.note(Sent(Mid("m")), first)
+        self.assertEqual(self.reopened, 1)
+
     def test_longer(self) -> None:
         """
         Each time the one that tries fails, the pause is twice as long, up to

@@ -170,6 +170,15 @@ class IntendTests(SynchronousTestCase):
         self.assertEqual(again.first_intended, NOW + 100_000)
         self.assertEqual(again.intended, Tick(200.0, "boot"))
 
+    def test_afresh(self) -> None:
+        """
+        An attempt begins without a rest, and with no look-up made of it.
+        """
+        tick = Tick(130.0, "boot")
+        waited = evolve(UNKNOWN, state=PartState.COMPOSED, looked=tick, rest=tick)
+        again = intend(waited, moment(200.0))
+        self.assertEqual((again.looked, again.rest), (None, None))
+
     def test_guard(self) -> None:
         """
         The request may be written within two seconds of the intent.
@@ -359,12 +368,12 @@ class AfterLookUpTests(SynchronousTestCase):
 
     def test_long(self) -> None:
         """
-        After ten minutes beyond the quarantine evidence counts as not to be
+        After an hour beyond the quarantine evidence counts as not to be
         had.
         """
         busy = NoEvidence("busy", lasting=False)
-        self.assertEqual(self.after(UNKNOWN, busy, 730.0).state, PartState.UNKNOWN)
-        self.assertEqual(self.after(UNKNOWN, busy, 730.1).state, PartState.COMPOSED)
+        self.assertEqual(self.after(UNKNOWN, busy, 3730.0).state, PartState.UNKNOWN)
+        self.assertEqual(self.after(UNKNOWN, busy, 3730.1).state, PartState.COMPOSED)
 
     def test_settled(self) -> None:
         """

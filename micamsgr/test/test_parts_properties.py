@@ -207,10 +207,10 @@ class PartsPropertiesTests(SynchronousTestCase):
     ) -> None:
         """
         However often sends are in doubt and look-ups find nothing or fail, a
-        part comes to its end within an hour, unless it is to be held.
+        part comes to its end within hours, unless it is to be held.
         """
         world = _World(delivery)
-        while world.part.state in NEXT and world.seconds < 1000.0 + 3600.0:
+        while world.part.state in NEXT and world.seconds < 4 * 4000.0:
             world.advance(outcome, evidence)
         held = delivery.unresolved is Unresolved.HOLD
         if held and not isinstance(evidence, Absent):

@@ -180,6 +180,13 @@ class PlannerTests(SynchronousTestCase):
         notice = part(1, Kind.NOTICE)
         self.assertEqual(self.step(notice, pending=True), Send(notice))
 
+    def test_notice_resting(self) -> None:
+        """
+        A notice that surely was not sent keeps its place while it rests.
+        """
+        notice = part(1, Kind.NOTICE, rest=Tick(15.0, "boot"))
+        self.assertEqual(self.step(notice, pending=True), Wait(5.0))
+
     def test_queued(self) -> None:
         """
         While others are looked up, what does not depend on the look-up goes
@@ -258,12 +265,12 @@ class PlannerTests(SynchronousTestCase):
     def test_window_doubt(self) -> None:
         """
         When the window has closed, what is in doubt is still looked up, and
-        given up when that was tried for ten minutes.
+        given up when that was tried for an hour.
         """
         late = evolve(in_doubt(), intended=Tick(24 * HOUR, "boot"))
         step = self.step(late, now=moment(24 * HOUR + 30.0))
         self.assertEqual(step, LookUp(late))
-        step = self.step(late, now=moment(24 * HOUR + 630.1))
+        step = self.step(late, now=moment(25 * HOUR + 30.1))
         assert isinstance(step, Change)
         self.assertEqual(step.after.state, PartState.DEAD)
 

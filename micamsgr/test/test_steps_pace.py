@@ -115,13 +115,30 @@ class RateTests(ConversationTestCase):
         for psid in (ALICE, BOB):
             self.say("hi", psid)
             self.assistant.answer("hello")
-        bobs = self.messenger.arrive(1)
+        _, bobs = self.messenger.arrive(0), self.messenger.arrive(1)
         self.messenger.settle(DOUBT)
         self.messenger.settle(DOUBT)
         self.wait(31.0)
         self.receive(bobs.echo())
         self.wait(5.0)
         self.assertEqual(self.messenger.looked_up, [ALICE])
+
+    def test_look_ups_later(self) -> None:
+        """
+        Who was not looked up after all waits like everybody the next time.
+        """
+        self.test_look_ups_echo()
+        self.wait(60.0)
+        self.messenger.looked_up.clear()
+        for psid in (BOB, CAROL):
+            self.say("hi", psid)
+            self.assistant.answer("hello")
+        self.messenger.settle(DOUBT)
+        self.messenger.settle(DOUBT)
+        self.wait(31.0)
+        self.assertEqual(self.messenger.looked_up, [BOB])
+        self.wait(1.0)
+        self.assertEqual(self.messenger.looked_up, [BOB, CAROL])
 
 
 class PauseTests(ConversationTestCase):
@@ -203,6 +220,24 @@ class PauseTests(ConversationTestCase):
         while self.messenger.pending:
             self.messenger.settle(TOKEN)
         self.wait(60.0)
+        self.assertEqual(len(self.sending()), 1)
+
+    def test_since_before(self) -> None:
+        """
+        A message that got through, but was sent before the trouble began, is
+        no sign that it is over.
+        """
+        self.wait(60.0)
+        self.messenger.settle()
+        for psid in people(4):
+            self.say("hi", psid)
+        self.assistant.answer_all()
+        self.messenger.settle(NotSent(detail="code 4", rest=5.0, pause=True), 1)
+        self.messenger.settle(NotSent(detail="code 4", rest=5.0, pause=True), 1)
+        self.wait(6.0)
+        self.assertEqual(len(self.sending()), 3)
+        self.messenger.settle()
+        self.messenger.settle()
         self.assertEqual(len(self.sending()), 1)
 
     def test_in_line(self) -> None:

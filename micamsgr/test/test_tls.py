@@ -38,12 +38,24 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from micamsgr.web.tls import ServerCertificate, server_context
+from micamsgr.web.tls import (
+    CertificateFiles,
+    CertificateSet,
+    ServerCertificate,
+    Unusable,
+    utc_now,
+)
 
 from .test_site import HEAD, Peer, SiteCase
 
 
-def certificate(directory: Path, name: str = "bot.example") -> tuple[str, str]:
+def certificate(
+    directory: Path,
+    name: str = "bot.example",
+    *,
+    begins: timedelta = timedelta(hours=-1),
+    ends: timedelta = timedelta(days=1),
+) -> tuple[str, str]:
     """
     Make a certificate that is valid for a day, and its key.
 
@@ -59,8 +71,8 @@ def certificate(directory: Path, name: str = "bot.example") -> tuple[str, str]:
         .issuer_name(subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(days=1))
+        .not_valid_before(now + begins)
+        .not_valid_after(now + ends)
         .sign(key, hashes.SHA256())
     )
     path = directory / f"{name}.pem"
@@ -74,8 +86,16 @@ def write_key(
     """
     Write a private key into a file.
     """
+    path.touch(0o600)
     path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption))
     return str(path)
+
+
+def load(certificate: str, key: str) -> CertificateSet:
+    """
+    Read a certificate and its key, as of now.
+    """
+    return CertificateFiles(Path(certificate), Path(key)).load(utc_now())
 
 
 def exchange(one: Connection, other: Connection) -> None:
@@ -100,8 +120,8 @@ class FileTests(SynchronousTestCase):
         """
         Say why these files can't be used, in one line.
         """
-        with self.assertRaises(ValueError) as caught:
-            server_context(certificate, key)
+        with self.assertRaises(Unusable) as caught:
+            load(certificate, key)
         why = str(caught.exception)
         self.assertEqual(len(why.splitlines()), 1)
         return why
@@ -129,6 +149,7 @@ class FileTests(SynchronousTestCase):
         A file of something else is named.
         """
         garbage = self.directory / "garbage"
+        garbage.touch(0o600)
         for content in (b"", b"\0" * 999, b"-----BEGIN CERTIFICATE-----\nxx\n"):
             garbage.write_bytes(content)
             path = str(garbage)
@@ -141,7 +162,7 @@ class FileTests(SynchronousTestCase):
         """
         The two files the wrong way round are a fault.
         """
-        self.assertIn("tls.private_key: ", self.refused(self.key, self.certificate))
+        self.assertIn("tls.certificate: ", self.refused(self.key, self.certificate))
 
     def test_wrong_key(self) -> None:
         """
@@ -162,7 +183,64 @@ class FileTests(SynchronousTestCase):
             BestAvailableEncryption(b"passphrase"),
         )
         why = self.refused(self.certificate, path)
-        self.assertIn(f"tls.private_key: {path} is not what it should be", why)
+        self.assertIn(f"tls.private_key: {path} is encrypted", why)
+
+    def test_key_for_all(self) -> None:
+        """
+        A key that others may read is a fault that says how to mend it.
+        """
+        Path(self.key).chmod(0o644)
+        why = self.refused(self.certificate, self.key)
+        self.assertIn("mode 0644", why)
+        self.assertIn("chmod 600", why)
+
+    def test_key_for_group(self) -> None:
+        """
+        A group may read the key, as Debian's ssl-cert does.
+        """
+        Path(self.key).chmod(0o640)
+        load(self.certificate, self.key)
+
+    def test_expired(self) -> None:
+        """
+        A certificate that has expired is a fault that says when.
+        """
+        files = certificate(
+            self.directory,
+            "old.example",
+            begins=timedelta(days=-2),
+            ends=timedelta(days=-1),
+        )
+        self.assertIn("expired at", self.refused(*files))
+
+    def test_not_yet_valid(self) -> None:
+        """
+        One that is not valid yet is a fault that asks for the clock.
+        """
+        files = certificate(self.directory, "new.example", begins=timedelta(hours=1))
+        self.assertIn("is the clock right?", self.refused(*files))
+
+    def test_chain(self) -> None:
+        """
+        What issued the certificate is sent along.
+        """
+        issuer, _ = certificate(self.directory, "issuer.example")
+        chain = self.directory / "chain.pem"
+        content = [Path(path).read_text() for path in (self.certificate, issuer)]
+        chain.write_text("".join(content))
+        context = load(str(chain), self.key).context
+        client = Connection(Context(TLS_CLIENT_METHOD), None)
+        client.set_connect_state()
+        server = Connection(context, None)
+        server.set_accept_state()
+        for _ in range(3):
+            for side, other in ((client, server), (server, client)):
+                with contextlib.suppress(WantReadError):
+                    side.do_handshake()
+                exchange(side, other)
+        shown = client.get_peer_cert_chain() or []
+        names = [one.get_subject().CN for one in shown]
+        self.assertEqual(names, ["bot.example", "issuer.example"])
 
 
 class HandshakeTests(SynchronousTestCase):
@@ -172,7 +250,7 @@ class HandshakeTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.files = certificate(Path(self.mktemp()))
-        self.creator = ServerCertificate(server_context(*self.files))
+        self.creator = ServerCertificate(load(*self.files))
 
     def shake(self, limit: Callable[[Context], object]) -> Connection:
         """
@@ -276,7 +354,7 @@ class HandshakeTests(SynchronousTestCase):
         Another certificate is in force for the connections to come.
         """
         files = certificate(Path(self.mktemp()), "new.example")
-        self.creator.context = server_context(*files)
+        self.creator.current = load(*files)
         shown = self.shake(lambda context: None).get_peer_certificate()
         assert shown is not None
         self.assertEqual(shown.get_subject().CN, "new.example")
@@ -289,9 +367,9 @@ class ClosingTests(SiteCase):
 
     def setUp(self) -> None:
         super().setUp()
-        context = server_context(*certificate(Path(self.mktemp())))
+        current = load(*certificate(Path(self.mktemp())))
         self.factory = TLSMemoryBIOFactory(
-            ServerCertificate(context), False, self.site, self.clock
+            ServerCertificate(current), False, self.site, self.clock
         )
 
     def shake(self) -> tuple[Peer, Connection]:
@@ -350,3 +428,14 @@ class ClosingTests(SiteCase):
         self.clock.advance(5.0)
         self.assertTrue(peer.transport.disconnected)
         self.assert_forgotten(peer)
+
+    def test_slow_handshake(self) -> None:
+        """
+        A client that doesn't finish its handshake in time is cut off; one
+        that does may take its time afterwards.
+        """
+        silent = Peer(self.factory)
+        peer, _ = self.shake()
+        self.clock.advance(5.0)
+        self.assertTrue(silent.transport.disconnected)
+        self.assertFalse(peer.transport.disconnected)

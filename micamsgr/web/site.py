@@ -10,16 +10,24 @@ from io import BytesIO
 from typing import Any
 
 from attrs import define, field
-from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.interfaces import (
+    IDelayedCall,
+    IHandshakeListener,
+    ISSLTransport,
+)
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
 from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
+from zope.interface import implementer
 
 # For how many seconds a client that was refused may go on sending: long
 # enough to read the answer, which closing at once could destroy.
 _LINGER = 5.0
+
+# For how many seconds a TLS handshake may go on.
+_HANDSHAKE = 5.0
 
 # For how many seconds a body may be on its way; Meta itself gives up after 5.
 # Without an end, clients that send byte by byte could hold all there is.
@@ -53,14 +61,32 @@ class Budget:
         self.held -= count
 
 
+@implementer(IHandshakeListener)
 class LimitedChannel(HTTPChannel):
     """
-    A connection that ends soon after it should, whatever its peer does: over
-    TLS, one that doesn't agree to the end could keep it for ever.
+    A connection that begins in time, and ends soon after it should, whatever
+    its peer does: over TLS, one that doesn't agree to the end could keep it
+    for ever.
     """
 
     transport: Any
     _end: IDelayedCall | None = None
+    _handshake: IDelayedCall | None = None
+
+    def connectionMade(self) -> None:
+        """
+        Begin; over TLS, with the handshake.
+        """
+        super().connectionMade()
+        if ISSLTransport.providedBy(self.transport):
+            self._handshake = self.callLater(_HANDSHAKE, self.transport.abortConnection)
+
+    def handshakeCompleted(self) -> None:
+        """
+        Go on to HTTP.
+        """
+        if self._handshake is not None and self._handshake.active():
+            self._handshake.cancel()
 
     def end_soon(self) -> None:
         """
@@ -102,8 +128,9 @@ class LimitedChannel(HTTPChannel):
         """
         Forget the connection.
         """
-        if self._end is not None and self._end.active():
-            self._end.cancel()
+        for call in (self._end, self._handshake):
+            if call is not None and call.active():
+                call.cancel()
         super().connectionLost(reason)
 
 

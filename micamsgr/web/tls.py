@@ -1,12 +1,21 @@
 """
-TLS for those who connect to us.
+TLS for those who connect to us: which, and with which certificate.
+
+Mozilla's "intermediate": TLS 1.2 and 1.3, only suites with forward secrecy and
+authenticated encryption, of which Twisted's own list is a superset.
 """
 
 from __future__ import annotations
 
+import os
+import stat
+from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
-from attrs import define
+from attrs import define, field, frozen
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.x509 import Certificate, load_pem_x509_certificates
 from OpenSSL.SSL import (
     NO_OVERLAPPING_PROTOCOLS,
     OP_CIPHER_SERVER_PREFERENCE,
@@ -22,19 +31,129 @@ from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 from zope.interface import implementer
 
-# Mozilla's "intermediate", of which Twisted's own list is a superset.
 _CIPHERS = b"ECDHE+AESGCM:ECDHE+CHACHA20"
 
 
-def server_context(certificate: str, private_key: str) -> Context:
+class Unusable(ValueError):
     """
-    Make a context from a certificate with its chain, and its key.
-
-    :param certificate: path of a PEM file, the server's own first.
-    :param private_key: path of a PEM file.
-
-    :raises ValueError: where they can't be used, with the reason.
+    A certificate or its key can't be used; the text says why, and names the
+    key of the configuration and the file.
     """
+
+
+@frozen
+class CertificateSet:
+    """
+    A certificate with its chain and its key, checked, and ready for use.
+
+    :ivar expires: when it does, in UTC.
+    """
+
+    context: Context = field(repr=False)
+    expires: datetime
+
+
+@frozen
+class CertificateFiles:
+    """
+    Where a certificate and its key are, both in PEM.
+
+    :ivar certificate: the server's own first, then those that issued it.
+    """
+
+    certificate: Path
+    private_key: Path
+
+    def version(self) -> tuple[object, ...]:
+        """
+        Tell these files from what they were: it changes when they do.
+        """
+        return tuple(map(_version, (self.certificate, self.private_key)))
+
+    def load(self, now: datetime) -> CertificateSet:
+        """
+        Read both, once, and check them as a set.
+
+        :raises Unusable: where they can't be read, are not what they should
+            be, don't fit each other, or are not valid now; or where others
+            may read the key.
+        """
+        chain = _chain(self.certificate)
+        key = _key(self.private_key)
+        own = chain[0]
+        if own.not_valid_after_utc <= now:
+            raise Unusable(
+                f"tls.certificate: {self.certificate} expired at"
+                f" {own.not_valid_after_utc:%Y-%m-%d %H:%M} UTC: renew it"
+            )
+        if own.not_valid_before_utc > now:
+            raise Unusable(
+                f"tls.certificate: {self.certificate} is valid only from"
+                f" {own.not_valid_before_utc:%Y-%m-%d %H:%M} UTC on: is the clock"
+                " right?"
+            )
+        context = _context()
+        try:
+            context.use_certificate(own)
+            for issuer in chain[1:]:
+                context.add_extra_chain_cert(issuer)
+            context.use_privatekey(key)
+            context.check_privatekey()
+        except (Error, TypeError, ValueError) as error:
+            raise Unusable(
+                f"tls.private_key: {self.private_key} is not the key of"
+                f" {self.certificate}"
+            ) from error
+        return CertificateSet(context, own.not_valid_after_utc)
+
+
+def _version(path: Path) -> object:
+    try:
+        status = path.stat()
+    except OSError as error:
+        return error.errno
+    return status.st_ino, status.st_mtime_ns, status.st_size, status.st_mode
+
+
+def _read(key: str, path: Path) -> tuple[bytes, os.stat_result]:
+    try:
+        with path.open("rb") as file:
+            return file.read(), os.fstat(file.fileno())
+    except OSError as error:
+        raise Unusable(f"{key}: {path}: {error.strerror}") from error
+
+
+def _chain(path: Path) -> list[Certificate]:
+    content, _ = _read("tls.certificate", path)
+    try:
+        return load_pem_x509_certificates(content)
+    except ValueError as error:
+        raise Unusable(
+            f"tls.certificate: {path} holds no certificate in PEM"
+        ) from error
+
+
+def _key(path: Path) -> Any:
+    content, status = _read("tls.private_key", path)
+    if status.st_mode & (stat.S_IRWXO | stat.S_IWGRP | stat.S_IXGRP):
+        raise Unusable(
+            f"tls.private_key: {path} has mode {stat.S_IMODE(status.st_mode):04o}, so"
+            " that others may read or change it: `chmod 600` it, or 640 for a group"
+        )
+    try:
+        return load_pem_private_key(content, None)
+    except TypeError as error:
+        raise Unusable(
+            f"tls.private_key: {path} is encrypted, and there is nobody to ask for"
+            " the passphrase: store it without one"
+        ) from error
+    except ValueError as error:
+        raise Unusable(
+            f"tls.private_key: {path} holds no private key in PEM"
+        ) from error
+
+
+def _context() -> Context:
     context = Context(TLS_SERVER_METHOD)
     context.set_min_proto_version(TLS1_2_VERSION)
     context.set_options(
@@ -42,34 +161,18 @@ def server_context(certificate: str, private_key: str) -> Context:
     )
     context.set_cipher_list(_CIPHERS)
     context.set_alpn_select_callback(_select_protocol)
-    # Without it, OpenSSL asks the terminal for a passphrase, and waits.
-    context.set_passwd_cb(lambda *_: b"")
-    for what, path, use in (
-        # In the other order, a key that doesn't fit counts as unreadable.
-        ("private_key", private_key, context.use_privatekey_file),
-        ("certificate", certificate, context.use_certificate_chain_file),
-    ):
-        try:
-            # OpenSSL's own words for a file that isn't there are none.
-            with open(path, "rb"):  # noqa: PTH123
-                use(path)
-        except OSError as error:
-            raise ValueError(f"tls.{what}: {path}: {error.strerror}") from error
-        except Error as error:
-            raise ValueError(
-                f"tls.{what}: {path} is not what it should be, in PEM"
-            ) from error
-    try:
-        context.check_privatekey()
-    except Error as error:
-        raise ValueError(
-            f"tls.private_key: {private_key} is not the key of {certificate}"
-        ) from error
     return context
 
 
 def _select_protocol(_: Connection, offered: list[bytes]) -> Any:
     return b"http/1.1" if b"http/1.1" in offered else NO_OVERLAPPING_PROTOCOLS
+
+
+def utc_now() -> datetime:
+    """
+    Read the wall clock.
+    """
+    return datetime.now(timezone.utc)
 
 
 @implementer(IOpenSSLServerConnectionCreator)
@@ -78,10 +181,11 @@ class ServerCertificate:
     """
     Make the server's side of TLS connections.
 
-    :ivar context: for connections to come; may be replaced at any time.
+    :ivar current: for connections to come; may be replaced at any time, and
+        those that are open go on as they are.
     """
 
-    context: Context
+    current: CertificateSet
 
     def serverConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> Connection:
-        return Connection(self.context, None)
+        return Connection(self.current.context, None)

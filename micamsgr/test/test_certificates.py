@@ -1,0 +1,121 @@
+"""
+Tests for :mod:`micamsgr.web.certificates`.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import cast
+
+from twisted.internet.task import Clock
+from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
+from twisted.trial.unittest import SynchronousTestCase
+
+from micamsgr.web.certificates import CertificateWatch
+from micamsgr.web.tls import CertificateFiles, ServerCertificate, utc_now
+
+from .test_tls import certificate
+
+
+class CertificateWatchTests(SynchronousTestCase):
+    """
+    A watch over files that change.
+    """
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.began = utc_now()
+        self.directory = Path(self.mktemp())
+        paths = certificate(self.directory, ends=timedelta(days=20))
+        self.files = CertificateFiles(*map(Path, paths))
+        self.inforce = ServerCertificate(self.files.load(self.began))
+        self.first = self.inforce.current
+        self.watch = CertificateWatch(self.clock, self.files, self.inforce, self.now)
+        self.told: list[LogEvent] = []
+        tell = cast(ILogObserver, self.told.append)
+        globalLogPublisher.addObserver(tell)
+        self.addCleanup(globalLogPublisher.removeObserver, tell)
+        self.watch.startService()
+
+    def now(self) -> datetime:
+        return self.began + timedelta(seconds=self.clock.seconds())
+
+    def renew(self, *, key: bool = True, days: int = 90) -> None:
+        """
+        Put a new certificate, and usually its key, in the place of the old.
+        """
+        made = certificate(self.directory, "new.example", ends=timedelta(days=days))
+        Path(made[0]).replace(self.files.certificate)
+        if key:
+            Path(made[1]).replace(self.files.private_key)
+
+    def levels(self) -> list[str]:
+        return [event["log_level"].name for event in self.told]
+
+    def test_unchanged(self) -> None:
+        """
+        As long as the files are what they were, nothing happens.
+        """
+        self.clock.pump([10.0] * 10)
+        self.assertIs(self.inforce.current, self.first)
+        self.assertEqual(self.told, [])
+
+    def test_renewed(self) -> None:
+        """
+        A renewed certificate is in force within seconds, and that is said.
+        """
+        self.renew()
+        self.clock.advance(10.0)
+        self.assertIsNot(self.inforce.current, self.first)
+        self.assertEqual(self.levels(), ["info"])
+
+    def test_half_renewed(self) -> None:
+        """
+        Between the change of one file and that of the other the old
+        certificate stays; then the new one is taken.
+        """
+        self.renew(key=False)
+        self.clock.advance(10.0)
+        self.assertIs(self.inforce.current, self.first)
+        self.renew()
+        self.clock.advance(10.0)
+        self.assertIsNot(self.inforce.current, self.first)
+        self.assertEqual(self.levels(), ["error", "info"])
+
+    def test_bad(self) -> None:
+        """
+        What can't be used is not taken, and the fault is said once.
+        """
+        self.files.certificate.unlink()
+        self.clock.pump([10.0] * 10)
+        self.assertIs(self.inforce.current, self.first)
+        self.assertEqual(self.levels(), ["error"])
+        self.assertIn("No such file", str(self.told[0]["why"]))
+
+    def test_asked(self) -> None:
+        """
+        Whoever asks for it gets the files read at once.
+        """
+        self.renew()
+        self.watch.reload()
+        self.assertIsNot(self.inforce.current, self.first)
+        self.clock.advance(10.0)
+        self.assertEqual(self.levels(), ["info"])
+
+    def test_expiring(self) -> None:
+        """
+        A certificate that nobody renews is told of for two weeks, once a day.
+        """
+        days = 86400.0
+        self.clock.advance(5 * days)
+        self.assertEqual(self.levels(), [])
+        self.clock.pump([0.5 * days] * 5)
+        self.assertEqual(self.levels(), ["warn", "warn"])
+
+    def test_stopped(self) -> None:
+        """
+        Once stopped, it looks no more.
+        """
+        self.watch.stopService()
+        self.assertEqual(self.clock.getDelayedCalls(), [])

@@ -1,0 +1,414 @@
+"""
+Tests for how Markdown becomes text for a phone.
+
+The answers in ``answers/`` are of the kinds that LLMs give, each with the text
+that a person would like to read instead.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from micamsgr.messenger.markdown import plain
+from micamsgr.messenger.rendering import split, utf16_length
+
+ANSWERS = Path(__file__).parent / "answers"
+
+LOOKALIKES = """\
+a * b * c
+2*3*4 = 24
+x**2 + y**2
+f*** that s**t and f**k
+10* (*plus VAT)
+3 *, 4 *; and 5 *
+def f(*args, **kwargs)
+"*.txt" and "*.md"
+snake_case and _private and __init__.py
+C:\\path, C:\\_tmp\\*.txt and \\\\server\\_share_
+\\(x_1 * y_1\\) and \\[a_b*c_d\\]
+#1, #sale_of_the_year_ and @the_shop_
+C# and No. # 5
+1. FC Köln
+1986. A great year.
+-5 °C
+5 > 3
+> 3 people
+>_< and >:-( and <3 and :-)
++ shipping
+~5 and ~~€20~~
+https://a.example/_b_/*c*?d=1&e=2
+www.a.example/_b_*
+first_last_@a.example and _x_@a.example
+[sic] and [1] and [^2] and [1]: https://a.example
+a[0](1) and f[i](x)
+<name>, List<String>, a<b and c>d
+AT&T &c. &nosuch;
+Name: ____________
+____________
+=====
+ indented,  twice  spaced \t tabbed""".splitlines()
+
+
+class CorpusTests(SynchronousTestCase):
+    """
+    Tests with whole answers.
+    """
+
+    longMessage = True
+    maxDiff = None
+
+    def test_answers(self) -> None:
+        """
+        Each answer reads as a person on a phone would like it.
+        """
+        answers = sorted(ANSWERS.glob("*.md"))
+        self.assertGreaterEqual(len(answers), 25)
+        for answer in answers:
+            text = answer.read_text("utf-8").rstrip("\n")
+            wanted = answer.with_suffix(".txt").read_text("utf-8").rstrip("\n")
+            self.assertEqual(plain(text), wanted, answer.name)
+
+    def test_again(self) -> None:
+        """
+        What has become plain text stays as it is; but for code, escaped
+        characters and entities, which may stand for markup.
+        """
+        for wanted in sorted(ANSWERS.glob("*.txt")):
+            if wanted.stem not in ("code-python", "log-lines", "escaped", "html"):
+                text = wanted.read_text("utf-8").rstrip("\n")
+                self.assertEqual(plain(text), text, wanted.name)
+
+
+class PlainTests(SynchronousTestCase):
+    """
+    Tests for :func:`micamsgr.messenger.markdown.plain`.
+    """
+
+    def test_no_markup(self) -> None:
+        """
+        Text without markup comes back as it is, also where it looks like
+        Markdown.
+        """
+        for text in ["", " \n", "Hello.\n\n\n  Alice  \r\n", *LOOKALIKES]:
+            self.assertEqual(plain(text), text)
+
+    def test_beside_markup(self) -> None:
+        """
+        What only looks like Markdown stays whole beside what is Markdown.
+        """
+        for text in LOOKALIKES:
+            self.assertEqual(
+                plain(f"**bold**\n\n{text}\n\n*it*"),
+                f"bold\n\n{text.lstrip()}\n\nit",
+            )
+
+    def test_emphasis(self) -> None:
+        """
+        Marks of emphasis are dropped, wherever words have no spaces between
+        them, too.
+        """
+        self.assertEqual(plain("***a* b** _c_ __d__ **N**ew"), "a b c d New")
+        self.assertEqual(plain("**注意：**请看*“这里”*。"), "注意：请看“这里”。")
+
+    def test_emphasized_address(self) -> None:
+        """
+        An address loses the marks around it, and no character of its own.
+        """
+        self.assertEqual(
+            plain("**https://a.example/b_c_d*e*f**, *x_y@a.example*"),
+            "https://a.example/b_c_d*e*f, x_y@a.example",
+        )
+
+    def test_headings(self) -> None:
+        """
+        A heading has a blank line before it, and none behind it.
+        """
+        self.assertEqual(
+            plain("# A\n## B\n\ntext\n### C ###\n\n\n- d"), "A\n\nB\ntext\n\nC\n• d"
+        )
+
+    def test_rule(self) -> None:
+        """
+        A rule becomes a line of dashes; before a heading, which stands apart
+        anyway, it is dropped.
+        """
+        self.assertEqual(plain("a\n\n***\n\nb\n\n---\n\n# C"), "a\n\n———\n\nb\n\nC")
+
+    def test_bullets(self) -> None:
+        """
+        Items have bullets, are indented as deep as they are nested, and are
+        as close together as they were.
+        """
+        self.assertEqual(
+            plain("* a\n    * b\n        * c\n\n* d\n  e\n\n  f"),
+            "• a\n  • b\n    • c\n\n• d\n  e\n\n  f",
+        )
+
+    def test_after_item(self) -> None:
+        """
+        A line behind an item that is not indented does not belong to it.
+        """
+        self.assertEqual(plain("- a\n**b**\n- c"), "• a\nb\n• c")
+
+    def test_numbers(self) -> None:
+        """
+        Items keep their numbers; where all have the same, they are counted.
+        """
+        self.assertEqual(plain("3. *a*\n7. b\n7. c"), "3. a\n7. b\n7. c")
+        self.assertEqual(plain("1) *a*\n1) b\n1) c"), "1) a\n2) b\n3) c")
+
+    def test_empty_item(self) -> None:
+        """
+        A number that stands alone on its line is kept.
+        """
+        self.assertEqual(plain("*The answer:*\n\n42."), "The answer:\n\n42.")
+
+    def test_tasks(self) -> None:
+        """
+        Tasks have boxes, ticked where they are done.
+        """
+        self.assertEqual(
+            plain("- [ ] a\n- [x] b\n  c\n\n1. [X] d"), "☐ a\n☑ b\n  c\n\n1. ☑ d"
+        )
+
+    def test_code(self) -> None:
+        """
+        Code keeps each character, and is set off by blank lines.
+        """
+        self.assertEqual(
+            plain("So:\n```c\nif (*a)\n\t**b;\n\n  `c`\n```\nand ``d`_e_``"),
+            "So:\n\nif (*a)\n\t**b;\n\n  `c`\n\nand d`_e_",
+        )
+
+    def test_unclosed_code(self) -> None:
+        """
+        Code whose end is missing, as where an answer was cut short, is kept.
+        """
+        self.assertEqual(plain("```py\n*a = f()\n …"), "*a = f()\n …")
+
+    def test_words_behind_backticks(self) -> None:
+        """
+        What stands where the language of code should is kept unless it is
+        a single word.
+        """
+        self.assertEqual(plain("``` see below\na\n```"), "see below\na")
+
+    def test_links(self) -> None:
+        """
+        A link is its label and its address.
+        """
+        self.assertEqual(
+            plain('[**a** b](https://c.example/d_e_f "t"), ![g](i.example/j)'),
+            "a b: https://c.example/d_e_f, g: i.example/j",
+        )
+
+    def test_same_label(self) -> None:
+        """
+        A label that is the address, or is missing, is not repeated.
+        """
+        for text in (
+            "[https://a.example](https://a.example)",
+            "[A.example/](https://a.example)",
+            "[](https://a.example)",
+            "![](https://a.example)",
+            "<https://a.example>",
+        ):
+            self.assertEqual(plain(text), "https://a.example")
+        self.assertEqual(plain("[b@a.example](mailto:b@a.example)"), "b@a.example")
+        self.assertEqual(plain("[(030) 12](tel:03012)"), "(030) 12")
+
+    def test_nowhere(self) -> None:
+        """
+        A link to a place in the answer itself, or to none, is its label.
+        """
+        self.assertEqual(plain("[a](#b) and [c]()"), "a and c")
+
+    def test_asking_label(self) -> None:
+        """
+        A label that ends with a sign gets no colon.
+        """
+        self.assertEqual(plain("[a?](//b) [c:](//d)"), "a? //b c: //d")
+
+    def test_after_address(self) -> None:
+        """
+        An address does not run into the word behind it.
+        """
+        self.assertEqual(
+            plain("[甲](//a)乙 [b](//c)/**[d](//e)**f. [g](//h)."),
+            "甲: //a 乙 b: //c /d: //e f. g: //h.",
+        )
+
+    def test_two_columns(self) -> None:
+        """
+        A table of two columns becomes a line for each row.
+        """
+        self.assertEqual(
+            plain("x\n|**A:**|B|\n|-|-|\n|c|*d*<br>e|\n|f||\ny"),
+            "x\n\nA: B\nc: d, e\nf: –\ny: –",
+        )
+
+    def test_more_columns(self) -> None:
+        """
+        A table of more columns becomes a block for each row.
+        """
+        self.assertEqual(
+            plain("||A|B|\n|-|-|-|\n|c|d|e|\n|f|g||"), "c\nA: d\nB: e\n\nf\nA: g\nB: –"
+        )
+
+    def test_one_column(self) -> None:
+        """
+        A table of one column becomes its lines.
+        """
+        self.assertEqual(plain("|A|\n|-|\n|b|\n|c|"), "A\nb\nc")
+
+    def test_headings_only(self) -> None:
+        """
+        A table without rows is its headings.
+        """
+        self.assertEqual(plain("|A|B|\n|-|-|"), "A | B")
+
+    def test_spare_cells(self) -> None:
+        """
+        Cells beyond the last column are kept.
+        """
+        self.assertEqual(
+            plain("> |A|B|\n> |-|-|\n> |c|d|e|f|"), "│ A: B\n│ c: d | e | f"
+        )
+
+    def test_large_table(self) -> None:
+        """
+        A table whose headings would be repeated too often becomes plain rows.
+        """
+        rows = "|a|b||\n" * 500
+        self.assertEqual(
+            plain("|Aaa|Bbb|Ccc|\n|-|-|-|\n" + rows),
+            "Aaa | Bbb | Ccc" + "\na | b" * 500,
+        )
+
+    def test_quote(self) -> None:
+        """
+        A quote has a bar before each paragraph.
+        """
+        self.assertEqual(
+            plain("a\n> b\n>\n> > c\n>\n> - d\n\ne"), "a\n│ b\n│\n│ │ c\n│\n│ • d\n\ne"
+        )
+
+    def test_tags(self) -> None:
+        """
+        HTML tags that have to do with nothing but looks are dropped, and
+        break lines where they should.
+        """
+        self.assertEqual(
+            plain('<p class="a">b</p>\n<BR/>c<br>\nd<ul><li>e</li></ul><foo>'),
+            "b\n\nc\nd\n\n• e\n<foo>",
+        )
+        self.assertEqual(plain("H<sub>2</sub>O, 10<sup>6</sup>"), "H2O, 10^6")
+
+    def test_entities(self) -> None:
+        """
+        HTML entities become the characters that they stand for.
+        """
+        self.assertEqual(plain("&lt;a&gt;&nbsp;&amp;&#39;b&#x27;"), "<a> &'b'")
+
+    def test_override(self) -> None:
+        """
+        An entity does not turn the direction in which text is written.
+        """
+        self.assertEqual(plain("a&#x202e;b"), "a&#x202e;b")
+
+    def test_escaped(self) -> None:
+        """
+        Characters that were escaped lose the backslash, and mark nothing.
+        """
+        self.assertEqual(plain("\\*a\\* \\# \\$5 1\\. \\`b\\`"), "*a* # $5 1. `b`")
+
+    def test_line_ends(self) -> None:
+        """
+        Lines end where they did, with whatever kind of newline.
+        """
+        self.assertEqual(
+            plain("*a*\r\nb  \rc\\\nd\n\n  e\n   f"), "a\nb\nc\nd\n\ne\n   f"
+        )
+
+    def test_never_blank(self) -> None:
+        """
+        Markup of nothing comes back as it is, since no message can be blank.
+        """
+        for text in ("[](#a)", "#", "<br>", "```\n```", "&nbsp;", "||\n|-|"):
+            self.assertEqual(plain(text), text)
+
+    def test_too_deep(self) -> None:
+        """
+        What is nested deeper than anybody could read comes back as it is.
+        """
+        for text in ("> " * 30 + "**a**", "- " * 30 + "**a**"):
+            self.assertEqual(plain(text), text)
+
+    def test_no_stack(self) -> None:
+        """
+        Text that can't be parsed comes back as it is.
+        """
+
+        def deeper(left: int) -> str:
+            return plain("**a**") if left == 0 else deeper(left - 1)
+
+        depth, frame = 0, sys._getframe()
+        while frame.f_back is not None:
+            depth, frame = depth + 1, frame.f_back
+        self.assertEqual(deeper(sys.getrecursionlimit() - depth - 12), "**a**")
+
+    def test_no_character(self) -> None:
+        """
+        Text with code points that are no characters comes back as it is.
+        """
+        self.assertEqual(plain("**a** \ufdd0"), "**a** \ufdd0")
+
+    def test_hostile(self) -> None:
+        """
+        No text, however odd, takes more time than its length accounts for, or
+        becomes much longer.
+        """
+        began = time.process_time()
+        for pattern in (
+            "*", "_", "**a ", "*a", "*_", "a***b", "中**（", "[", "[a](", "[a](b",
+            "![", "![a](", "[[a](b)", "*[", "`", "`a``b", "<", "<b ", '<b a="', "<!--",
+            "&", "\\", "\\(", "\\[", "> ", ">", "- ", "1. ", "> - ", "\n- ", "| ",
+            "a|b\n", "#", "\n", "  ", "~~~\n", "```\n", "https://", "www.*", "@a",
+            "a@", "__a__(", "](", "\ta\n", "<br>", "<li>", "- a\n", "$a", "b:\\a",
+        ):  # fmt: skip
+            text = (pattern * (20_000 // len(pattern) + 1))[:20_000]
+            self.assertLess(len(plain(text)), 50_000)
+        for text in (
+            "|a" * 2000 + "|\n" + "|-" * 2000 + "|\n" + "a\n" * 6000,
+            "|" + "a" * 6000 + "|b|c|\n|-|-|-|\n" + "|a|b|c|\n" * 1500,
+            "![" * 3000 + "a" + "](b.cc)" * 2000,
+            "[" * 10_000 + "]" * 10_000,
+            "*a " * 4000 + "a* " * 2600,
+            ("> " * 19 + "a\n") * 500,
+            ("- " * 9 + "a\n") * 1000,
+        ):
+            self.assertLess(len(plain(text)), 50_000)
+        # About 6 s of the processor; quadratic time would be many minutes.
+        self.assertLess(time.process_time() - began, 60.0)
+
+
+class ChainTests(SynchronousTestCase):
+    """
+    Tests for an answer's way from Markdown to messages.
+    """
+
+    def test_long_answer(self) -> None:
+        """
+        A long answer is divided where it reads best, and what is left of the
+        markup counts for its length.
+        """
+        paragraph = "**Words** " * 99 + "*end*."
+        parts = split(plain("\n\n".join([paragraph] * 7)))
+        self.assertEqual([part.count("end.") for part in parts], [3, 3, 1])
+        for part in parts:
+            self.assertTrue(part.endswith("end."))
+            self.assertLessEqual(utf16_length(part), 2000)

@@ -1,0 +1,206 @@
+"""
+Tests for :mod:`micamsgr.sandbox.story`.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from twisted.logger import LogLevel
+from twisted.trial.unittest import SynchronousTestCase
+
+from micamsgr.conversation.events import Mid
+from micamsgr.conversation.parts import Absent, Found, InDoubt, NoEvidence, Sent
+from micamsgr.sandbox.journal import Applied, Wrote
+from micamsgr.sandbox.story import Story, delivered, delivering
+
+ALICE = "6284913775102846"
+STEPS = "micamsgr.conversation.steps.Steps"
+WEBHOOK = "micamsgr.messenger.webhook.Webhook"
+
+
+class StoryTests(SynchronousTestCase):
+    """
+    Tests for :class:`Story`.
+    """
+
+    def setUp(self) -> None:
+        self.now = 100.0
+        self.told: list[dict[str, Any]] = []
+        aliases = {"a1": ALICE}
+        self.story = Story(lambda: self.now, aliases.get, self.told.append)
+
+    def log(self, where: str, **fields: object) -> dict[str, Any] | None:
+        """
+        Let the daemon log something.
+
+        :return: the line that was told of it.
+        """
+        before = len(self.told)
+        event = {"log_namespace": where, "log_level": LogLevel.info, "bot": "mica"}
+        self.story({**event, "log_format": "{bot} says so", **fields})
+        return self.told[-1] if len(self.told) > before else None
+
+    def attempt(self, outcome: object, part: str = "p1") -> dict[str, Any] | None:
+        """
+        Let the daemon tell what came of an attempt.
+        """
+        return self.log(
+            STEPS,
+            person="a1",
+            turn=7,
+            part=part,
+            attempt=1,
+            outcome=outcome,
+            seconds=0.012,
+        )
+
+    def test_since(self) -> None:
+        """
+        Each line has the time since the person wrote.
+        """
+        wrote = Wrote(at=0.0, page="1", psid=ALICE, mid="m_1", text="Hi")
+        self.story.fact(wrote)
+        self.now = 100.25
+        self.attempt(Sent(Mid("m_2")))
+        self.assertEqual([line["since"] for line in self.told], [0.0, 0.25])
+        self.assertEqual([line["psid"] for line in self.told], [ALICE, ALICE])
+
+    def test_whose(self) -> None:
+        """
+        What names only a turn, a part or a conversation is known to be about
+        the person whose it was.
+        """
+        self.log(STEPS, person="a1", turn=7, conversation=3, count=1)
+        self.attempt(InDoubt("why"))
+        for fields in (
+            {"turn": 7, "delay": 1.0, "detail": "why"},
+            {"part": "p1", "attempt": 1, "evidence": Absent(), "state": "unknown"},
+            {"conversation": 3},
+        ):
+            line = self.log(STEPS, **fields)
+            assert line is not None
+            self.assertEqual(line["psid"], ALICE, fields)
+        line = self.log(STEPS, turn=8, delay=1.0, detail="why")
+        assert line is not None
+        self.assertIsNone(line["psid"])
+
+    def test_doubt(self) -> None:
+        """
+        An echo settles a doubt where there was one, and only once.
+        """
+        echo = {"person": "a1", "echo": "m_2", "part": "p1"}
+        self.attempt(InDoubt("status 500"))
+        titles = [(self.log(WEBHOOK, **echo) or {})["title"] for _ in range(2)]
+        self.assertEqual(
+            titles,
+            ["Its echo settles the doubt: it arrived", "The echo of our own message"],
+        )
+
+    def test_evidence(self) -> None:
+        """
+        A look-up's evidence is told with what it means.
+        """
+        for evidence, state, title in (
+            (Found(Mid("m")), "sent", "It is there: nothing is sent twice"),
+            (Absent(), "unknown", "It is not there; a second look must agree"),
+            (Absent(), "composed", "It never arrived: that is proved"),
+            (Absent(), "dead", "It never arrived: that is proved"),
+            (NoEvidence("x", False), "unknown", "No evidence to be had yet"),
+            (NoEvidence("x", True), "composed", "No evidence to be had"),
+        ):
+            line = self.log(STEPS, part="p", attempt=1, evidence=evidence, state=state)
+            self.assertEqual((line or {})["title"], title)
+
+    def test_trouble(self) -> None:
+        """
+        A warning that the story doesn't know is told in its own words; what is
+        less, not at all.
+        """
+        self.assertIsNone(self.log(STEPS))
+        line = self.log(STEPS, log_level=LogLevel.warn)
+        self.assertEqual((line or {})["title"], "mica says so")
+
+    def test_lapsed(self) -> None:
+        """
+        What is not answered is not taken for a human's answer.
+        """
+        line = self.log(STEPS, conversation=3, reason="window")
+        self.assertEqual((line or {})["title"], "Not answered")
+        line = self.log(WEBHOOK, conversation=3)
+        self.assertEqual((line or {})["station"], "human")
+
+    def test_bounds(self) -> None:
+        """
+        Only the last lines, and whose they are, are remembered.
+        """
+        for number in range(1000):
+            self.attempt(InDoubt("why"), f"p{number}")
+        self.assertEqual(len(self.story.lines()), 300)
+        self.assertLessEqual(len(self.story._whose), 500)
+        self.assertLessEqual(len(self.story._doubtful), 500)
+
+    def test_arrives(self) -> None:
+        """
+        A message of the bot and one of a human are told apart.
+        """
+        for metadata, station in (("mica:1:p:1", "person"), (None, "human")):
+            self.story.fact(
+                Applied(
+                    at=0.0,
+                    page="1",
+                    psid=ALICE,
+                    mid="m",
+                    text="x " * 100,
+                    metadata=metadata,
+                    app_id="1",
+                )
+            )
+            self.assertEqual(self.told[-1]["station"], station)
+            self.assertLessEqual(len(self.told[-1]["detail"]), 40)
+
+
+class DeliveryTests(SynchronousTestCase):
+    """
+    Tests for what is told of deliveries.
+    """
+
+    def body(self, *people: str, echoes: int = 0) -> bytes:
+        """
+        Make a notification, of a message of each person, and echoes to ALICE.
+        """
+        items: list[object] = [
+            {"sender": {"id": psid}, "message": {"mid": "m"}} for psid in people
+        ]
+        items += [
+            {
+                "sender": {"id": "1"},
+                "recipient": {"id": ALICE},
+                "message": {"mid": "m", "is_echo": True},
+            }
+        ] * echoes
+        return json.dumps({"entry": [{"messaging": items}]}).encode()
+
+    def test_counted(self) -> None:
+        """
+        A delivery is told with what it holds, and whose it is where it is one
+        person's.
+        """
+        line = delivering(self.body(ALICE, echoes=2), 1)
+        self.assertEqual((line.detail, line.psid), ("1 event and 2 echoes", ALICE))
+        self.assertIsNone(delivering(self.body(ALICE, "2"), 1).psid)
+
+    def test_again(self) -> None:
+        """
+        A second delivery of the same is told as such.
+        """
+        titles = [delivering(self.body(ALICE), attempt).title for attempt in (1, 2)]
+        self.assertEqual(titles, ["Meta delivers, signed", "Meta delivers it again"])
+
+    def test_answer(self) -> None:
+        """
+        Only 200 is good.
+        """
+        tones = [delivered(self.body(ALICE), it, 0.01).tone for it in (200, 503, None)]
+        self.assertEqual(tones, ["good", "bad", "bad"])
