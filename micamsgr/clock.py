@@ -11,6 +11,7 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 from attrs import define, field
+from twisted.logger import Logger
 
 from micamsgr.conversation.moment import Moment, Tick
 
@@ -18,8 +19,8 @@ from micamsgr.conversation.moment import Moment, Tick
 # below this is none, in seconds.
 _TOLERANCE = 2.0
 
-# Seconds between two corrections.
-_INTERVAL = 60.0
+# A difference of which somebody should know, in seconds.
+_ALARM = 60.0
 
 
 def boot_id() -> str:
@@ -44,36 +45,56 @@ class Clocks:
     _ticks: Callable[[], float] = time.monotonic
 
     _started: float = field(init=False)
-    _offset: float = field(default=0.0, init=False)
-    _corrected: float | None = field(default=None, init=False)
+    # What the wall clock showed, or Meta's did, when the monotonic clock
+    # showed this.  From there on only the latter counts: it is never set.
+    _anchor: tuple[float, float] = field(init=False)
+    _date: str | None = field(default=None, init=False)
+    _sure: bool = field(default=False, init=False)
+
+    _log = Logger()
 
     def __attrs_post_init__(self) -> None:
         self._started = self._ticks()
+        self._anchor = (self._wall(), self._started)
 
     def now(self) -> Moment:
         """
         Read both clocks.
         """
+        ticks = self._ticks()
         return Moment(
-            wall=int((self._wall() + self._offset) * 1000),
-            tick=Tick(self._ticks(), self._boot),
+            wall=int(self._at(ticks) * 1000),
+            tick=Tick(ticks, self._boot),
             started=self._started,
+            sure=self._sure,
         )
 
     def correct(self, date: str | None) -> None:
         """
-        Learn how far our wall clock is from Meta's, from the ``Date`` header
-        of an answer that has just come; now and then, since it costs.
+        Learn what Meta's clock shows from the ``Date`` header of an answer
+        that has just come.
+
+        :param date: ``None`` where it has none: then ours must do.
         """
-        now = self._ticks()
-        if date is None or (
-            self._corrected is not None and now - self._corrected < _INTERVAL
-        ):
+        self._sure = True
+        if date is None or date == self._date:
             return
         try:
             theirs = parsedate_to_datetime(date).timestamp()
         except (ValueError, TypeError, OverflowError):
             return
-        self._corrected = now
-        difference = theirs - self._wall()
-        self._offset = difference if abs(difference) > _TOLERANCE else 0.0
+        self._date = date
+        ticks = self._ticks()
+        difference = theirs - self._at(ticks)
+        if abs(difference) > _TOLERANCE:
+            self._anchor = (theirs, ticks)
+        if abs(difference) > _ALARM:
+            self._log.warn(
+                "this machine's clock is {seconds:.0f} s behind Meta's: set it right;"
+                " until then Meta's is used",
+                seconds=difference,
+            )
+
+    def _at(self, ticks: float) -> float:
+        wall, then = self._anchor
+        return wall + (ticks - then)

@@ -13,34 +13,18 @@ compressed body.
 
 from __future__ import annotations
 
-import socket
-from collections.abc import Callable, Hashable
-from contextlib import suppress
+from collections.abc import Callable
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 
 from attrs import define, field, frozen
 from hyperlink import DecodedURL
 from treq.client import HTTPClient
-from twisted.internet.defer import CancelledError, Deferred, succeed
-from twisted.internet.endpoints import HostnameEndpoint
-from twisted.internet.error import ConnectingCancelledError
-from twisted.internet.interfaces import (
-    IConsumer,
-    IHandshakeListener,
-    IOpenSSLClientConnectionCreator,
-    IProtocol,
-    IProtocolFactory,
-    IReactorTime,
-    IStreamClientEndpoint,
-    ISystemHandle,
-    ITCPTransport,
-)
-from twisted.internet.protocol import Factory, Protocol, connectionDone
-from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IConsumer, IReactorTime
+from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from twisted.web.client import (  # type: ignore[attr-defined]
-    URI,
     Agent,
     BrowserLikePolicyForHTTPS,
     HTTPConnectionPool,
@@ -49,20 +33,11 @@ from twisted.web.client import (  # type: ignore[attr-defined]
 )
 from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
-from twisted.web.iweb import (
-    IAgent,
-    IAgentEndpointFactory,
-    IBodyProducer,
-    IPolicyForHTTPS,
-    IResponse,
-)
+from twisted.web.iweb import IAgent, IBodyProducer, IResponse
 from zope.interface import implementer
 
+from micamsgr.connecting import Endpoints, Pool
 from micamsgr.errors import OutcomeUnknown, RemoteError, Unavailable
-
-# Longest that written bytes may stay unacknowledged before the kernel gives
-# up, in milliseconds.
-_USER_TIMEOUT = 10_000
 
 
 @frozen
@@ -117,7 +92,8 @@ class HTTPCaller:
 
         :raises Unavailable: surely nothing was sent.
         :raises OutcomeUnknown: the request may have been sent, and no whole
-            answer came back in time, or one larger than *largest*.
+            answer came back in time, or one larger than *largest*, or with
+            more before its body than a connection accepts.
         """
         # What raises here is a mistake in the arguments, and goes to the
         # caller as it is.
@@ -175,12 +151,12 @@ def outbound_client(
     :return: the pool is to be closed with ``closeCachedConnections()``, once
         no call is in flight.
     """
-    pool = _Pool(reactor)
+    pool = Pool(reactor)
     pool.maxPersistentPerHost = connections
     pool.cachedConnectionTimeout = idle  # type: ignore[assignment]
     # The planner repeats; a repetition that it doesn't know of is a duplicate.
     pool.retryAutomatically = False
-    endpoints = _Endpoints(reactor, BrowserLikePolicyForHTTPS(trust_root), connect)
+    endpoints = Endpoints(reactor, BrowserLikePolicyForHTTPS(trust_root), connect)
     agent = _Verbatim(Agent.usingEndpointFactory(reactor, endpoints, pool))
     # One jar would carry cookies from one bot's calls to another's.
     no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=()))
@@ -198,8 +174,11 @@ def _summary(error: Exception) -> str:
     """
     Name what happened, and nothing that was in a request or an answer.
     """
-    reasons = [reason.type.__name__ for reason in getattr(error, "reasons", ())]
-    return ": ".join([type(error).__name__, *reasons])
+    reasons: tuple[Any, ...] = getattr(error, "reasons", ())
+    for reason in reasons:
+        if isinstance(reason.value, OutcomeUnknown):
+            return reason.value.detail
+    return ": ".join([type(error).__name__, *(r.type.__name__ for r in reasons)])
 
 
 @implementer(IBodyProducer)
@@ -292,154 +271,3 @@ class _Verbatim:
     def _unnamed(self, response: IResponse) -> IResponse:
         response.headers.removeHeader(b"Content-Encoding")
         return response
-
-
-class _Pool(HTTPConnectionPool):
-    """
-    Keep a connection for another request only if both ends mean to.
-
-    Twisted keeps one unless the peer says exactly ``close``.  HTTP/1.0 says
-    nothing and closes; and we may have just closed it ourselves.
-    """
-
-    def _putConnection(self, key: Hashable, connection: Any) -> None:  # noqa: N802
-        parser = connection._parser
-        said = b",".join(parser.connHeaders.getRawHeaders(b"Connection", ()))
-        kept = parser.response.version != (b"HTTP", 1, 0)
-        if kept and b"close" not in said.lower() and connection.transport.connected:
-            super()._putConnection(key, connection)
-        else:
-            connection.transport.loseConnection()
-
-
-@implementer(IAgentEndpointFactory)
-@define(eq=False)
-class _Endpoints:
-    """
-    Make one endpoint for each server, once.
-
-    Twisted asks for one with every request, and a TLS context takes longer to
-    make than a request.
-    """
-
-    _reactor: Any
-    _policy: IPolicyForHTTPS
-    _patience: float
-    _made: dict[tuple[bytes, bytes, int], _Endpoint] = field(factory=dict, init=False)
-
-    def endpointForURI(self, uri: URI) -> IStreamClientEndpoint:
-        key = (uri.scheme, uri.host, uri.port)
-        if key not in self._made:
-            self._made[key] = self._make(*key)
-        return self._made[key]
-
-    def _make(self, scheme: bytes, host: bytes, port: int) -> _Endpoint:
-        if scheme not in {b"http", b"https"}:
-            raise ValueError("neither an http nor an https URL")
-        return _Endpoint(
-            HostnameEndpoint(self._reactor, host, port, self._patience),
-            self._policy.creatorForNetloc(host, port) if scheme == b"https" else None,
-            clock=self._reactor,
-            patience=self._patience,
-        )
-
-
-@implementer(IStreamClientEndpoint)
-@frozen
-class _Endpoint:
-    """
-    Connect as far as a request can be sent.
-
-    :ivar _tls: ``None`` for plain TCP.
-    :ivar _patience: the most seconds for all of it.
-    """
-
-    _tcp: HostnameEndpoint
-    _tls: IOpenSSLClientConnectionCreator | None
-    _clock: IReactorTime = field(kw_only=True)
-    _patience: float = field(kw_only=True)
-
-    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
-        """
-        :return: fails with nothing but :exc:`~micamsgr.errors.Unavailable`,
-            also when canceled.
-        """
-        opening = Deferred.fromCoroutine(self._open(protocolFactory))
-        return opening.addTimeout(self._patience, self._clock)
-
-    async def _open(self, factory: IProtocolFactory) -> IProtocol:
-        connection = _Connection(factory, secure=self._tls is not None)
-        inner: Any = Factory.forProtocol(lambda: connection)
-        inner.noisy = False
-        if self._tls is not None:
-            inner = TLSMemoryBIOFactory(self._tls, True, inner, self._clock)
-        try:
-            lowest: Any = await self._tcp.connect(inner)
-            _set_options(lowest.transport)
-            return await connection.usable
-        except (CancelledError, ConnectingCancelledError) as error:
-            raise Unavailable("no connection in time") from error
-        except Exception as error:
-            # Names and addresses, but nothing of the request.
-            raise Unavailable(f"{type(error).__name__}: {error}"[:300]) from error
-
-
-@implementer(IHandshakeListener)
-class _Connection(Protocol):
-    """
-    One connection to a peer, and the transport that HTTP sees of it.
-
-    What HTTP calls losing the connection aborts it: over TLS, a peer that has
-    stalled could otherwise keep it for ever, by not agreeing to its end.
-
-    :ivar usable: fires with HTTP's protocol, once that is connected.
-    """
-
-    transport: Any
-
-    def __init__(self, factory: IProtocolFactory, *, secure: bool) -> None:
-        self._http: Any = factory.buildProtocol(None)  # type: ignore[arg-type]
-        self._secure = secure
-        self.usable: Deferred[IProtocol] = Deferred(lambda _: self.loseConnection())
-
-    def connectionMade(self) -> None:
-        if not self._secure:
-            self._use()
-
-    def handshakeCompleted(self) -> None:
-        self._use()
-
-    def _use(self) -> None:
-        self._http.makeConnection(self)
-        self.usable.callback(self._http)
-
-    def dataReceived(self, data: bytes) -> None:
-        self._http.dataReceived(data)
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self.connected = 0
-        if self.usable.called:
-            self._http.connectionLost(reason)
-        else:
-            self.usable.errback(reason)
-
-    def loseConnection(self) -> None:
-        if self.connected:
-            self.connected = 0
-            self.transport.abortConnection()
-
-    abortConnection = loseConnection
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.transport, name)
-
-
-def _set_options(transport: object) -> None:
-    if ITCPTransport.providedBy(transport):
-        transport.setTcpNoDelay(True)
-    if ISystemHandle.providedBy(transport):
-        handle: Any = transport.getHandle()
-        with suppress(OSError, AttributeError):  # TCP_USER_TIMEOUT is Linux's.
-            handle.setsockopt(
-                socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _USER_TIMEOUT
-            )

@@ -147,11 +147,3 @@ def raise_file_limit() -> None:
     """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def children(parent: MultiService, services: Sequence[Service]) -> None:
-    """
-    Give *parent* its services, in order.
-    """
-    for child in services:
-        child.setServiceParent(parent)

@@ -40,8 +40,8 @@ from .errors import StoreUnavailable
 from .httpcall import HTTPCaller, outbound_client
 from .logs import observer
 from .messenger.graph import GraphMessenger
-from .messenger.pages import PageFinder
 from .messenger.markdown import plain
+from .messenger.pages import PageFinder
 from .messenger.rendering import split
 from .messenger.webhook import Channel, Webhook, webhooks
 from .sandbox.addresses import base_url, served
@@ -112,7 +112,7 @@ class Daemon(InTurn):
     def startService(self) -> None:
         try:
             super().startService()
-        except (CannotStart, StoreUnavailable, ValueError) as error:
+        except (CannotStart, StoreUnavailable) as error:
             _give_up(getattr(error, "detail", None) or str(error))
 
 
@@ -266,6 +266,7 @@ def _bot(
         handover=bot.handover,
         alias=alias,
         wake=dispatcher.wake,
+        hush=dispatcher.hush,
     )
     return [finder, dispatcher], channel
 

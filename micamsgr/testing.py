@@ -12,6 +12,7 @@ import os
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
@@ -24,7 +25,7 @@ from .conversation.assistant import IAssistant, Reply, Utterance
 from .conversation.events import BotName, Conversation, Echo, Mid, PageId, Psid, Said
 from .conversation.interfaces import IMessenger, Presence
 from .conversation.moment import Moment, Tick
-from .conversation.parts import InDoubt, NeverSent, Outcome, Part, Seen, Sent
+from .conversation.parts import InDoubt, LookedUp, NeverSent, Outcome, Part, Seen, Sent
 from .errors import RemoteError, StoreUnavailable
 from .store.database import Work, in_transaction, open_database
 from .store.rows import PART, read_part
@@ -43,6 +44,9 @@ NOW = 1_795_362_617_000
 
 #: The app as which a human in the Page's inbox sends.
 INBOX = "263902037430900"
+
+#: How many of a conversation's messages a look-up shows.
+SHOWN = 20
 
 
 # The store
@@ -142,9 +146,8 @@ def stepped_store() -> tuple[MemoryStore, Callable[[], bool]]:
     """
     Make an empty store in memory, as slow as a test wants it.
 
-    :return: the store, for the code under test; and for the test a function
-        that performs the oldest transaction asked for, and says whether there
-        was one.
+    :return: the store; and for the test a function that performs the oldest
+        transaction asked for, and says whether there was one.
     """
     store = memory_store()
     store.database.stepped = True
@@ -254,7 +257,7 @@ class MemoryMessenger:
     shown: list[tuple[Psid, Presence]] = field(factory=list, init=False)
     holding: Deferred[None] | None = field(default=None, init=False)
     looked_up: list[Psid] = field(factory=list, init=False)
-    look_ups: list[Sequence[Seen] | RemoteError] = field(factory=list, init=False)
+    look_ups: list[LookedUp | RemoteError] = field(factory=list, init=False)
 
     async def send(
         self, conversation: Conversation, text: str, metadata: str
@@ -269,14 +272,15 @@ class MemoryMessenger:
             self.pending.remove(sending)
             return InDoubt("canceled")
 
-    async def look_up(self, conversation: Conversation) -> Sequence[Seen]:
+    async def look_up(self, conversation: Conversation) -> LookedUp:
         self.looked_up.append(conversation.psid)
         if not self.look_ups:
-            return [
+            seen = tuple(
                 Seen(arrived.mid, arrived.at // 1000 * 1000, arrived.text)
                 for arrived in reversed(self.arrived)
                 if arrived.conversation == conversation
-            ]
+            )[:SHOWN]
+            return LookedUp(seen, seen[-1].at if len(seen) == SHOWN else None)
         scripted = self.look_ups.pop(0)
         if isinstance(scripted, RemoteError):
             raise scripted
@@ -285,7 +289,8 @@ class MemoryMessenger:
     async def show(self, conversation: Conversation, presence: Presence) -> None:
         self.shown.append((conversation.psid, presence))
         if self.holding is not None:
-            await self.holding
+            with suppress(CancelledError):
+                await self.holding
 
     def arrive(self, which: int = 0) -> Arrived:
         """
@@ -309,8 +314,7 @@ class MemoryMessenger:
         :param outcome: by default, it arrives and that is known.
         """
         if outcome is None:
-            arrived = self.pending[which].arrived or self.arrive(which)
-            outcome = Sent(arrived.mid)
+            outcome = Sent((self.pending[which].arrived or self.arrive(which)).mid)
         self.pending.pop(which).outcome.callback(outcome)
 
     def settle_all(self) -> None:

@@ -40,11 +40,49 @@ _LASTING = _UNPAID | frozenset(
     }
 )
 
+# What the log may name of an answer: OpenAI's words, and vLLM's types.  Any
+# other could be a key, or what people wrote.
+_KNOWN = (
+    _FILTERED
+    | _LASTING
+    | {
+        "api_error",
+        "function_call",
+        "invalid_prompt",
+        "invalid_value",
+        "length",
+        "missing_required_parameter",
+        "overloaded_error",
+        "rate_limit_error",
+        "rate_limit_exceeded",
+        "requests",
+        "server_error",
+        "stop",
+        "string_above_max_length",
+        "timeout",
+        "tokens",
+        "tool_calls",
+        "unknown_parameter",
+        "unsupported_parameter",
+        "unsupported_value",
+    }
+    | {"BadRequestError", "InternalServerError", "NotFoundError"}
+)
+
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-# A control character but newline and tab, a bidirectional override or
-# isolate, a lone surrogate.
+_STATUS = re.compile("[45][0-9]{2}")
+# A control character but newline and tab, a mark, override or isolate of the
+# direction of writing, a lone surrogate.
 _UNWANTED = re.compile(
-    "[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+    "[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
+    "\ud800-\udfff]"
+)
+# White space, what Unicode calls Default_Ignorable_Code_Point, and the braille
+# pattern without a dot.
+_INVISIBLE = re.compile(
+    "[\\s\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f"
+    "\u202a-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8"
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]*"
 )
 # Never closed where it took all the tokens there were.
 _REASONING = re.compile(r"\A(?:\s*<think>.*?(?:</think>|\Z))+", re.DOTALL)
@@ -88,8 +126,8 @@ def read_answer(
     Read what an endpoint sent back.
 
     The text of a reply is stripped, is free of reasoning, of control
-    characters but newline and tab, and of what reverses the direction of
-    writing, and has at most 20,000 characters.  If it was cut short, there or
+    characters but newline and tab, and of what sets the direction of writing,
+    shows something, and has at most 20,000 characters.  If it was cut short, there or
     by the LLM, it ends with an ellipsis, after the last whole sentence where
     that keeps half of it.
 
@@ -118,8 +156,8 @@ def read_answer(
     text = _presentable(content, cut) or _presentable(refusal, cut)
     if not text:
         then = Then.GIVE_UP if finish == "content_filter" else Then.AGAIN
-        ended = " ".join(_names(finish))
-        return Fault(then=then, detail=f"HTTP {status} without text {ended}".strip())
+        detail = " ".join([f"HTTP {status} without text", *_shown(finish)])
+        return Fault(then=then, detail=detail)
     size = asked + len((content or refusal).encode("utf-8", "replace"))
     return Reply(text=text, tokens=_counted(document.get("usage")) or size // 4 + 1)
 
@@ -128,12 +166,15 @@ def _read_error(status: int, headers: Headers, document: dict[str, Any]) -> Faul
     error = document.get("error")
     if not isinstance(error, dict):
         error = document
-    names = _names(error.get("code"), error.get("type"))
-    detail = " ".join([f"HTTP {status}", *names])
+    code, kind = error.get("code"), error.get("type")
+    names = _names(code, kind)
+    detail = " ".join([f"HTTP {status}", *_shown(code, kind)])
     if 200 <= status < 300:
         # Some servers that pass on another's answer put its status in here.
-        inner = [int(name) for name in names if re.fullmatch("[45][0-9]{2}", name)]
+        inner = [int(name) for name in names if _STATUS.fullmatch(name)]
         status = inner[0] if inner else status
+    if status in (401, 403):
+        detail += ", check llm_config's key"
     if not _FILTERED.isdisjoint(names):
         return Fault(then=Then.GIVE_UP, detail=detail)
     if status in _PASSING or status >= 500:
@@ -156,6 +197,19 @@ def _names(*values: object) -> list[str]:
         for value in values
         if isinstance(value, (str, int)) and _NAME.fullmatch(str(value))
     ]
+
+
+def _shown(*values: object) -> list[str]:
+    """
+    Keep of *values* what the log may name; any other is ``unknown``.
+    """
+    shown = [
+        name if name in _KNOWN or _STATUS.fullmatch(name) else "unknown"
+        for value in values
+        if value not in (None, "")
+        for name in (_names(value) or ["unknown"])
+    ]
+    return list(dict.fromkeys(shown))
 
 
 def _joined(content: object) -> str:
@@ -183,7 +237,9 @@ def _presentable(content: str, cut: bool) -> str:
     text = _without_reasoning(_UNWANTED.sub("", content)).strip()
     if len(text) > _LONGEST:
         text, cut = text[: _LONGEST - len(" …")], True
-    if not text or not cut:
+    if _INVISIBLE.fullmatch(text):
+        return ""
+    if not cut:
         return text
     whole = len(text)
     for match in _SENTENCE_END.finditer(text, len(text) // 2):

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from attrs import define, field, frozen
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.logger import Logger
+from twisted.logger import Logger, LogLevel
 from twisted.python.failure import Failure
 from twisted.web.http_headers import Headers
 from zope.interface import implementer
@@ -131,7 +131,10 @@ class ChatCompletions:
             if isinstance(outcome, Reply):
                 return outcome
             faults.append(outcome)
-            self._log.warn(
+            # Of a single one, whoever asked tells it.
+            level = LogLevel.warn if len(self._prepared) > 1 else LogLevel.debug
+            self._log.emit(
+                level,
                 "no answer from {host}: {detail}; {then}",
                 host=prepared.host,
                 detail=outcome.detail,

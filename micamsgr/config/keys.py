@@ -61,6 +61,7 @@ from micamsgr.conversation.policy import (
 
 # Keys that are read, and whose feature is not built yet.
 WITHOUT_EFFECT = (
+    "facebook.app_id",
     "assistant.apology",
     "limits",
     "subscriptions",
@@ -297,6 +298,9 @@ def _bots(found: Entries) -> tuple[Bot, ...]:
     repeated = [
         *_repeated(nodes, "bot_name", "another bot has this name"),
         *_repeated(nodes, "facebook.page_id", "another bot answers on this Page"),
+        *_repeated(
+            nodes, "facebook.page_access_token", "another bot has the same token"
+        ),
     ]
     return gather((partial(read, node) for node in nodes), repeated)
 
@@ -309,8 +313,8 @@ def _repeated(nodes: tuple[Node, ...], path: str, problem: str) -> Iterator[Faul
         if found is None or not text:
             continue
         if text in seen:
-            problem = f"{problem}, in line {seen[text].line}; each needs its own"
-            yield from found.refusal(problem).faults
+            place = f"in line {seen[text].line}; each needs its own"
+            yield from found.refusal(f"{problem}, {place}").faults
         seen.setdefault(text, found)
 
 

@@ -142,6 +142,12 @@ class Dispatcher(Service):
                 self._ready.setdefault(conversation, False)
         self._start_ready()
 
+    def hush(self, conversation: int) -> None:
+        """
+        Show nothing more in a conversation, in which a human answers.
+        """
+        self._steps.hush(conversation)
+
     def _wake_all(self) -> None:
         self.wake(list(self._resting))
 

@@ -13,7 +13,7 @@ from zope.interface import Interface
 from .assistant import Utterance
 from .events import BotName, Conversation, Mid, PageId
 from .moment import Moment, Tick
-from .parts import Outcome, Part, Seen
+from .parts import LookedUp, Outcome, Part
 from .planner import Situation, Turn
 from .reception import Arrival
 
@@ -33,7 +33,7 @@ class Recorded:
     known: frozenset[bytes] = frozenset()
     silenced: frozenset[bytes] = frozenset()
     wake: tuple[tuple[BotName, int], ...] = ()
-    takeovers: tuple[int, ...] = ()
+    takeovers: tuple[tuple[BotName, int], ...] = ()
     doubled: tuple[str, ...] = ()
 
 
@@ -168,7 +168,7 @@ class IMessenger(Interface):
         :return: what came of it; nothing is raised.
         """
 
-    async def look_up(conversation: Conversation) -> Sequence[Seen]:
+    async def look_up(conversation: Conversation) -> LookedUp:
         """
         Read the Page's own among the newest messages of a conversation.
 

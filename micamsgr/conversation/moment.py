@@ -32,11 +32,14 @@ class Moment:
         know it.
     :ivar tick: the monotonic clock.
     :ivar started: the monotonic clock's seconds when this process started.
+    :ivar sure: whether Meta's clock has been heard of; if not, *wall* is this
+        machine's, and may be days off.
     """
 
     wall: int
     tick: Tick
     started: float
+    sure: bool = True
 
     def since(self, tick: Tick) -> float:
         """

@@ -36,11 +36,14 @@ MOST_ABSENT = 3
 GUARD = 2.0
 
 # For how long look-ups may fail for reasons that pass, in seconds after the
-# quarantine, before the evidence counts as not to be had.
+# quarantine, before the evidence counts as not to be had, if all the while
+# messages can be sent.
 EVIDENCE_PATIENCE = 3600.0
 
-# How far Meta's clock may be behind ours, in milliseconds.
-_SLACK = 5000
+# How far Meta's clock may be behind our idea of it, in milliseconds; and where
+# that idea is from before a reboot.
+_SLACK = 5_000
+_LONG_SLACK = 120_000
 
 _METADATA = re.compile("mica:1:([^:]{1,64}):([1-9][0-9]{0,8})")
 
@@ -65,15 +68,20 @@ class Part:
     One message to a person.
 
     :ivar number: its place in its turn, from 1.
-    :ivar attempt: how often its sending was intended; once an echo told that
-        it was sent, the one that arrived.
+    :ivar attempt: how often its sending was intended.
     :ivar absent: how many of these attempts were proved absent.
     :ivar intended: when the last attempt was written down.
-    :ivar first_intended: when the first one was, in milliseconds by Meta's
-        clock.
+    :ivar first_intended: when the first one was; ``None`` if that was before
+        the machine was restarted.
+    :ivar first_wall: the same in milliseconds, by Meta's clock as far as it
+        was known then.
     :ivar looked: when the first of two look-ups found nothing.
     :ivar rest: not to be touched before.
     :ivar resent: was sent again without evidence, as the operator wished.
+    :ivar withdrawn: not to be sent again, since a human has answered.
+    :ivar mid: what Meta calls it, once it is sent.
+    :ivar echo: what its first echo called it; another echo with another ID
+        proves that it was said twice.
     :ivar reason: why it ended as it did.
     """
 
@@ -86,11 +94,14 @@ class Part:
     attempt: int = 0
     absent: int = 0
     intended: Tick | None = None
-    first_intended: int | None = None
+    first_intended: Tick | None = None
+    first_wall: int | None = None
     looked: Tick | None = None
     rest: Tick | None = None
     resent: bool = False
+    withdrawn: bool = False
     mid: Mid | None = None
+    echo: Mid | None = None
     reason: str | None = None
 
     @property
@@ -99,15 +110,14 @@ class Part:
         return f"mica:1:{self.id}:{self.attempt}"
 
 
-def attempt_named(metadata: str | None) -> tuple[str, int] | None:
+def part_named(metadata: str | None) -> str | None:
     """
-    Read a part's ID and the attempt's number from an echo's metadata, if it
-    is of our making.
+    Read a part's ID from an echo's metadata, if it is of our making.
     """
     if metadata is None:
         return None
     named = _METADATA.fullmatch(metadata)
-    return None if named is None else (named[1], int(named[2]))
+    return None if named is None else named[1]
 
 
 # What came of an attempt.
@@ -195,6 +205,20 @@ class NoEvidence:
     lasting: bool
 
 
+@frozen
+class LookedUp:
+    """
+    What a look-up shows.
+
+    :ivar seen: the Page's own messages to this person.
+    :ivar back_to: how far back it reaches, in milliseconds by Meta's clock;
+        ``None``: to the beginning.
+    """
+
+    seen: tuple[Seen, ...]
+    back_to: int | None = None
+
+
 Evidence = Found | Absent | NoEvidence
 
 
@@ -239,12 +263,18 @@ def intend(part: Part, now: Moment) -> Part:
     """
     Write down that *part* is about to be sent.
     """
+    first = part.first_intended
+    if part.attempt == 0:
+        first = now.tick
+    elif first is not None and first.boot != now.tick.boot:
+        first = None
     return evolve(
         part,
         state=PartState.SENDING,
         attempt=part.attempt + 1,
         intended=now.tick,
-        first_intended=part.first_intended or now.wall,
+        first_intended=first,
+        first_wall=part.first_wall or now.wall,
         looked=None,
         rest=None,
     )
@@ -282,14 +312,13 @@ def after_outcome(part: Part, outcome: Outcome, now: Moment, jitter: float) -> P
     return evolve(part, state=PartState.COMPOSED, rest=now.plus(rest))
 
 
-def after_echo(part: Part, mid: Mid, attempt: int | None = None) -> Part:
+def after_echo(part: Part, mid: Mid) -> Part:
     """
     Conclude from an echo of this very part: it was sent, whatever we thought.
-
-    :param attempt: the one that arrived, where the echo says.
     """
+    part = evolve(part, echo=part.echo or mid)
     if part.state in (PartState.COMPOSED, PartState.SENDING, PartState.UNKNOWN):
-        return evolve(_sent(part, mid), attempt=attempt or part.attempt)
+        return _sent(part, mid)
     return part
 
 
@@ -315,7 +344,7 @@ def after_look_up(
         return evolve(
             part, state=PartState.COMPOSED, absent=absent, looked=None, rest=None
         )
-    if not evidence.lasting and not sought_long(part, now, delivery):
+    if not evidence.lasting:
         return evolve(part, rest=now.plus(_until_another_look(part, now, delivery)))
     if delivery.unresolved is Unresolved.RESEND and not part.resent:
         return evolve(
@@ -337,20 +366,53 @@ def _until_another_look(part: Part, now: Moment, delivery: Delivery) -> float:
     )
 
 
-def alike(part: Part, seen: Iterable[Seen]) -> list[Mid]:
+def alike(part: Part, seen: Iterable[Seen], now: Moment) -> list[Mid]:
     """
     Say which messages may be *part*: its words, and not older than its first
     intent.
 
     White space is not compared, since Meta may trim it.
+
+    :param now: when the look-up was answered.  By the answer our idea of
+        Meta's clock was corrected; what it was at the intent may have been
+        wrong, but how long ago that is we know.
     """
-    assert part.first_intended is not None
-    since, words = part.first_intended - _SLACK, part.text.split()
+    since = _not_before(part, now)
     return [
         message.mid
         for message in seen
-        if message.at >= since and message.text.split() == words
+        if message.at >= since and same_words(part.text, message.text)
     ]
+
+
+def not_seen(part: Part, looked: LookedUp, now: Moment) -> Evidence:
+    """
+    Conclude from a look-up that doesn't show *part*.
+
+    If it shows only what came later, because so much was said meanwhile, it
+    proves nothing, and no other one will.
+    """
+    if looked.back_to is not None and looked.back_to > _not_before(part, now):
+        return NoEvidence("too much was said since", lasting=True)
+    return Absent()
+
+
+def _not_before(part: Part, now: Moment) -> int:
+    """
+    Name the time, by Meta's clock, before which *part* can't have been sent.
+    """
+    assert part.first_wall is not None
+    first = part.first_intended
+    if first is None or first.boot != now.tick.boot:
+        return part.first_wall - _LONG_SLACK
+    return now.wall - int(now.since(first) * 1000) - _SLACK
+
+
+def same_words(one: str, other: str) -> bool:
+    """
+    Say whether two texts differ in white space at most, which Meta may trim.
+    """
+    return one.split() == other.split()
 
 
 def adopt(part: Part, now: Moment) -> Part:
@@ -361,12 +423,15 @@ def adopt(part: Part, now: Moment) -> Part:
     An attempt that was in flight is in doubt.  Its quarantine goes on, and
     after a reboot is counted from this process's start.
     """
-    intended, looked, rest = part.intended, part.looked, part.rest
-    if intended is None or intended.boot != now.tick.boot:
-        intended, looked, rest = Tick(now.started, now.tick.boot), None, None
-    return evolve(
-        part, state=PartState.UNKNOWN, intended=intended, looked=looked, rest=rest
-    )
+    if part.intended is None or part.intended.boot != now.tick.boot:
+        part = evolve(
+            part,
+            intended=Tick(now.started, now.tick.boot),
+            first_intended=None,
+            looked=None,
+            rest=None,
+        )
+    return evolve(part, state=PartState.UNKNOWN)
 
 
 def sought_long(part: Part, now: Moment, delivery: Delivery) -> bool:
@@ -383,6 +448,16 @@ def abandon(part: Part) -> Part:
     24-hour window has closed.
     """
     return _dead(part)
+
+
+def withdraw(part: Part) -> Part:
+    """
+    Take back a part since a human has answered: what is not sent yet, and
+    the right to send again what is in doubt.
+    """
+    if part.state is PartState.COMPOSED:
+        return expire(part, "human")
+    return evolve(part, withdrawn=True)
 
 
 def expire(part: Part, reason: str) -> Part:

@@ -44,8 +44,6 @@ class Situation:
 
     :ivar heard: when the person last did what opens Meta's window, in
         milliseconds by Meta's clock.
-    :ivar quiet_until: a human answers until then, in milliseconds by Meta's
-        clock.
     :ivar turn: the one turn that is open, if any.
     :ivar parts: the open parts, in the order in which they are to be sent.
     :ivar pending: whether events wait for a turn.
@@ -54,7 +52,6 @@ class Situation:
     id: int
     conversation: Conversation
     heard: int
-    quiet_until: int = 0
     turn: Turn | None = None
     parts: tuple[Part, ...] = field(default=())
     pending: bool = False
@@ -145,13 +142,13 @@ def next_step(
     :param paused: for so many seconds nothing may be sent for this Page.
     :param queued: for so many seconds others are looked up.
     """
-    closed = now.wall - situation.heard > WINDOW
+    closed = now.sure and now.wall - situation.heard > WINDOW
     waits: list[float] = []
     look_up: LookUp | None = None
     for part in situation.parts:
         if closed and part.state is PartState.COMPOSED:
             return Change(part, parts.expire(part, "window"))
-        if now.wall < situation.quiet_until and part.state is PartState.COMPOSED:
+        if part.withdrawn and part.state is PartState.COMPOSED:
             return Change(part, parts.expire(part, "human"))
         do, wait = parts.next_step(part, now, delivery)
         if do is Do.ADOPT:

@@ -31,6 +31,7 @@ class Typing:
 
     _call: IDelayedCall | None = field(default=None, init=False)
     _showing: Deferred[None] | None = field(default=None, init=False)
+    _stopped: bool = field(default=False, init=False)
 
     def start(self) -> None:
         self._call = self._clock.callLater(_PATIENCE, self._begin)
@@ -40,6 +41,7 @@ class Typing:
         Show nothing more; a call that is under way is cut off, lest the dots
         come after the answer.
         """
+        self._stopped = True
         if self._call is not None and self._call.active():
             self._call.cancel()
         if self._showing is not None:
@@ -62,4 +64,6 @@ class Typing:
 
     async def _each(self, presences: tuple[Presence, ...]) -> None:
         for presence in presences:
-            await self._messenger.show(self._conversation, presence)
+            # A call that is cut off may not say so.
+            if not self._stopped:
+                await self._messenger.show(self._conversation, presence)

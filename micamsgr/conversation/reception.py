@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection
 from attrs import frozen
 
 from .events import BotName, Echo, Event, Other, PageId, Psid, Said, Unreadable
+from .moment import Moment
 from .policy import Handover
 from .states import EventState
 
@@ -61,7 +62,7 @@ def arrival(
     *,
     bot: BotName,
     ours: bool,
-    now: int,
+    now: Moment,
     allow: Collection[str] = (),
     handover: Handover,
 ) -> Arrival:
@@ -69,7 +70,6 @@ def arrival(
     Decide what becomes of *event*.
 
     :param ours: the event's Page is the bot's.
-    :param now: milliseconds, by Meta's clock.
     :param allow: if not empty, only these people are answered.
     """
 
@@ -106,12 +106,12 @@ def _said(
     event: Said,
     bot: BotName,
     ignored: Callable[..., Arrival],
-    now: int,
+    now: Moment,
     allow: Collection[str],
 ) -> Arrival:
     if event.standby:
         return ignored("standby", opens=True)
-    if now - event.at > STALE:
+    if now.sure and now.wall - event.at > STALE:
         return ignored("stale")
     if allow and event.psid not in allow:
         return ignored("not allowed", opens=True)
@@ -133,3 +133,22 @@ def person(event: Event) -> tuple[PageId, Psid] | None:
     if isinstance(event, Unreadable) or event.psid is None:
         return None
     return event.page, event.psid
+
+
+def quiet_until(taken: Arrival, echo: Echo, opened: int, now: Moment) -> int | None:
+    """
+    Decide until when the bot is quiet after an echo that is not its own.
+
+    :param opened: when the message came that opened the conversation, in
+        milliseconds by Meta's clock.
+
+    :return: milliseconds, by Meta's clock; 0 ends the quiet.  ``None`` where
+        the echo changes nothing: it is no human's, or came so late that the
+        bot would be awake again by now.
+    """
+    if not taken.human or 0 <= echo.at - opened <= INSTANT:
+        return None
+    if taken.wake:
+        return 0
+    until = min(echo.at, now.wall) + int(taken.quiet * 1000)
+    return until if until > now.wall else None

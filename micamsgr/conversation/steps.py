@@ -7,11 +7,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar
 
-from attrs import define, field, frozen
-from twisted.internet.defer import CancelledError
+from attrs import define, evolve, field, frozen
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
-from twisted.logger import Logger
+from twisted.logger import Logger, LogLevel
 
 from micamsgr.errors import Refused, RemoteError, StoreUnavailable, Unavailable
 
@@ -23,15 +23,16 @@ from .moment import Moment, Tick
 from .outlet import Outlet
 from .pacing import TokenBucket
 from .parts import (
-    Absent,
     Evidence,
     Found,
     InDoubt,
     Kind,
+    LookedUp,
+    NeverSent,
     NoEvidence,
     NotSent,
     Part,
-    Seen,
+    Sent,
 )
 from .planner import (
     Begin,
@@ -57,6 +58,8 @@ T = TypeVar("T")
 
 # The least rest after an assistant that fails as nothing should, in seconds.
 _AFTER_A_DEFECT = 60.0
+
+_LEVELS = {Sent: LogLevel.info, NeverSent: LogLevel.error}
 
 
 @frozen
@@ -104,6 +107,9 @@ class Steps:
     _taken: int = field(default=0, init=False)
     _outlet: Outlet = field(init=False)
     _look_ups: TokenBucket = field(init=False)
+    _typing: dict[int, Typing] = field(factory=dict, init=False)
+    # Those that wait for their turn to send.
+    _waiting: set[Deferred[None]] = field(factory=set, init=False)
     # Of conversations that wait to be looked up: when they may be.
     _queued: dict[int, Tick] = field(factory=dict, init=False)
 
@@ -142,6 +148,16 @@ class Steps:
         Begin no turn and no send from now on.
         """
         self._going = False
+        for waiting in list(self._waiting):
+            waiting.cancel()
+
+    def hush(self, conversation: int) -> None:
+        """
+        Show nothing more in a conversation: a human answers.
+        """
+        typing = self._typing.get(conversation)
+        if typing is not None:
+            typing.stop()
 
     async def run(self, conversation: int, slot: bool = False) -> Wait | Rest | Hunger:
         """
@@ -179,7 +195,7 @@ class Steps:
             now,
             self._delivery,
             self._manners,
-            self._outlet.paused(),
+            self._outlet.paused(situation.id),
             now.until(self._queued.get(situation.id)),
         )
         if isinstance(step, Rest):
@@ -237,6 +253,7 @@ class Steps:
             count=len(begun.utterances),
         )
         typing = Typing(self._clock, self._messenger, begun.situation.conversation)
+        self._typing[begun.situation.id] = typing
         typing.start()
         asked = self._ticks()
         try:
@@ -249,6 +266,7 @@ class Steps:
             return await self._park(turn, error)
         finally:
             typing.stop()
+            del self._typing[begun.situation.id]
         self._log.debug(
             "turn {turn} of {bot} has an answer of {tokens} tokens, in {seconds:.3f} s",
             turn=turn.id,
@@ -286,7 +304,7 @@ class Steps:
             self._part(begun.turn, Kind.ANSWER, number, text, now)
             for number, text in enumerate(self._split(reply.text), 1)
         ]
-        may_send = self._going and self._outlet.take()
+        may_send = self._going and self._outlet.take(begun.situation.id)
         if may_send:
             parts[0] = lifecycle.intend(parts[0], now)
         situation = await self._insist(
@@ -327,9 +345,9 @@ class Steps:
         return await self._insist(lambda: self._store.fail(turn, reason, notice, now))
 
     async def _send(self, situation: Situation, part: Part) -> Situation:
-        delay = self._outlet.reserve()
+        delay = self._outlet.reserve(situation.id)
         if delay > 0.0:
-            await deferLater(self._clock, delay)
+            await self._wait(delay)
             if not (self._going and self._outlet.open):
                 return situation
         intended = lifecycle.intend(part, self._now())
@@ -356,9 +374,10 @@ class Steps:
             except Exception:
                 self._log.failure("a defect, sending part {part}", part=part.id)
                 outcome = InDoubt("a defect")
-        self._outlet.note(outcome, now.tick.seconds)
+        self._outlet.note(situation.id, outcome, now.tick.seconds)
         after = lifecycle.after_outcome(part, outcome, self._now(), self._random())
-        self._log.info(
+        self._log.emit(
+            _LEVELS.get(type(outcome), LogLevel.warn),
             "to {person} of {bot}, turn {turn}, {kind} {number}, part {part},"
             " attempt {attempt}: {outcome}, in {seconds:.3f} s",
             person=self._alias(situation.conversation.psid),
@@ -382,13 +401,15 @@ class Steps:
                 return situation
         evidence: Evidence
         try:
-            seen = await self._messenger.look_up(situation.conversation)
+            looked = await self._messenger.look_up(situation.conversation)
         except RemoteError as error:
             evidence = NoEvidence(repr(error), lasting=isinstance(error, Refused))
         else:
-            evidence = await self._evidence(part, seen)
+            evidence = await self._evidence(part, looked)
+        if isinstance(evidence, NoEvidence) and self._hopeless(part):
+            evidence = evolve(evidence, lasting=True)
         after = lifecycle.after_look_up(part, evidence, self._now(), self._delivery)
-        self._log.info(
+        self._log.warn(
             "part {part}, attempt {attempt} was in doubt: {evidence}; now {state}",
             part=part.id,
             attempt=part.attempt,
@@ -398,10 +419,28 @@ class Steps:
         )
         return await self._insist(lambda: self._store.change(part, after))
 
-    async def _evidence(self, part: Part, seen: Iterable[Seen]) -> Evidence:
-        alike = lifecycle.alike(part, seen)
+    async def _evidence(self, part: Part, looked: LookedUp) -> Evidence:
+        now = self._now()
+        alike = lifecycle.alike(part, looked.seen, now)
         taken = await self._store.claimed(alike, part.id) if alike else ()
-        return next((Found(mid) for mid in alike if mid not in taken), Absent())
+        found = next((Found(mid) for mid in alike if mid not in taken), None)
+        return found or lifecycle.not_seen(part, looked, now)
+
+    def _hopeless(self, part: Part) -> bool:
+        """
+        Say whether look-ups have failed for long, while messages can be sent.
+        """
+        return lifecycle.sought_long(
+            part, self._now(), self._delivery
+        ) and self._outlet.sent_within(lifecycle.EVIDENCE_PATIENCE)
+
+    async def _wait(self, seconds: float) -> None:
+        waiting: Deferred[None] = deferLater(self._clock, seconds)
+        self._waiting.add(waiting)
+        try:
+            await waiting
+        finally:
+            self._waiting.discard(waiting)
 
     async def _insist(self, keep: Callable[[], Awaitable[T]]) -> T:
         """

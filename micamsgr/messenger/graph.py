@@ -12,7 +12,7 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Any, Protocol
 from urllib.parse import quote, urlencode
@@ -26,6 +26,7 @@ from micamsgr.conversation.events import Conversation, Mid, PageId, Psid
 from micamsgr.conversation.interfaces import IMessenger, Presence
 from micamsgr.conversation.parts import (
     InDoubt,
+    LookedUp,
     NeverSent,
     NotSent,
     Outcome,
@@ -35,7 +36,7 @@ from micamsgr.conversation.parts import (
 from micamsgr.errors import OutcomeUnknown, Refused, RemoteError, Unavailable
 from micamsgr.httpcall import Answer
 
-from .graph_errors import Meaning, meaning
+from .graph_errors import Meaning, hint, meaning, proof_refused
 
 # Seconds to wait where the Graph API names no time.
 _AFTER_A_LIMIT = 30.0
@@ -46,9 +47,14 @@ _LATER = 60.0
 _LONGEST_WAIT = 24 * 3600.0
 
 _CODE = re.compile("-?[0-9]{1,19}")
+_TRACE = re.compile("[A-Za-z0-9_-]{1,32}")
 _TOKEN_CODES = frozenset({102, 190})
 
 _ACTIONS = {Presence.SEEN: "mark_seen", Presence.TYPING: "typing_on"}
+
+# Meta shows the details of so many messages of a thread.
+# Source: docs/messenger-platform.md, section 8.
+_SHOWN = 20
 
 _LOOK_UP_FIELDS = "messages.limit(20){id,created_time,from,to,message,attachments}"
 
@@ -94,6 +100,9 @@ def appsecret_proof(secret: str, token: str) -> str:
 def read_error(answer: Answer) -> GraphError:
     """
     Read why a call failed.  Never raises.
+
+    The detail holds no text from the answer but numbers and what looks like a
+    trace ID, and says what the operator is to do, where that is needed.
     """
     error = _mapping(_mapping(_document(answer)).get("error"))
     code, subcode = _integer(error.get("code")), _integer(error.get("error_subcode"))
@@ -104,13 +113,18 @@ def read_error(answer: Answer) -> GraphError:
             f"status {answer.status}, a redirect: check facebook.graph_url",
             None,
         )
-    return GraphError(
-        meaning(answer.status, code, subcode),
-        code,
+    means, todo = meaning(answer.status, code, subcode), hint(code, subcode)
+    if means is Meaning.MESSAGE and proof_refused(code, error.get("message")):
+        means, todo = Meaning.PAGE, "check facebook.secret"
+    trace = error.get("fbtrace_id")
+    known = isinstance(trace, str) and _TRACE.fullmatch(trace)
+    detail = (
         f"status {answer.status}, code {code}, subcode {subcode},"
-        f" fbtrace_id {_printable(error.get('fbtrace_id'))}",
-        _rest(answer),
+        f" fbtrace_id {trace if known else '-'}"
     )
+    if means is Meaning.PAGE:
+        detail += f": {todo}"
+    return GraphError(means, code, detail, _rest(answer))
 
 
 def read_outcome(answer: Answer) -> Outcome:
@@ -120,7 +134,7 @@ def read_outcome(answer: Answer) -> Outcome:
     if 200 <= answer.status < 300:
         document = _mapping(_document(answer))
         mid = document.get("message_id")
-        if isinstance(mid, str) and mid and "error" not in document:
+        if isinstance(mid, str) and 0 < len(mid) < 500 and "error" not in document:
             return Sent(Mid(_fit(mid)))
         if "error" not in document:
             return InDoubt(f"status {answer.status} without a message_id")
@@ -142,9 +156,9 @@ def read_outcome(answer: Answer) -> Outcome:
     return NeverSent(error.meaning.value, error.detail)
 
 
-def read_messages(answer: Answer, page: PageId) -> Sequence[Seen]:
+def read_messages(answer: Answer, page: PageId, psid: Psid) -> LookedUp:
     """
-    Read the Page's own messages from a look-up's answer.
+    Read the Page's own messages to a person from a look-up's answer.
 
     :raises Unavailable: the look-up failed, for now.
     :raises Refused: it failed for good.
@@ -153,21 +167,53 @@ def read_messages(answer: Answer, page: PageId) -> Sequence[Seen]:
     threads = _mapping(document).get("data")
     if answer.status != 200 or not isinstance(threads, list):
         raise _trouble(answer)
-    found = [
-        _mapping(_mapping(thread).get("messages")).get("data") for thread in threads
-    ]
-    if not all(isinstance(messages, list) for messages in found):
-        # What it doesn't show may be there all the same.
-        raise Unavailable("a look-up that shows a thread without messages")
-    messages = [message for items in found for message in _items(items)]
-    return [
-        Seen(Mid(_fit(message["id"])), at, _fit(message.get("message") or ""))
-        for message in messages
-        if str(_mapping(message.get("from")).get("id")) == page
-        and isinstance(message.get("id"), str)
-        and isinstance(message.get("message") or "", str)
-        and (at := _milliseconds(message.get("created_time"))) is not None
-    ]
+    found: list[list[Any]] = []
+    for thread in threads:
+        items = _mapping(_mapping(thread).get("messages")).get("data")
+        if not isinstance(items, list):
+            # What it doesn't show may be there all the same.
+            raise Unavailable("a look-up that shows a thread without messages")
+        found.append(items)
+    messages = [_message(item) for items in found for item in _items(items)]
+    full = any(len(items) >= _SHOWN for items in found)
+    return LookedUp(
+        tuple(
+            Seen(message.mid, message.at, message.text)
+            for message in messages
+            if message.sender == page
+            and (not message.receivers or psid in message.receivers)
+        ),
+        min(message.at for message in messages) if full else None,
+    )
+
+
+@frozen
+class _Message:
+    mid: Mid
+    at: int
+    text: str
+    sender: str
+    receivers: frozenset[str]
+
+
+def _message(item: dict[str, Any]) -> _Message:
+    """
+    :raises Unavailable: where it can't be read: it may be just the one that
+        is looked for.
+    """
+    mid, text = item.get("id"), item.get("message") or ""
+    at = _milliseconds(item.get("created_time"))
+    sender = _mapping(item.get("from")).get("id")
+    receivers = _items(_mapping(item.get("to")).get("data"))
+    if not (isinstance(mid, str) and isinstance(text, str) and sender) or at is None:
+        raise Unavailable("a look-up that shows a message that can't be read")
+    return _Message(
+        Mid(_fit(mid)),
+        at,
+        _fit(text),
+        str(sender),
+        frozenset(str(receiver.get("id")) for receiver in receivers),
+    )
 
 
 def read_page(answer: Answer) -> PageId:
@@ -249,11 +295,6 @@ def _fit(text: str) -> str:
     """
     whole = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return whole.replace("\0", "\N{REPLACEMENT CHARACTER}")
-
-
-def _printable(value: object) -> str:
-    text = value if isinstance(value, str) else "-"
-    return "".join(c for c in text if (c.isascii() and c.isalnum()) or c in "-_")[:64]
 
 
 def _milliseconds(value: object) -> int | None:
@@ -338,7 +379,7 @@ class GraphMessenger:
         except OutcomeUnknown as error:
             return InDoubt(error.detail)
 
-    async def look_up(self, conversation: Conversation) -> Sequence[Seen]:
+    async def look_up(self, conversation: Conversation) -> LookedUp:
         query = urlencode(
             {
                 "platform": "messenger",
@@ -347,7 +388,8 @@ class GraphMessenger:
             }
         )
         path = f"{_path(conversation.page)}/conversations?{query}"
-        return read_messages(await self._get(path), conversation.page)
+        answer = await self._get(path)
+        return read_messages(answer, conversation.page, conversation.psid)
 
     async def show(self, conversation: Conversation, presence: Presence) -> None:
         if presence is Presence.SEEN and not self._mark_seen:
@@ -394,8 +436,10 @@ class GraphMessenger:
         answer = await self._call(
             method, url, headers=headers, body=body, deadline=self._deadline
         )
-        dates = answer.headers.getRawHeaders(b"date")
-        self._correct(dates[-1].decode("ascii", "replace") if dates else None)
+        if _mapping(_document(answer)):
+            # Not from whatever stands between us and Meta.
+            dates = answer.headers.getRawHeaders(b"date")
+            self._correct(dates[-1].decode("ascii", "replace") if dates else None)
         return answer
 
 

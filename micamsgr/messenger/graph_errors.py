@@ -6,6 +6,7 @@ Source: docs/messenger-platform.md, section 5.1.
 
 from __future__ import annotations
 
+import re
 from enum import Enum
 
 
@@ -84,6 +85,26 @@ TABLE: dict[tuple[int, int | None], Meaning] = {
     (9000001, None): _M.WINDOW,
 }
 
+_TOKEN = "check facebook.page_access_token"
+_RESTRICTED = "Meta restricts the Page: see its Support Inbox"
+_PERMISSIONS = "check the app's permissions, and that they have Advanced Access"
+
+# What to do about Meaning.PAGE, by code or subcode, where it is not about
+# permissions.
+_HINTS = {
+    102: _TOKEN,
+    190: _TOKEN,
+    368: _RESTRICTED,
+    2022: _RESTRICTED,
+    10904: "turn messages on in the Page's settings",
+    1893063: _RESTRICTED,
+    2018338: _RESTRICTED,
+}
+
+_BAD_PARAMETER = 100
+# Anchored: behind a colon or a quote may stand what people wrote.
+_PROOF = re.compile(r"(\(#100\) )?[A-Za-z ]{0,50}\b(appsecret_proof|signature)\b")
+
 _REQUEST_TIMEOUT, _TOO_MANY = 408, 429
 
 
@@ -109,3 +130,23 @@ def meaning(status: int, code: int | None, subcode: int | None) -> Meaning:
     if status == _REQUEST_TIMEOUT or status < 300:
         return Meaning.DOUBT
     return Meaning.LIMIT if status == _TOO_MANY else Meaning.MESSAGE
+
+
+def hint(code: int | None, subcode: int | None) -> str:
+    """
+    Say what the operator is to do about an error that means PAGE.
+    """
+    found = (_HINTS.get(key) for key in (subcode, code) if key is not None)
+    return next(filter(None, found), _PERMISSIONS)
+
+
+def proof_refused(code: int | None, message: object) -> bool:
+    """
+    Tell the one error that only its text tells from a message's: the secret
+    isn't that of the token's app.
+    """
+    return (
+        code == _BAD_PARAMETER
+        and isinstance(message, str)
+        and _PROOF.match(message) is not None
+    )

@@ -154,7 +154,7 @@ def _outdented(state: StateBlock, line: int, end: int, silent: bool) -> bool:
     """
     End an item's paragraph where the lines are no longer indented.
     """
-    return silent and 0 <= state.sCount[line] < state.blkIndent
+    return silent and state.sCount[line] < state.blkIndent
 
 
 def _emphasis(state: StateInline, silent: bool) -> bool:

@@ -29,10 +29,14 @@ _LONGEST_REST = 300.0
 @define(eq=False)
 class PageFinder(Service):
     """
-    Know a bot's Page: from the configuration, else from the store, else from
-    the Graph API, which is asked until it answers.
+    Know a bot's Page: from the configuration, else from the Graph API, and
+    until that answers from the store.
 
-    :ivar page: ``None`` while nobody knows.
+    The Graph API is asked once at each start, until it answers: so a token of
+    another Page is noticed, and our clock is set by Meta's, before anybody
+    writes.
+
+    :ivar page: ``None`` while nobody knows; at first, what is configured.
     :ivar _token: whose Page is asked for.
     :ivar _jitter: makes a number from 0.0 to 1.0.
     """
@@ -51,14 +55,25 @@ class PageFinder(Service):
 
     def startService(self) -> None:
         super().startService()
-        if self.page is None:
-            self._finding = finding = Deferred.fromCoroutine(self._find())
-            finding.addErrback(self._failed)
+        looking = self._find() if self.page is None else self._check(self.page)
+        self._finding = finding = Deferred.fromCoroutine(looking)
+        finding.addErrback(self._failed)
 
     def stopService(self) -> None:
         super().stopService()
         if self._finding is not None:
             self._finding.cancel()
+
+    async def _check(self, configured: PageId) -> None:
+        found = await self._ask()
+        if found != configured:
+            self._log.error(
+                "the token of bot {bot} is of Page {found}, not of {page}: check"
+                " facebook.page_access_token and facebook.page_id",
+                bot=self._bot,
+                found=found,
+                page=configured,
+            )
 
     async def _find(self) -> None:
         fingerprint = hashlib.sha256(self._token.encode()).hexdigest()
@@ -66,15 +81,25 @@ class PageFinder(Service):
             self.page = await self._store.remembered_page(self._bot, fingerprint)
         except StoreUnavailable as error:
             self._log.error("can't read the store: {detail}", detail=error.detail)
-        if self.page is None:
-            self.page = await self._ask()
+        found, remembered = await self._ask(), self.page
+        if found == remembered:
+            return
+        self.page = found
+        if remembered is None:
             self._log.info(
-                "bot {bot} speaks for Page {page}", bot=self._bot, page=self.page
+                "bot {bot} speaks for Page {page}", bot=self._bot, page=found
             )
-            try:
-                await self._store.remember_page(self._bot, fingerprint, self.page)
-            except StoreUnavailable as error:
-                self._log.error("can't write the store: {detail}", detail=error.detail)
+        else:
+            self._log.warn(
+                "bot {bot} speaks for Page {page}, no longer for {remembered}",
+                bot=self._bot,
+                page=found,
+                remembered=remembered,
+            )
+        try:
+            await self._store.remember_page(self._bot, fingerprint, found)
+        except StoreUnavailable as error:
+            self._log.error("can't write the store: {detail}", detail=error.detail)
 
     async def _ask(self) -> PageId:
         rest = _FIRST_REST
@@ -86,9 +111,10 @@ class PageFinder(Service):
                     # Canceled; an HTTP call can't say so.
                     raise
                 self._log.error(
-                    "can't learn which Page bot {bot} speaks for; until then events"
-                    " are believed to be its own: {error!r}",
+                    "can't learn which Page bot {bot} speaks for; until then"
+                    " {page} is believed: {error!r}",
                     bot=self._bot,
+                    page=self.page or "any that is no other bot's",
                     error=error,
                 )
             await deferLater(self._clock, rest * (0.5 + self._jitter() / 2.0))

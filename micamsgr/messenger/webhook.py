@@ -28,16 +28,26 @@ from micamsgr.conversation.events import (
 )
 from micamsgr.conversation.interfaces import IStore, Recorded
 from micamsgr.conversation.moment import Moment
-from micamsgr.conversation.parts import attempt_named
+from micamsgr.conversation.parts import part_named
 from micamsgr.conversation.policy import Handover
 from micamsgr.conversation.reception import Arrival, arrival, person
 from micamsgr.errors import RejectedRequest, StoreUnavailable
 
 from .notifications import check_signature, parse_notification
+from .seldom import Seldom
 
 # Meta waits for 5 seconds; a commit that takes longer than this is answered
 # 503, and whether it happened or not, the next delivery is answered rightly.
 COMMIT_DEADLINE = 3.0
+
+# Seconds between two lines about what strangers send to a bot.
+_STRANGERS_INTERVAL = 60.0
+
+# Seconds between two lines about a Page that is nobody's.
+_PAGE_INTERVAL = 3600.0
+
+# What a refusal tells the operator to do, by its reason.
+_HINTS = {"signature does not match": "; check facebook.secret"}
 
 
 @frozen(kw_only=True)
@@ -49,6 +59,7 @@ class Channel:
     :ivar allow: if not empty, only these people are answered.
     :ivar alias: names a person in the log.
     :ivar wake: told of conversations in which there is something to do.
+    :ivar hush: told of one in which a human answers.
     """
 
     bot: BotName
@@ -59,6 +70,7 @@ class Channel:
     handover: Handover
     alias: Callable[[Psid], str]
     wake: Callable[[Iterable[int]], None]
+    hush: Callable[[int], None]
 
 
 def route(
@@ -98,6 +110,7 @@ class Webhook:
     A POST is answered 200 only after all of it is durable; any other answer
     makes Meta deliver it again.
 
+    :ivar strangers: when to log what anybody may send.
     :ivar _clock: for the deadline.
     :ivar _now: reads the clocks.
     :ivar _texts: whether the log may hold what people write.
@@ -109,7 +122,14 @@ class Webhook:
     _channels: Mapping[BotName, Channel]
     _texts: bool = field(default=False, kw_only=True)
 
+    strangers: Seldom = field(init=False)
+    _lost: Seldom = field(init=False)
+
     _log = Logger()
+
+    def __attrs_post_init__(self) -> None:
+        self.strangers = Seldom(self._clock, _STRANGERS_INTERVAL)
+        self._lost = Seldom(self._clock, _PAGE_INTERVAL)
 
     async def receive(
         self, channel: Channel, body: bytes, signature: bytes | None
@@ -126,25 +146,39 @@ class Webhook:
         events = parse_notification(body, now.wall)
         if not events:
             return
-        arrivals = [self._arrival(event, channel, now) for event in events]
+        arrivals = [
+            taken
+            for event in events
+            if (taken := self._arrival(event, channel, now)) is not None
+        ]
         recording = Deferred.fromCoroutine(self._store.record(arrivals, now))
         try:
             recorded = await _within(recording, COMMIT_DEADLINE, self._clock)
         except StoreUnavailable as error:
             raise RejectedRequest(503, error.detail) from error
         self._tell(channel, arrivals, recorded)
+        if len(arrivals) < len(events):
+            # Kept under the wrong bot they would be lost; Meta keeps them.
+            raise RejectedRequest(503, "nobody knows yet whose Page some are for")
 
-    def _arrival(self, event: Event, via: Channel, now: Moment) -> Arrival:
+    def _arrival(self, event: Event, via: Channel, now: Moment) -> Arrival | None:
         whose = route(event.page, via, self._channels.values())
         if whose is None:
-            # Kept under the wrong bot it would be lost; Meta keeps it.
-            raise RejectedRequest(503, f"nobody knows yet whose Page {event.page} is")
+            return None
         channel, ours = whose
+        if not ours and self._lost.count(event.page):
+            self._log.error(
+                "Page {page} writes to bot {bot}, whose token is of Page {own}: check"
+                " facebook.page_access_token or facebook.page_id",
+                page=event.page,
+                bot=channel.bot,
+                own=channel.page(),
+            )
         return arrival(
             event,
             bot=channel.bot,
             ours=ours,
-            now=now.wall,
+            now=now,
             allow=channel.allow,
             handover=channel.handover,
         )
@@ -165,10 +199,11 @@ class Webhook:
                 self._tell_event(evolve(taken, reason="human"))
             else:
                 self._tell_event(taken)
-        for conversation in recorded.takeovers:
+        for bot, conversation in recorded.takeovers:
+            self._channels[bot].hush(conversation)
             self._log.info(
                 "bot {bot}: a human answers in conversation {conversation}",
-                bot=channel.bot,
+                bot=bot,
                 conversation=conversation,
             )
         for part in recorded.doubled:
@@ -191,13 +226,12 @@ class Webhook:
             if self._texts:
                 self._log.info("{mid}: {text}", mid=event.mid, text=event.text)
         elif isinstance(event, Echo):
-            named = attempt_named(event.metadata)
             self._log.debug(
                 "to {bot}: echo {echo} of what was said to {person}, part {part}",
                 bot=taken.bot,
                 echo=event.mid,
                 person=self._person(taken),
-                part=named and named[0],
+                part=part_named(event.metadata),
             )
         elif isinstance(event, Unreadable):
             self._log.error(
@@ -243,12 +277,14 @@ class WebhookResource(Resource):
     One bot's webhook, as HTTP.
 
     :ivar _receive: see :meth:`Webhook.receive`.
+    :ivar _strangers: when to log what anybody may send.
     """
 
     isLeaf = True
 
     _channel: Channel
     _receive: Callable[[Channel, bytes, bytes | None], Deferred[None]]
+    _strangers: Seldom
 
     _log = Logger()
 
@@ -281,7 +317,7 @@ class WebhookResource(Resource):
             return _answer(request, 400)
         known = hmac.compare_digest(token, self._channel.verify_token)
         if not known or mode != b"subscribe":
-            self._log.warn("bot {bot}: verification failed", bot=self._channel.bot)
+            self._warn_of_strangers("verification failed; check facebook.verify_token")
             return _answer(request, 403)
         self._log.info("bot {bot}: webhook verified", bot=self._channel.bot)
         request.setHeader("Content-Type", "text/plain; charset=utf-8")
@@ -304,6 +340,10 @@ class WebhookResource(Resource):
         if failure.check(RejectedRequest):
             error = failure.value
             assert isinstance(error, RejectedRequest)
+            if error.status == 403:
+                hint = _HINTS.get(error.reason, "")
+                self._warn_of_strangers(f"a delivery is refused: {error.reason}{hint}")
+                return error.status
             self._log.warn(
                 "bot {bot}: a delivery is answered {status}: {reason}",
                 bot=self._channel.bot,
@@ -313,6 +353,16 @@ class WebhookResource(Resource):
             return error.status
         self._log.failure("a defect, taking a delivery", failure)
         return 503
+
+    def _warn_of_strangers(self, what: str) -> None:
+        count = self._strangers.count((self._channel.bot, what))
+        if count:
+            self._log.warn(
+                "bot {bot}: {what} ({count} since it was last told)",
+                bot=self._channel.bot,
+                what=what,
+                count=count,
+            )
 
     def _finish(self, status: int | None, request: Request, gone: list[object]) -> None:
         # The client may have hung up while the disk was busy; what it brought
@@ -356,7 +406,9 @@ def webhooks(webhook: Webhook, channels: Iterable[Channel]) -> Resource:
     version.putChild(b"facebook", facebook)
     facebook.putChild(b"webhook", hook)
     for channel in channels:
-        hook.putChild(channel.bot.encode(), WebhookResource(channel, receive))
+        hook.putChild(
+            channel.bot.encode(), WebhookResource(channel, receive, webhook.strangers)
+        )
     return root
 
 

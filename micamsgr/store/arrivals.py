@@ -22,7 +22,7 @@ from micamsgr.conversation.events import (
 from micamsgr.conversation.interfaces import Recorded
 from micamsgr.conversation.moment import Moment
 from micamsgr.conversation.parts import Part
-from micamsgr.conversation.reception import INSTANT, Arrival, person
+from micamsgr.conversation.reception import Arrival, person, quiet_until
 from micamsgr.conversation.states import EventState, PartState
 
 from .rows import PART, close_turn, read_part, replace_part, utter
@@ -37,7 +37,7 @@ class _Tally:
     known: set[bytes] = field(factory=set)
     silenced: set[bytes] = field(factory=set)
     wake: dict[int, BotName] = field(factory=dict)
-    takeovers: list[int] = field(factory=list)
+    takeovers: dict[int, BotName] = field(factory=dict)
     doubled: list[str] = field(factory=list)
 
 
@@ -57,7 +57,9 @@ def record(
         known=frozenset(tally.known),
         silenced=frozenset(tally.silenced),
         wake=tuple((bot, conversation) for conversation, bot in tally.wake.items()),
-        takeovers=tuple(tally.takeovers),
+        takeovers=tuple(
+            (bot, conversation) for conversation, bot in tally.takeovers.items()
+        ),
         doubled=tuple(tally.doubled),
     )
 
@@ -104,7 +106,7 @@ def _conversation(
     if whose is None:
         return None, False
     # A time in the future would hold the window open for too long.
-    at = min(arrival.event.at, now.wall)
+    at = min(arrival.event.at, now.wall) if now.sure else arrival.event.at
     heard = at if arrival.opens else 0
     row = database.execute(
         "INSERT INTO conversation (bot, page, psid, opened, heard)"
@@ -165,12 +167,19 @@ def _echo(
     if part is not None:
         _settle(database, part, echo, tally)
         tally.wake[conversation] = arrival.bot
-    elif arrival.human:
-        (opened,) = database.execute(
-            "SELECT opened FROM conversation WHERE id = ?", (conversation,)
-        ).fetchone()
-        if not 0 <= echo.at - opened <= INSTANT:
-            _hand_over(database, arrival, echo, conversation, now, tally)
+        return
+    (opened,) = database.execute(
+        "SELECT opened FROM conversation WHERE id = ?", (conversation,)
+    ).fetchone()
+    until = quiet_until(arrival, echo, opened, now)
+    if until is None:
+        return
+    database.execute(
+        "UPDATE conversation SET quiet_until = ? WHERE id = ?", (until, conversation)
+    )
+    if until:
+        tally.takeovers[conversation] = arrival.bot
+        _withdraw(database, echo, conversation)
 
 
 def _part_of(
@@ -180,10 +189,11 @@ def _part_of(
     Find the part that an echo is of: by what we gave the Send API, else by
     its ID, else by the words of a part whose fate is open.
     """
-    named = lifecycle.attempt_named(echo.metadata)
-    for condition, value in (("id = ?", named and named[0]), ("mid = ?", echo.mid)):
+    named = lifecycle.part_named(echo.metadata)
+    for condition, value in (("id = ?", named), ("mid = ?", echo.mid)):
         row = database.execute(
-            f"SELECT {PART} FROM part WHERE {condition}", (value,)
+            f"SELECT {PART} FROM part WHERE {condition} AND conversation = ?",
+            (value, conversation),
         ).fetchone()
         if row is not None:
             return read_part(row)
@@ -192,65 +202,42 @@ def _part_of(
         " AND state <> 'composed' ORDER BY turn, number",
         (conversation,),
     ).fetchall()
-    # White space is not compared, since Meta may trim it.
-    words = echo.text.split()
+    parts = map(read_part, rows)
     return next(
-        (part for part in map(read_part, rows) if part.text.split() == words), None
+        (part for part in parts if lifecycle.same_words(part.text, echo.text)), None
     )
 
 
 def _settle(
     database: sqlite3.Connection, part: Part, echo: Echo, tally: _Tally
 ) -> None:
-    named = lifecycle.attempt_named(echo.metadata)
-    if part.mid is not None:
-        if part.mid != echo.mid and named and named[1] != part.attempt:
-            tally.doubled.append(part.id)
+    if part.echo is not None and part.echo != echo.mid:
+        tally.doubled.append(part.id)
         return
     before = part
     if part.state is PartState.COMPOSED:
         # It was sent after all; by way of the state in which parts are sent.
         before = evolve(part, state=PartState.SENDING)
         replace_part(database, part, before)
-    after = lifecycle.after_echo(before, echo.mid, named and named[1])
-    if after is not before and replace_part(database, before, after):
+    after = lifecycle.after_echo(before, echo.mid)
+    if after != before and replace_part(database, before, after):
         close_turn(database, after)
 
 
-def _hand_over(
-    database: sqlite3.Connection,
-    arrival: Arrival,
-    echo: Echo,
-    conversation: int,
-    now: Moment,
-    tally: _Tally,
-) -> None:
+def _withdraw(database: sqlite3.Connection, echo: Echo, conversation: int) -> None:
     """
-    Let the human talk: or, on the word that wakes the bot, the bot again.
+    Take back what the bot was about to say, since a human has answered.
     """
-    at = min(echo.at, now.wall)
-    quiet_until = 0 if arrival.wake else at + int(arrival.quiet * 1000)
-    if 0 < quiet_until <= now.wall:
-        # Delivered late: by now the bot would be awake again.
-        return
-    database.execute(
-        "UPDATE conversation SET quiet_until = ? WHERE id = ?",
-        (quiet_until, conversation),
-    )
-    if arrival.wake:
-        return
-    tally.takeovers.append(conversation)
     rows = database.execute(
         f"SELECT {PART} FROM part WHERE conversation = ? AND {OPEN_PART}"
-        " AND state = 'composed' ORDER BY turn, number",
+        " ORDER BY turn, number",
         (conversation,),
     ).fetchall()
-    for row in rows:
-        part = read_part(row)
-        after = lifecycle.expire(part, "human")
+    withdrawn = [(part, lifecycle.withdraw(part)) for part in map(read_part, rows)]
+    for part, after in withdrawn:
         replace_part(database, part, after)
-    for row in rows:
-        close_turn(database, evolve(read_part(row), state=PartState.EXPIRED))
+    for _, after in withdrawn:
+        close_turn(database, after)
     said = database.execute(
         f"SELECT at, text FROM event WHERE conversation = ? AND {OPEN_EVENT}"
         " ORDER BY at, id",

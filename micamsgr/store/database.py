@@ -116,7 +116,11 @@ def open_for_reading(path: str) -> sqlite3.Connection:
 
 def _make(path: Path) -> None:
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        # Whoever made it, nobody else is to read what people write.
+        with suppress(PermissionError):
+            os.fchmod(descriptor, 0o600)
+        os.close(descriptor)
     except OSError as error:
         raise StoreUnavailable(
             f"can't use the store {path}: {error.strerror}"

@@ -19,7 +19,8 @@ from .schema import OPEN_EVENT, OPEN_PART, OPEN_TURN
 # The columns that read_part() reads, in its order.
 PART = (
     "id, turn, kind, number, text, state, attempt, absent, intended,"
-    " first_intended, looked, rest, boot, resent, mid, reason"
+    " first_intended, first_wall, looked, rest, boot, resent, withdrawn, mid, echo,"
+    " reason"
 )
 
 
@@ -30,12 +31,12 @@ def read_situation(database: sqlite3.Connection, conversation: int) -> Situation
     :raises KeyError: where there is no such conversation.
     """
     row = database.execute(
-        "SELECT bot, page, psid, heard, quiet_until FROM conversation WHERE id = ?",
+        "SELECT bot, page, psid, heard FROM conversation WHERE id = ?",
         (conversation,),
     ).fetchone()
     if row is None:
         raise KeyError(conversation)
-    bot, page, psid, heard, quiet_until = row
+    bot, page, psid, heard = row
     turn = database.execute(
         "SELECT id, state, began, tries, rest, boot FROM turn"
         f" WHERE conversation = ? AND {OPEN_TURN}",
@@ -55,7 +56,6 @@ def read_situation(database: sqlite3.Connection, conversation: int) -> Situation
         id=conversation,
         conversation=Conversation(BotName(bot), PageId(page), Psid(psid)),
         heard=heard,
-        quiet_until=quiet_until,
         turn=None if turn is None else _read_turn(turn),
         parts=tuple(read_part(part) for part in parts),
         pending=bool(pending),
@@ -88,11 +88,14 @@ def read_part(row: tuple[Any, ...]) -> Part:
         absent,
         intended,
         first_intended,
+        first_wall,
         looked,
         rest,
         boot,
         resent,
+        withdrawn,
         mid,
+        echo,
         reason,
     ) = row
     return Part(
@@ -105,11 +108,14 @@ def read_part(row: tuple[Any, ...]) -> Part:
         attempt=attempt,
         absent=absent,
         intended=_tick(intended, boot),
-        first_intended=first_intended,
+        first_intended=_tick(first_intended, boot),
+        first_wall=first_wall,
         looked=_tick(looked, boot),
         rest=_tick(rest, boot),
         resent=bool(resent),
+        withdrawn=bool(withdrawn),
         mid=mid,
+        echo=echo,
         reason=reason,
     )
 
@@ -141,7 +147,7 @@ def insert_part(database: sqlite3.Connection, conversation: int, part: Part) -> 
 def replace_part(database: sqlite3.Connection, before: Part, after: Part) -> bool:
     """
     Put *after* in the place of *before*, where state and attempt are still
-    those of *before*.
+    those of *before*.  That it was withdrawn meanwhile stays so.
 
     :return: whether they were.
     """
@@ -151,29 +157,33 @@ def replace_part(database: sqlite3.Connection, before: Part, after: Part) -> boo
 def _write_part(
     database: sqlite3.Connection, part: Part, state: PartState, attempt: int
 ) -> bool:
-    ticks = (part.intended, part.looked, part.rest)
+    ticks = (part.first_intended, part.intended, part.looked, part.rest)
     # All that are of this boot share a column; a tick of an earlier boot says
     # no more than that it is past.
     boot = next((t.boot for t in reversed(ticks) if t is not None), None)
     seconds = [None if t is None or t.boot != boot else t.seconds for t in ticks]
-    intended, looked, rest = seconds
+    first_intended, intended, looked, rest = seconds
     return (
         database.execute(
             "UPDATE part SET state = ?, reason = ?, attempt = ?, absent = ?,"
-            " intended = ?, first_intended = ?, looked = ?, rest = ?, boot = ?,"
-            " resent = ?, mid = ? WHERE id = ? AND state = ? AND attempt = ?",
+            " first_wall = ?, first_intended = ?, intended = ?, looked = ?, rest = ?,"
+            " boot = ?, resent = ?, withdrawn = withdrawn OR ?, mid = ?, echo = ?"
+            " WHERE id = ? AND state = ? AND attempt = ?",
             (
                 part.state.value,
                 part.reason,
                 part.attempt,
                 part.absent,
+                part.first_wall,
+                first_intended,
                 intended,
-                part.first_intended,
                 looked,
                 rest,
                 boot,
                 part.resent,
+                part.withdrawn,
                 part.mid,
+                part.echo,
                 part.id,
                 state.value,
                 attempt,

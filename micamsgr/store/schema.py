@@ -93,14 +93,16 @@ MIGRATIONS = (
         reason TEXT,
         attempt INTEGER NOT NULL DEFAULT 0,
         absent INTEGER NOT NULL DEFAULT 0,
-        first_intended INTEGER,       -- ms, by Meta's clock
-        intended REAL,                -- intended, looked, rest: seconds on
-                                      -- the monotonic clock of boot
+        first_wall INTEGER,           -- ms, by Meta's clock
+        first_intended REAL,          -- this one, intended, looked and rest:
+        intended REAL,                -- seconds on the monotonic clock of boot
         looked REAL,
         rest REAL,
         boot TEXT,
         resent INTEGER NOT NULL DEFAULT 0,
+        withdrawn INTEGER NOT NULL DEFAULT 0,
         mid TEXT,
+        echo TEXT,                    -- the mid of its first echo
         UNIQUE (turn, kind, number)
     ) STRICT;
     CREATE INDEX part_open ON part (conversation, turn) WHERE {OPEN_PART};

@@ -122,12 +122,39 @@ class ReplyTests(SynchronousTestCase):
     def test_unwanted_characters(self) -> None:
         """
         No control character, change of writing direction or half of a
-        character reaches the person.
+        character reaches the person; what joins characters does.
         """
         self.assertEqual(
             self.said("a\0\x1b\r\n\x7f\x85\u202e\u2066\u2069\ud800b\u200d\U0001f600"),
             "a\nb\u200d\U0001f600",
         )
+        self.assertEqual(
+            self.said("\u200fa\u200e\u061cb\u200cc\u200d\u200e"), "ab\u200cc\u200d"
+        )
+
+    def test_invisible(self) -> None:
+        """
+        A reply that shows nothing is none; one that shows anything is told as
+        it is.
+        """
+        invisible = (
+            "\u200b \u2060\ufeff",
+            "\u200e\u200f\u061c",
+            "\U000e0001\U000e0041\U000e007f",
+            "\u200c\u200d\ufe0f",
+            "\xad\u034f\u3164\u2800\xa0",
+        )
+        for content in invisible:
+            self.assertIsNone(self.said(content), ascii(content))
+            self.assertEqual(self.said(content, refusal="No."), "No.")
+        self.assertIsNone(self.said("\u200b" * 20_001 + "a"))
+        for content in (
+            "\u200ba",
+            "\U0001f3f4\U000e0067\U000e007f",
+            ".",
+            "\u2764\ufe0f",
+        ):
+            self.assertEqual(self.said(content), content)
 
     def test_cut_short(self) -> None:
         """
@@ -311,15 +338,51 @@ class FaultTests(SynchronousTestCase):
 
     def test_detail(self) -> None:
         """
-        The log is told status, code and type, and nothing that may be prose.
+        The log is told status, code and type where they are known words, and
+        of any other that it is unknown: it may be a key, or prose.
         """
-        outcome = read(failing(code="bad_model", type="invalid_request_error"), 404)
-        self.assertEqual(
-            outcome,
-            Fault(then=Then.NEXT, detail="HTTP 404 bad_model invalid_request_error"),
-        )
-        outcome = read(failing(code="Alice said hi", type="y" * 65), 404)
-        self.assertEqual(outcome, Fault(then=Then.NEXT, detail="HTTP 404"))
+        for code, kind, detail in (
+            (
+                "model_not_found",
+                "invalid_request_error",
+                "HTTP 404 model_not_found invalid_request_error",
+            ),
+            (None, "not_found_error", "HTTP 404 not_found_error"),
+            ("", None, "HTTP 404"),
+            (404, "sk-secret", "HTTP 404 404 unknown"),
+            ("Alice said hi", "y" * 65, "HTTP 404 unknown"),
+            ("Alice", "stop", "HTTP 404 unknown stop"),
+            (4111111111, ["Alice"], "HTTP 404 unknown"),
+            (True, {"Alice": 1}, "HTTP 404 unknown"),
+        ):
+            outcome = read(failing(code=code, type=kind), 404)
+            self.assertEqual(outcome, Fault(then=Then.NEXT, detail=detail))
+
+    def test_finish(self) -> None:
+        """
+        Why there is no text is told likewise.
+        """
+        for finish, detail in (
+            ("length", "HTTP 200 without text length"),
+            ("sk-secret", "HTTP 200 without text unknown"),
+        ):
+            outcome = read(completion("", finish))
+            self.assertEqual(outcome, Fault(then=Then.AGAIN, detail=detail))
+
+    def test_key(self) -> None:
+        """
+        Where the key isn't taken, the operator is told what to check.
+        """
+        for document, status, detail in (
+            (failing(code="invalid_api_key"), 401, "HTTP 401 invalid_api_key"),
+            (failing(), 403, "HTTP 403"),
+            (failing(code=401), 200, "HTTP 200 401"),
+        ):
+            outcome = read(document, status)
+            self.assertEqual(
+                outcome,
+                Fault(then=Then.NEXT, detail=f"{detail}, check llm_config's key"),
+            )
 
     def test_detail_elsewhere(self) -> None:
         """
@@ -328,73 +391,4 @@ class FaultTests(SynchronousTestCase):
         outcome = read({"object": "error", "type": "NotFoundError", "code": 404}, 404)
         self.assertEqual(
             outcome, Fault(then=Then.NEXT, detail="HTTP 404 404 NotFoundError")
-        )
-
-
-class RetryAfterTests(SynchronousTestCase):
-    """
-    Tests for how long an endpoint asked to wait.
-    """
-
-    def wait(self, **headers: str) -> float | None:
-        """
-        Read the wait from an answer with *headers*.
-        """
-        outcome = read(failing(), 429, **headers)
-        assert isinstance(outcome, Fault)
-        return outcome.retry_after
-
-    def test_seconds(self) -> None:
-        """
-        Seconds are taken as they are, also broken ones.
-        """
-        self.assertEqual(self.wait(retry_after="7"), 7.0)
-        self.assertEqual(self.wait(retry_after="0.5"), 0.5)
-
-    def test_milliseconds(self) -> None:
-        """
-        Milliseconds are more exact than seconds, and preferred.
-        """
-        self.assertEqual(self.wait(retry_after="2", retry_after_ms="1500"), 1.5)
-
-    def test_date(self) -> None:
-        """
-        A date means the time that is left until it by the server's own clock.
-        """
-        self.assertEqual(
-            self.wait(
-                date="Wed, 21 Oct 2026 07:28:00 GMT",
-                retry_after="Wed, 21 Oct 2026 07:28:30 GMT",
-            ),
-            30.0,
-        )
-
-    def test_nonsense(self) -> None:
-        """
-        What is no time to wait is ignored.
-        """
-        for value in ("", "soon", "-1", "nan", "inf", "1e9", "Wed, 21 Oct 2026",
-                      "Wed, 99 Oct 99999999999 07:28:00 GMT",
-                      "Wed, 21 Oct 2026 07:28:00 GMT", "\xff"):  # fmt: skip
-            self.assertIsNone(self.wait(retry_after=value), value)
-        self.assertEqual(self.wait(retry_after_ms="x", retry_after="3"), 3.0)
-
-    def test_past(self) -> None:
-        """
-        A date that has passed is ignored.
-        """
-        self.assertIsNone(
-            self.wait(
-                date="Wed, 21 Oct 2026 07:28:30 GMT",
-                retry_after="Wed, 21 Oct 2026 07:28:00 GMT",
-            )
-        )
-
-    def test_undecodable(self) -> None:
-        """
-        A header that is no text at all is ignored.
-        """
-        headers = Headers({b"Retry-After": [b"\xff"]})
-        self.assertEqual(
-            read_answer(503, headers, b""), Fault(then=Then.AGAIN, detail="HTTP 503")
         )

@@ -241,10 +241,10 @@ class ChatCompletionsTests(SynchronousTestCase):
         Where no endpoint will ever answer this, there is no sense in asking
         again.
         """
-        locked, invalid = answer(failing(), 401), answer(failing(code="x"), 400)
+        locked, invalid = answer(failing(), 402), answer(failing(code="x"), 400)
         asked = self.ask([FIRST, SECOND], locked, invalid)
         error = self.failureResultOf(asked, Refused).value
-        self.assertEqual(error.detail, "HTTP 401; HTTP 400 x")
+        self.assertEqual(error.detail, "HTTP 402; HTTP 400 unknown")
 
     def test_give_up(self) -> None:
         """
@@ -258,17 +258,27 @@ class ChatCompletionsTests(SynchronousTestCase):
 
     def test_log(self) -> None:
         """
-        For each endpoint that fails the operator is warned, and told which,
-        why, and what may follow.
+        For each of several endpoints that fails the operator is warned, and
+        told which, why, and what may follow.
         """
+        failed = answer(failing(code="model_not_found"), 404)
         with capturedLogs() as events:
-            self.ask([FIRST, SECOND], answer(failing(code="no_model"), 404), HELLO)
+            self.ask([FIRST, SECOND], failed, HELLO)
         [event] = events
         self.assertEqual(event["log_level"].name, "warn")
         self.assertEqual(
             (event["host"], event["detail"], event["then"]),
-            ("first.example", "HTTP 404 no_model", "next"),
+            ("first.example", "HTTP 404 model_not_found", "next"),
         )
+
+    def test_log_of_one(self) -> None:
+        """
+        Where there is only one endpoint, whoever asked warns of its failure.
+        """
+        with capturedLogs() as events:
+            self.failureResultOf(self.ask([FIRST], answer(failing(), 500)))
+        [event] = events
+        self.assertEqual(event["log_level"].name, "debug")
 
     def test_nothing_private(self) -> None:
         """

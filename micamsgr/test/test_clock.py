@@ -4,6 +4,7 @@ Tests for :mod:`micamsgr.clock`.
 
 from __future__ import annotations
 
+from twisted.logger import LogLevel, capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from micamsgr.clock import Clocks, boot_id
@@ -19,7 +20,13 @@ class ClocksTests(SynchronousTestCase):
     """
 
     def setUp(self) -> None:
-        self.wall, self.ticks = float(NEW_YEAR), 100.0
+        self.start(0.0)
+
+    def start(self, wrong: float) -> None:
+        """
+        Start on a machine whose clock is wrong by so many seconds.
+        """
+        self.wall, self.ticks = NEW_YEAR + wrong, 100.0
         self.clocks = Clocks("boot", lambda: self.wall, lambda: self.ticks)
 
     def wait(self, seconds: float) -> None:
@@ -31,9 +38,9 @@ class ClocksTests(SynchronousTestCase):
 
     def offset(self) -> float:
         """
-        Tell how far the clock that is told is from the machine's, in seconds.
+        Tell how far the clock that is told is from the right one, in seconds.
         """
-        return self.clocks.now().wall / 1000.0 - self.wall
+        return self.clocks.now().wall / 1000.0 - NEW_YEAR - (self.ticks - 100.0)
 
     def test_now(self) -> None:
         """
@@ -50,41 +57,81 @@ class ClocksTests(SynchronousTestCase):
         A wall clock that is wrong is corrected by Meta's, and the monotonic
         clock is left alone.
         """
-        self.wall -= 3600.0
+        self.start(-3600.0)
+        self.assertEqual(self.offset(), -3600.0)
         self.clocks.correct("Thu, 01 Jan 2026 00:00:00 GMT")
-        self.assertEqual(self.clocks.now().wall, NEW_YEAR * 1000)
+        self.assertEqual(self.offset(), 0.0)
         self.assertEqual(self.clocks.now().tick.seconds, 100.0)
 
     def test_tolerance(self) -> None:
         """
         A difference that whole seconds and a journey explain is none.
         """
-        self.wall += 1.9
-        self.clocks.correct("Thu, 01 Jan 2026 00:00:00 GMT")
+        for difference in (1.75, -1.75):
+            self.start(difference)
+            self.clocks.correct("Thu, 01 Jan 2026 00:00:00 GMT")
+            self.assertEqual(self.offset(), difference)
+
+    def test_set(self) -> None:
+        """
+        Whoever sets the wall clock while the program runs changes nothing.
+        """
+        self.wall += 3600.0
         self.assertEqual(self.offset(), 0.0)
 
-    def test_mended(self) -> None:
+    def test_set_later(self) -> None:
         """
-        Once the wall clock is right again, it is believed again.
+        So it is once Meta's clock is known, and time goes on from there.
         """
-        self.wall -= 3600.0
+        self.start(-3600.0)
         self.clocks.correct("Thu, 01 Jan 2026 00:00:00 GMT")
         self.wall += 3600.0
-        self.wait(60.0)
-        self.clocks.correct("Thu, 01 Jan 2026 00:01:00 GMT")
+        self.wait(90.0)
         self.assertEqual(self.offset(), 0.0)
 
-    def test_seldom(self) -> None:
+    def test_sure(self) -> None:
         """
-        Between two corrections a minute passes.
+        Until the first answer nobody knows what time it is for Meta; from then
+        on what is known must do, also where the answer doesn't say.
         """
-        self.clocks.correct("Thu, 01 Jan 2026 00:00:00 GMT")
-        self.wait(59.0)
+        for date in ("Thu, 01 Jan 2026 00:00:00 GMT", None, "soon"):
+            self.start(0.0)
+            self.assertFalse(self.clocks.now().sure)
+            self.clocks.correct(date)
+            self.assertTrue(self.clocks.now().sure)
+
+    def test_same(self) -> None:
+        """
+        What Meta's clock showed counts when it is first heard: heard again it
+        is old.
+        """
         self.clocks.correct("Thu, 01 Jan 2026 01:00:00 GMT")
-        self.assertEqual(self.offset(), 0.0)
-        self.wait(1.0)
-        self.clocks.correct("Thu, 01 Jan 2026 01:01:00 GMT")
+        self.wait(5.0)
+        self.clocks.correct("Thu, 01 Jan 2026 01:00:00 GMT")
         self.assertEqual(self.offset(), 3600.0)
+
+    def test_alarm(self) -> None:
+        """
+        That the machine's clock is wrong by more than a minute is told, once.
+        """
+        for wrong, told in ((-60.0, []), (-61.0, [61.0]), (61.0, [-61.0])):
+            self.start(wrong)
+            with capturedLogs() as events:
+                self.clocks.correct("Thu, 01 Jan 2026 00:00:00 GMT")
+                self.wait(1.0)
+                self.clocks.correct("Thu, 01 Jan 2026 00:00:01 GMT")
+            self.assertEqual([event["seconds"] for event in events], told)
+            levels = {event["log_level"] for event in events}
+            self.assertLessEqual(levels, {LogLevel.warn})
+
+    def test_again(self) -> None:
+        """
+        Meta's clock is believed each time it differs.
+        """
+        self.clocks.correct("Thu, 01 Jan 2026 01:00:00 GMT")
+        self.assertEqual(self.offset(), 3600.0)
+        self.clocks.correct("Thu, 01 Jan 2026 00:00:00 GMT")
+        self.assertEqual(self.offset(), 0.0)
 
     def test_unreadable(self) -> None:
         """

@@ -12,6 +12,7 @@ from micamsgr.config import (
     Admin,
     Clients,
     Config,
+    ConfigError,
     Log,
     Retention,
     Sandbox,
@@ -335,13 +336,20 @@ class ValueTests(SynchronousTestCase):
         config = with_keys(
             "limits: {person: {turns_per_day: 1}}\nsubscriptions:\n"
             "assistant: {patience: 3, apology: {after: 3}}\n"
-            f"bots: [{{bot_name: b, {FACEBOOK.strip()}, llm: {{provider: demo}},"
+            f"bots: [{{bot_name: b, {FACEBOOK[:-2]}, app_id: 1}},"
+            " llm: {provider: demo},"
             " limits: {bot: {tokens_per_day: 1}}}]\n"
             "clients: {body: 2MiB, per_address: 3}\n"
         )
         self.assertEqual(
             config.without_effect,
-            ("assistant.apology", "limits", "bots[0].limits", "clients.per_address"),
+            (
+                "bots[0].facebook.app_id",
+                "assistant.apology",
+                "limits",
+                "bots[0].limits",
+                "clients.per_address",
+            ),
         )
 
 
@@ -350,11 +358,15 @@ class BotsTests(SynchronousTestCase):
     Tests for several bots.
     """
 
+    def facebook(self, name: str) -> str:
+        """Begin the section of one bot, which has its own token."""
+        return FACEBOOK[:-2].replace("token: t", f"token: t{name}")
+
     def bot(self, name: str, page: int) -> str:
         """Write an item of ``bots``."""
         return (
             f"- bot_name: {name}\n  llm_config: {{provider: demo}}\n"
-            f"  {FACEBOOK[:-2]}, page_id: {page}}}\n"
+            f"  {self.facebook(name)}, page_id: {page}}}\n"
         )
 
     def test_order(self) -> None:
@@ -378,23 +390,48 @@ class BotsTests(SynchronousTestCase):
         """
         Bots that don't say on which Page they answer are not on the same one.
         """
-        item = f"- llm: {{provider: demo}}\n  {FACEBOOK[:-2]}, page_id: }}\n"
-        text = f"bots:\n{item}  bot_name: b\n{item}  bot_name: c\n"
+        text = "bots:\n" + "".join(
+            f"- llm: {{provider: demo}}\n  {self.facebook(name)}, page_id: }}\n"
+            f"  bot_name: {name}\n"
+            for name in "bc"
+        )
         self.assertEqual(len(parse(text).bots), 2)
 
     def test_twice(self) -> None:
         """
-        Two bots of one name, or on one Page, are faults beside all others.
+        Two bots of one name, with one token, or on one Page are faults beside
+        all others.
         """
         text = "bots:\n" + self.bot("b", 1) + self.bot("b", 2) + self.bot("c", 1)
         found = faults(text + "lisen: 3")
         self.assertEqual(
-            [str(it) for it in found[:2]],
+            [str(it) for it in found[:3]],
             [
                 "mica.yaml:5: bots[1].bot_name: another bot has this name,"
                 " in line 2; each needs its own",
+                "mica.yaml:7: bots[1].facebook.page_access_token: another bot has the"
+                " same token, in line 4; each needs its own",
                 "mica.yaml:10: bots[2].facebook.page_id: another bot answers on this"
                 " Page, in line 4; each needs its own",
             ],
         )
-        self.assertEqual([it.key for it in found[2:]], ["lisen"])
+        self.assertEqual([it.key for it in found[3:]], ["lisen"])
+
+    def test_one_token(self) -> None:
+        """
+        A token that several bots have is not shown, and is found however it is
+        written.
+        """
+        listed = "".join(
+            self.bot(name, page).replace(f"t{name}", token)
+            for page, (name, token) in enumerate(
+                (("b", "EAAB1"), ("c", "'${TOKEN}'"), ("d", "EAAB1"))
+            )
+        )
+        error = self.assertRaises(
+            ConfigError, parse, "bots:\n" + listed, {"TOKEN": "EAAB1"}
+        )
+        self.assertEqual(
+            [it.problem for it in error.faults],
+            ["another bot has the same token, in line 4; each needs its own"] * 2,
+        )

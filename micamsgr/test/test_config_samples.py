@@ -4,16 +4,18 @@ Tests that the sample file and the page on the keys agree with the code.
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from unittest import SkipTest
 
 import yaml
-from attrs import evolve
+from attrs import evolve, fields_dict
 from twisted.trial.unittest import SynchronousTestCase
 
-from micamsgr.config import KEYS, TLS
+import micamsgr
+from micamsgr.config import KEYS, TLS, WITHOUT_EFFECT, LanguageModel
 from micamsgr.test.test_config import FILLED, GUIDE, fill, parse
 
 REPOSITORY = Path(__file__).parents[2]
@@ -82,3 +84,59 @@ class SampleTests(SynchronousTestCase):
         page = self.read("docs/configuration.md")
         rows = re.findall(r"^\| `([a-z_.]+)` \|", page, re.MULTILINE)
         self.assertEqual(sorted(rows), sorted(KEYS))
+
+
+class UseTests(SynchronousTestCase):
+    """
+    Tests that what the operator decides is heeded.
+    """
+
+    # As the values call them.
+    renamed = {  # noqa: RUF012
+        "bot_name": "name",
+        "server": "url",
+        "quiet_minutes": "quiet",
+        "history.messages": "history_messages",
+        "history.characters": "history_characters",
+    }
+
+    def read_by(self, *modules: str) -> set[str]:
+        """
+        Name the attributes that these modules read of anything.
+        """
+        return {
+            node.attr
+            for module in modules
+            for path in Path(micamsgr.__file__).parent.glob(module)
+            for node in ast.walk(ast.parse(path.read_text("utf-8")))
+            if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load)
+        }
+
+    def name(self, key: str) -> str:
+        """
+        Name the attribute that holds what a key says.
+        """
+        for spelled, name in self.renamed.items():
+            if f".{key}".endswith(f".{spelled}"):
+                return name
+        section, _, name = key.rpartition(".")
+        sent_on = section == "llm_config" and name not in fields_dict(LanguageModel)
+        return "parameters" if sent_on else name
+
+    def test_read(self) -> None:
+        """
+        Every key is read by the code outside the configuration, or is listed
+        as one without effect.
+        """
+        top = self.read_by("tap.py")
+        policies = ("delivery.", "handover.", "assistant.")
+        center = self.read_by("tap.py", "conversation/*.py")
+        unread = {
+            key
+            for key in KEYS
+            if self.name(key) not in (center if key.startswith(policies) else top)
+        }
+        listed = tuple(f"{path}." for path in WITHOUT_EFFECT)
+        self.assertEqual(
+            {it for it in unread if not f"{it}.".startswith(listed)}, set()
+        )

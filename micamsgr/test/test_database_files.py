@@ -105,6 +105,16 @@ class OpenTests(SynchronousTestCase):
             ),
         )
 
+    def test_private_before(self) -> None:
+        """
+        So it is with a file that everybody might read before.
+        """
+        self.path.touch()
+        self.path.chmod(0o644)
+        self.open()
+        modes = {file.stat().st_mode & 0o777 for file in self.directory.iterdir()}
+        self.assertEqual(modes, {0o600})
+
     def test_again(self) -> None:
         """
         What was kept is there when the file is opened again.

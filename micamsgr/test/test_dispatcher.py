@@ -275,18 +275,26 @@ class StopTests(ConversationTestCase):
 
     def test_waiting_to_send(self) -> None:
         """
-        A part that waits for its turn is not sent when its turn comes.
+        A part that waits for its turn holds no stop up, and is not sent when
+        its turn comes, also if that is while others finish.
         """
-        self.restart(delivery=Delivery(rate=0.2))
-        self.say()
-        self.assistant.answer("one|two")
-        self.messenger.settle()
-        stopping = self.dispatcher.stopService()
-        self.wait(5.0)
-        self.successResultOf(stopping)
-        self.assertEqual(self.sending(), [])
-        self.assertEqual(self.part().state, PartState.COMPOSED)
-        self.assertEqual(self.clock.getDelayedCalls(), [])
+        for others in (False, True):
+            self.setUp()
+            self.restart(delivery=Delivery(rate=1.0))
+            if others:
+                self.say(psid=BOB)
+            self.say()
+            self.assistant.answer("one|two", which=others)
+            self.messenger.settle()
+            stopping = self.dispatcher.stopService()
+            self.assertEqual(stopping.called, not others)
+            self.wait(2.0)
+            self.assertEqual(self.sending(), [])
+            self.assertEqual(self.part().state, PartState.COMPOSED)
+            if others:
+                self.assistant.answer()
+            self.successResultOf(stopping)
+            self.assertEqual(self.clock.getDelayedCalls(), [])
 
 
 class RestartTests(ConversationTestCase):

@@ -14,7 +14,7 @@ from twisted.logger import LogLevel, capturedLogs
 from micamsgr.conversation.assistant import Reply, Utterance
 from micamsgr.conversation.policy import Delivery
 from micamsgr.conversation.states import PartState
-from micamsgr.store.database import Work
+from micamsgr.store.database import Transact, Work
 from micamsgr.test.test_steps import ConversationTestCase
 from micamsgr.test.test_steps_pace import people
 from micamsgr.testing import ALICE, BOB, MemoryAssistant, said
@@ -176,6 +176,25 @@ class SlowStoreTests(ConversationTestCase):
         self.assertEqual(self.messenger.texts(BOB), ["to both"])
         self.assertEqual(self.assistant.pending, [])
 
+    def hold(self, transact: Transact) -> tuple[Transact, Callable[[], None]]:
+        """
+        Let what a transaction found be told only later.
+
+        :return: the transactions of which that is so, and what tells.
+        """
+        held: list[Callable[[], None]] = []
+
+        def holding(work: Work[Any]) -> Deferred[Any]:
+            value, later = self.successResultOf(transact(work)), Deferred[Any]()
+            held.append(lambda: later.callback(value))
+            return later
+
+        def tell() -> None:
+            while held:
+                held.pop()()
+
+        return holding, tell
+
     def test_news_at_work(self) -> None:
         """
         News of a conversation that is being looked at is not missed, although
@@ -184,20 +203,28 @@ class SlowStoreTests(ConversationTestCase):
         self.say("one")
         self.assistant.answer()
         self.messenger.settle()
-        held: list[Callable[[], None]] = []
-        read = self.store._read
-
-        def reading(work: Work[Any]) -> Deferred[Any]:
-            value, later = self.successResultOf(read(work)), Deferred[Any]()
-            held.append(lambda: later.callback(value))
-            return later
-
-        self.store._read = reading
+        self.store._read, tell = self.hold(self.store._read)
         self.dispatcher.wake([1])
         self.say("two")
-        while held:
-            held.pop()()
+        tell()
         self.assertEqual(len(self.assistant.pending), 1)
+
+    def test_news_at_the_end(self) -> None:
+        """
+        So it is with news that come during the last step, after what was
+        written and read with it.
+        """
+        self.say("one")
+        self.assistant.answer()
+        write = self.store._write
+        self.store._write, tell = self.hold(write)
+        self.messenger.settle()
+        self.store._write = write
+        self.say("two")
+        self.assertEqual(self.assistant.pending, [])
+        tell()
+        [question] = self.assistant.pending
+        self.assertEqual(question.texts, ["one", "hello", "two"])
 
 
 class DefectTests(ConversationTestCase):

@@ -257,14 +257,29 @@ class SendTests(GraphCase):
         The time on each answer is passed on, to correct our clock by; one
         that is missing or no text is no obstacle.
         """
-        for header in (b"Date: " + DATE.encode() + b"\r\n", b"", b"Date: \xff\r\n"):
-            sending = self.send()
-            self.accept().receive(
-                b"HTTP/1.1 500 X\r\n" + header + b"Content-Length: 0\r\n\r\n"
-            )
-            self.assertIsInstance(self.successResultOf(sending), InDoubt)
-            self.reactor.advance(30.0)
+        date = b"Date: " + DATE.encode() + b"\r\n"
+        for header in (date, b"", b"Date: \xff\r\n"):
+            self.answered(header, b'{"error": {}}')
         self.assertEqual(self.dates, [DATE, None, "\ufffd"])
+
+    def test_date_of_others(self) -> None:
+        """
+        What is no answer of the Graph API, such as a gateway's page, says
+        nothing of Meta's clock.
+        """
+        for body in (b"", b"<html>", b"[]", b"7"):
+            self.answered(b"Date: " + DATE.encode() + b"\r\n", body)
+        self.assertEqual(self.dates, [])
+
+    def answered(self, header: bytes, body: bytes) -> None:
+        """
+        Send something, which is answered with an error.
+        """
+        sending = self.send()
+        length = b"Content-Length: %d\r\n\r\n" % len(body)
+        self.accept().receive(b"HTTP/1.1 500 X\r\n" + header + length + body)
+        self.assertIsInstance(self.successResultOf(sending), InDoubt)
+        self.reactor.advance(30.0)
 
 
 class PresenceTests(GraphCase):

@@ -12,11 +12,11 @@ from twisted.internet.error import ConnectionLost
 from twisted.web.http_headers import Headers
 
 from micamsgr.conversation.events import Mid
-from micamsgr.conversation.parts import Seen
+from micamsgr.conversation.parts import LookedUp, Seen
 from micamsgr.errors import Refused, Unavailable
 from micamsgr.httpcall import Answer
 from micamsgr.messenger.graph import appsecret_proof, read_messages
-from micamsgr.testing import ALICE, PAGE
+from micamsgr.testing import ALICE, BOB, PAGE
 
 from .test_graph import SECRET, TOKEN, WITH_ALICE, GraphCase, answer
 
@@ -52,12 +52,18 @@ class LookUpTests(GraphCase):
             "message": "hello",
         } | fields
 
-    def read(self, *messages: object) -> list[Seen]:
+    def look_up(self, *messages: object) -> LookedUp:
         """
-        Read a look-up that shows these messages.
+        Read a look-up that shows these messages to and from one person.
         """
         thread = {"messages": {"data": messages}, "id": "t_1"}
-        return list(read_messages(answer(200, {"data": [thread]}), PAGE))
+        return read_messages(answer(200, {"data": [thread]}), PAGE, ALICE)
+
+    def read(self, *messages: object) -> list[Seen]:
+        """
+        Read the Page's own messages in a look-up.
+        """
+        return list(self.look_up(*messages).seen)
 
     def test_request(self) -> None:
         """
@@ -76,7 +82,7 @@ class LookUpTests(GraphCase):
         self.assertEqual(headers["authorization"], f"Bearer {TOKEN}")
         self.assertEqual(body, b"")
         self.respond(wire, {"data": []})
-        self.assertEqual(self.successResultOf(looking), [])
+        self.assertEqual(self.successResultOf(looking), LookedUp(()))
 
     def test_own(self) -> None:
         """
@@ -123,19 +129,53 @@ class LookUpTests(GraphCase):
         (seen,) = self.read(self.message(message="a\0\ud800b"))
         self.assertEqual(seen.text, "a\ufffd\ufffdb")
 
-    def test_odd_neighbors(self) -> None:
+    def test_unreadable(self) -> None:
         """
-        Items that are no messages don't hide their neighbors.
+        A message that can't be read may be just the one that is looked for:
+        the look-up fails, for now.
         """
         odd: tuple[object, ...] = (
             None,
             7,
             [],
             {},
-            {"from": PAGE},
-            {"from": {"id": PAGE}},
+            self.message(id=None),
+            self.message(id=7),
+            self.message(message=7),
+            self.message(created_time="yesterday"),
+            self.message(created_time=None),
+            self.message(**{"from": PAGE}),
+            self.message(**{"from": {}}),
         )
-        self.assertEqual(len(self.read(*odd, self.message(), *odd)), 1)
+        for item in odd:
+            with self.assertRaises(Unavailable, msg=repr(item)):
+                self.read(self.message(), item)
+
+    def test_to_others(self) -> None:
+        """
+        What the Page said to another person is no evidence; where it isn't
+        shown to whom, it counts.
+        """
+        other = self.message(to={"data": [{"id": BOB}]}, id="m_2")
+        unshown: tuple[object, ...] = (None, {}, {"data": []}, {"data": None})
+        for unknown in unshown:
+            nobody = self.message(to=unknown, id="m_3")
+            seen = self.read(other, nobody)
+            self.assertEqual([it.mid for it in seen], ["m_3"], unknown)
+
+    def test_back_to(self) -> None:
+        """
+        Twenty messages reach back to the oldest of them, whoever wrote it;
+        fewer are all that there are.
+        """
+        older = self.message(
+            **{"from": {"id": ALICE}}, created_time=self.at // 1000 - 60
+        )
+        few = [older, *[self.message()] * 18]
+        self.assertIsNone(self.look_up(*few).back_to)
+        full = self.look_up(*few, self.message())
+        self.assertEqual(full.back_to, self.at - 60_000)
+        self.assertEqual(len(full.seen), 19)
 
     def test_nothing_shown(self) -> None:
         """
@@ -154,7 +194,7 @@ class LookUpTests(GraphCase):
         )
         for document in documents:
             with self.assertRaises(Unavailable):
-                read_messages(answer(200, document), PAGE)
+                read_messages(answer(200, document), PAGE, ALICE)
 
     def test_failed(self) -> None:
         """
@@ -171,21 +211,21 @@ class LookUpTests(GraphCase):
             (302, {}, Refused),
         ):
             with self.assertRaises(kind, msg=str((status, error))):
-                read_messages(answer(status, {"error": error}), PAGE)
+                read_messages(answer(status, {"error": error}), PAGE, ALICE)
 
     def test_error_with_messages(self) -> None:
         """
         Under a status of failure, messages are not believed.
         """
         with self.assertRaises(Unavailable):
-            read_messages(answer(500, {"data": []}), PAGE)
+            read_messages(answer(500, {"data": []}), PAGE, ALICE)
 
     def test_html(self) -> None:
         """
         A page of a gateway in between fails the look-up, for now.
         """
         with self.assertRaises(Unavailable):
-            read_messages(Answer(200, Headers(), b"<html>"), PAGE)
+            read_messages(Answer(200, Headers(), b"<html>"), PAGE, ALICE)
 
     def test_cut_off(self) -> None:
         """

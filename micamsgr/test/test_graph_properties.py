@@ -11,7 +11,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.http_headers import Headers
 
-from micamsgr.conversation.events import PageId
+from micamsgr.conversation.events import PageId, Psid
 from micamsgr.errors import Refused, Unavailable
 from micamsgr.httpcall import Answer
 from micamsgr.messenger.graph import (
@@ -23,6 +23,7 @@ from micamsgr.messenger.graph import (
 from micamsgr.test.properties import given, st
 
 PAGE = PageId("108463527190842")
+ALICE = Psid("6284913775102846")
 
 KEYS = st.sampled_from(
     [
@@ -144,10 +145,10 @@ class AnswerPropertyTests(SynchronousTestCase):
         keep, or an error that says who must act.
         """
         try:
-            messages = read_messages(answer, PAGE)
+            messages = read_messages(answer, PAGE, ALICE)
         except (Unavailable, Refused):
             return
-        for message in messages:
+        for message in messages.seen:
             f"{message.mid}{message.text}".encode()
 
     @given(answers())

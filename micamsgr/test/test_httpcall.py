@@ -177,6 +177,16 @@ class AnswerTests(MemoryCase):
         self.accept().receive(OK + b"Content-Length: 10\r\n\r\n" + b"x" * 10)
         self.assertEqual(self.successResultOf(call).body, b"x" * 10)
 
+    def test_interim(self) -> None:
+        """
+        What a server says before its answer is not taken for the answer.
+        """
+        call = self.call()
+        wire = self.accept()
+        wire.receive(b"HTTP/1.1 100 Continue\r\n\r\n")
+        wire.receive(ANSWER)
+        self.assertEqual(self.successResultOf(call).body, b"hi")
+
     def test_ended_by_closing(self) -> None:
         """
         A server that says no length and closes when it is done is understood.
@@ -262,6 +272,37 @@ class ConnectionTests(MemoryCase):
         self.assertEqual(self.reactor.tcpClients, [])
         wire.receive(ANSWER)
         self.assertEqual(self.successResultOf(call).body, b"hi")
+
+    def test_large_headers(self) -> None:
+        """
+        The limit on headers is that of one answer, and not of all that come
+        over a connection.
+        """
+        wire = self.answered()
+        for _ in range(3):
+            call = self.call()
+            for part in (OK, (b"X: " + b"x" * 9000 + b"\r\n") * 7):
+                wire.receive(part)
+            wire.receive(b"Content-Length: 2\r\n\r\nhi")
+            self.successResultOf(call)
+        self.assertFalse(wire.ended)
+
+    def test_large_body(self) -> None:
+        """
+        A body counts neither as headers of its own answer nor of the next,
+        not even if that is asked for as soon as the body ends.
+        """
+        self.caller.largest = 1 << 20
+        calls = [self.call()]
+        calls[0].addCallback(lambda _: calls.append(self.call()))
+        wire = self.accept()
+        wire.receive(OK)
+        wire.receive(b"Content-Length: 200000\r\n\r\n" + b"x" * 100000)
+        wire.receive(b"x" * 100000)
+        self.assertEqual(wire.value().count(b"POST"), 2)
+        wire.receive(OK)
+        wire.receive(b"Content-Length: 2\r\n\r\nhi")
+        self.assertEqual(self.successResultOf(calls[1]).body, b"hi")
 
     def test_idle(self) -> None:
         """

@@ -8,6 +8,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.error import (
+    ConnectionAborted,
     ConnectionDone,
     ConnectionLost,
     ConnectionRefusedError,
@@ -244,6 +245,35 @@ class OutcomeUnknownTests(MemoryCase):
         wire.receive(
             OK + b"Transfer-Encoding: chunked\r\n\r\n" + b"6\r\nxxxxxx\r\n" * 3
         )
+        self.assert_unknown(call, wire)
+
+    def test_endless_headers(self) -> None:
+        """
+        An answer whose headers don't end is not read for ever.
+        """
+        call = self.call()
+        wire = self.accept()
+        wire.receive(OK)
+        for _ in range(64):
+            self.assertNoResult(call)
+            wire.receive(b"X: " + b"x" * 1019 + b"\r\n")
+        error = self.assert_unknown(call, wire)
+        self.assertEqual(
+            error.detail, "the answer is larger than 65536 bytes before its body"
+        )
+        wire.lose(ConnectionAborted())
+
+    def test_endless_interim(self) -> None:
+        """
+        A server that only ever says that the answer will come is not listened
+        to for ever.
+        """
+        call = self.call()
+        wire = self.accept()
+        hints = b"HTTP/1.1 103 Early Hints\r\nX: " + b"x" * 9000 + b"\r\n\r\n"
+        for _ in range(8):
+            self.assertNoResult(call)
+            wire.receive(hints)
         self.assert_unknown(call, wire)
 
     def test_lost(self) -> None:

@@ -24,13 +24,14 @@ a * b * c
 x**2 + y**2
 f*** that s**t and f**k
 10* (*plus VAT)
-3 *, 4 *; and 5 *
+from 3 *, up to 5*
 def f(*args, **kwargs)
 "*.txt" and "*.md"
 snake_case and _private and __init__.py
 C:\\path, C:\\_tmp\\*.txt and \\\\server\\_share_
-\\(x_1 * y_1\\) and \\[a_b*c_d\\]
-#1, #sale_of_the_year_ and @the_shop_
+\\(A^*B^*\\) and \\[a_{b}*c_d\\]
+\\, \\; \\{a\\} \\\\- and \\\\.
+#1, #_sale_of_the_year_ and @_the_shop_
 C# and No. # 5
 1. FC Köln
 1986. A great year.
@@ -138,6 +139,18 @@ class PlainTests(SynchronousTestCase):
         """
         self.assertEqual(plain("a\n\n***\n\nb\n\n---\n\n# C"), "a\n\n———\n\nb\n\nC")
 
+    def test_underlined(self) -> None:
+        """
+        A line below a text is not dropped as if it made the text a heading.
+        """
+        self.assertEqual(plain("*a*\n---\nb\n==="), "a\n———\nb\n===")
+
+    def test_indented(self) -> None:
+        """
+        Text that is merely indented is not taken for code.
+        """
+        self.assertEqual(plain("a\n\n    **b**"), "a\n\nb")
+
     def test_bullets(self) -> None:
         """
         Items have bullets, are indented as deep as they are nested, and are
@@ -160,6 +173,13 @@ class PlainTests(SynchronousTestCase):
         """
         self.assertEqual(plain("3. *a*\n7. b\n7. c"), "3. a\n7. b\n7. c")
         self.assertEqual(plain("1) *a*\n1) b\n1) c"), "1) a\n2) b\n3) c")
+
+    def test_in_item(self) -> None:
+        """
+        Also markup that begins behind an item's number is found.
+        """
+        self.assertEqual(plain("1. # a"), "1. a")
+        self.assertEqual(plain("1) - a"), "1) • a")
 
     def test_empty_item(self) -> None:
         """
@@ -218,6 +238,7 @@ class PlainTests(SynchronousTestCase):
             "<https://a.example>",
         ):
             self.assertEqual(plain(text), "https://a.example")
+        self.assertEqual(plain("<ftp://a/%41>"), "ftp://a/%41")
         self.assertEqual(plain("[b@a.example](mailto:b@a.example)"), "b@a.example")
         self.assertEqual(plain("[(030) 12](tel:03012)"), "(030) 12")
 
@@ -250,6 +271,12 @@ class PlainTests(SynchronousTestCase):
             plain("x\n|**A:**|B|\n|-|-|\n|c|*d*<br>e|\n|f||\ny"),
             "x\n\nA: B\nc: d, e\nf: –\ny: –",
         )
+
+    def test_no_headings(self) -> None:
+        """
+        A table of two columns without headings is only its rows.
+        """
+        self.assertEqual(plain("x\n| | |\n|-|-|\n|a|b|"), "x\n\na: b")
 
     def test_more_columns(self) -> None:
         """

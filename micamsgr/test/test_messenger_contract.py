@@ -15,7 +15,13 @@ from zope.interface.verify import verifyObject
 
 from micamsgr.conversation.events import Conversation, Psid
 from micamsgr.conversation.interfaces import IMessenger, Presence
-from micamsgr.conversation.parts import InDoubt, NeverSent, NotSent, Outcome, Seen, Sent
+from micamsgr.conversation.parts import (
+    InDoubt,
+    NeverSent,
+    NotSent,
+    Outcome,
+    Sent,
+)
 from micamsgr.errors import Refused, Unavailable
 from micamsgr.httpcall import HTTPCaller
 from micamsgr.messenger.graph import GraphMessenger
@@ -32,21 +38,22 @@ from micamsgr.sandbox.journal import (
     rejection,
 )
 from micamsgr.sandbox.meta import App, Meta, Page
-from micamsgr.testing import ALICE, BOB, BOT, NOW, PAGE, FixedClocks, MemoryMessenger
+from micamsgr.testing import (
+    ALICE,
+    BOB,
+    BOT,
+    NOW,
+    PAGE,
+    FixedClocks,
+    MemoryMessenger,
+)
 
 DEADLINE = 15.0
 
-if TYPE_CHECKING:
-    _Base = SynchronousTestCase
-else:
-    _Base = object
 
-
-class MessengerContract(_Base):
+class MessengerCase(SynchronousTestCase):
     """
-    Tests for :class:`micamsgr.conversation.interfaces.IMessenger`.
-
-    A test case of an implementation has these methods besides.
+    A messenger, and its other end.
     """
 
     messenger: IMessenger
@@ -87,6 +94,18 @@ class MessengerContract(_Base):
         """
         raise NotImplementedError
 
+    def hang_show(self) -> None:
+        """
+        Let what is shown next never be answered.
+        """
+        raise NotImplementedError
+
+    def pass_second(self) -> None:
+        """
+        Let a second pass.
+        """
+        raise NotImplementedError
+
     def fail_look_up(self, lasting: bool) -> None:
         """
         Let the next look-up fail.
@@ -111,14 +130,159 @@ class MessengerContract(_Base):
         self.go_on()
         return self.successResultOf(sending)
 
-    def look_up(self, psid: Psid = ALICE) -> Deferred[list[Seen]]:
+    def show(self, presence: Presence = Presence.TYPING) -> Deferred[None]:
         """
-        Look up what a person was sent.
+        Begin to show that we are there.
         """
-        looking = self.messenger.look_up(Conversation(BOT, PAGE, psid))
-        found = Deferred.fromCoroutine(looking).addCallback(list)
-        self.go_on()
-        return found
+        showing = self.messenger.show(Conversation(BOT, PAGE, ALICE), presence)
+        return Deferred.fromCoroutine(showing)
+
+
+class MemoryCase(MessengerCase):
+    """
+    The messenger that tests use.
+    """
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        clocks = FixedClocks(self.clock)
+        self.messenger: MemoryMessenger = MemoryMessenger(clocks.now)
+        self.arriving = True
+        self.outcomes: list[Outcome] = []
+
+    def go_on(self) -> None:
+        for _ in range(len(self.messenger.pending)):
+            if self.arriving:
+                self.messenger.arrive()
+            if self.outcomes:
+                self.messenger.settle(self.outcomes.pop())
+            elif self.arriving:
+                self.messenger.settle()
+            self.arriving = True
+
+    def read(self, psid: Psid) -> list[tuple[str, str | None]]:
+        return [
+            (arrived.text, arrived.metadata)
+            for arrived in self.messenger.arrived
+            if arrived.conversation.psid == psid
+        ]
+
+    def saw(self, psid: Psid) -> list[Presence]:
+        return [presence for person, presence in self.messenger.shown if person == psid]
+
+    def spoil_send(self, applied: bool) -> None:
+        self.arriving = applied
+        self.outcomes.append(InDoubt("the test says so"))
+
+    def put_off_send(self) -> None:
+        self.arriving = False
+        self.outcomes.append(NotSent(detail="the test says so"))
+
+    def hang_send(self) -> None:
+        self.arriving = False
+
+    def hang_show(self) -> None:
+        self.messenger.holding = Deferred()
+
+    def pass_second(self) -> None:
+        self.clock.advance(1.0)
+
+    def fail_look_up(self, lasting: bool) -> None:
+        detail = "the test says so"
+        self.messenger.look_ups.append(
+            Refused(detail) if lasting else Unavailable(detail)
+        )
+
+
+class GraphCase(MessengerCase):
+    """
+    The messenger that speaks to the Graph API, here to a stand-in for it.
+    """
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.clock.advance(NOW / 1000)
+        self.journal = Journal()
+        meta = Meta(
+            self.clock,
+            Random(1),
+            self.journal,
+            lambda *_: succeed(200),
+            lambda _: succeed((200, b"")),
+        )
+        people: dict[str, float] = {ALICE: NOW / 1000, BOB: NOW / 1000}
+        app = App("731904582216637", "app secret")
+        meta.pages[PAGE] = Page(PAGE, "page token", app, people=people)
+        self.faults: list[Fault] = []
+        graph = GraphAPI(
+            self.clock, Random(2), meta, faults=self.fault, proof_required=True
+        )
+        self.stub = stub = StubTreq(graph)
+        request: Any = stub.request  # type: ignore[attr-defined]
+        self.messenger = GraphMessenger(
+            HTTPCaller(self.clock, request).call,
+            "https://graph.test/v25.0",
+            "page token",
+            "app secret",
+            DEADLINE,
+            lambda date: None,
+        )
+
+    def fault(self, call: Call, random: Random) -> Fault | None:
+        """
+        Spoil the next call, if one is to be spoiled.
+        """
+        return self.faults.pop() if self.faults else None
+
+    def go_on(self) -> None:
+        self.stub.flush()
+
+    def read(self, psid: Psid) -> list[tuple[str, str | None]]:
+        return [
+            (applied.text, applied.metadata)
+            for applied in self.journal.of(Applied)
+            if applied.psid == psid
+        ]
+
+    def saw(self, psid: Psid) -> list[Presence]:
+        names = {"mark_seen": Presence.SEEN, "typing_on": Presence.TYPING}
+        return [
+            names[acted.action]
+            for acted in self.journal.of(Acted)
+            if acted.psid == psid
+        ]
+
+    def spoil_send(self, applied: bool) -> None:
+        refused = rejection(1, status=500)
+        self.faults.append(INTERNAL if applied else refused)
+
+    def put_off_send(self) -> None:
+        self.faults.append(rejection(613))
+
+    def hang_send(self) -> None:
+        self.faults.append(HANGING)
+
+    hang_show = hang_send
+
+    def pass_second(self) -> None:
+        self.clock.advance(1.0)
+
+    def fail_look_up(self, lasting: bool) -> None:
+        self.faults.append(rejection(10 if lasting else 613))
+
+
+if TYPE_CHECKING:
+    Contract = MessengerCase
+else:
+    # Its tests are run by the classes that mix it in, and not by itself.
+    Contract = object
+
+
+class MessengerContract(Contract):
+    """
+    Tests for :class:`micamsgr.conversation.interfaces.IMessenger`, but for
+    its look-ups.
+    """
 
     def test_interface(self) -> None:
         """
@@ -200,187 +364,39 @@ class MessengerContract(_Base):
         sending.cancel()
         self.assertIsInstance(self.successResultOf(sending), InDoubt)
 
-    def test_look_up(self) -> None:
-        """
-        A look-up shows what the person was sent, with IDs, words and whole
-        seconds.
-        """
-        outcome = self.outcome("one")
-        assert isinstance(outcome, Sent)
-        [seen] = self.successResultOf(self.look_up())
-        self.assertEqual(seen, Seen(outcome.mid, NOW, "one"))
-
-    def test_look_up_all(self) -> None:
-        """
-        It shows everything of a short conversation.
-        """
-        for text in ("one", "two", "three"):
-            self.outcome(text)
-        seen = self.successResultOf(self.look_up())
-        self.assertEqual({s.text for s in seen}, {"one", "two", "three"})
-
-    def test_look_up_doubt(self) -> None:
-        """
-        It shows what arrived though the sender does not know, and not what
-        did not arrive.
-        """
-        for applied in (False, True):
-            self.spoil_send(applied)
-            self.outcome()
-            self.assertEqual(len(self.successResultOf(self.look_up())), applied)
-
-    def test_look_up_whose(self) -> None:
-        """
-        It shows nothing of other people's.
-        """
-        self.outcome(psid=BOB)
-        self.assertEqual(self.successResultOf(self.look_up(ALICE)), [])
-
-    def test_look_up_unavailable(self) -> None:
-        """
-        A look-up that fails for now can be made again.
-        """
-        self.fail_look_up(lasting=False)
-        self.failureResultOf(self.look_up(), Unavailable)
-        self.assertEqual(self.successResultOf(self.look_up()), [])
-
-    def test_look_up_refused(self) -> None:
-        """
-        One that is not allowed is refused.
-        """
-        self.fail_look_up(lasting=True)
-        self.failureResultOf(self.look_up(), Refused)
-
     def test_show(self) -> None:
         """
         A person sees that we read and write.
         """
         for presence in (Presence.SEEN, Presence.TYPING):
-            showing = self.messenger.show(Conversation(BOT, PAGE, ALICE), presence)
-            shown = Deferred.fromCoroutine(showing)
+            shown = self.show(presence)
             self.go_on()
             self.successResultOf(shown)
         self.assertEqual(self.saw(ALICE), [Presence.SEEN, Presence.TYPING])
 
-
-class MemoryMessengerTests(MessengerContract, SynchronousTestCase):
-    """
-    The messenger that tests use.
-    """
-
-    def setUp(self) -> None:
-        self.messenger: MemoryMessenger = MemoryMessenger(FixedClocks(Clock()).now)
-        self.arriving = True
-        self.outcomes: list[Outcome] = []
-
-    def go_on(self) -> None:
-        for _ in range(len(self.messenger.pending)):
-            if self.arriving:
-                self.messenger.arrive()
-            if self.outcomes:
-                self.messenger.settle(self.outcomes.pop())
-            elif self.arriving:
-                self.messenger.settle()
-            self.arriving = True
-
-    def read(self, psid: Psid) -> list[tuple[str, str | None]]:
-        return [
-            (arrived.text, arrived.metadata)
-            for arrived in self.messenger.arrived
-            if arrived.conversation.psid == psid
-        ]
-
-    def saw(self, psid: Psid) -> list[Presence]:
-        return [presence for person, presence in self.messenger.shown if person == psid]
-
-    def spoil_send(self, applied: bool) -> None:
-        self.arriving = applied
-        self.outcomes.append(InDoubt("the test says so"))
-
-    def put_off_send(self) -> None:
-        self.arriving = False
-        self.outcomes.append(NotSent(detail="the test says so"))
-
-    def hang_send(self) -> None:
-        self.arriving = False
-
-    def fail_look_up(self, lasting: bool) -> None:
-        detail = "the test says so"
-        self.messenger.look_ups.append(
-            Refused(detail) if lasting else Unavailable(detail)
-        )
-
-
-class GraphMessengerTests(MessengerContract, SynchronousTestCase):
-    """
-    The messenger that speaks to the Graph API, here to a stand-in for it.
-    """
-
-    def setUp(self) -> None:
-        self.clock = Clock()
-        self.clock.advance(NOW / 1000)
-        self.journal = Journal()
-        meta = Meta(
-            self.clock,
-            Random(1),
-            self.journal,
-            lambda *_: succeed(200),
-            lambda _: succeed((200, b"")),
-        )
-        people: dict[str, float] = {ALICE: NOW / 1000, BOB: NOW / 1000}
-        app = App("731904582216637", "app secret")
-        meta.pages[PAGE] = Page(PAGE, "page token", app, people=people)
-        self.faults: list[Fault] = []
-        graph = GraphAPI(
-            self.clock, Random(2), meta, faults=self.fault, proof_required=True
-        )
-        self.stub = stub = StubTreq(graph)
-        request: Any = stub.request  # type: ignore[attr-defined]
-        self.messenger = GraphMessenger(
-            HTTPCaller(self.clock, request).call,
-            "https://graph.test/v25.0",
-            "page token",
-            "app secret",
-            DEADLINE,
-            lambda date: None,
-        )
-
-    def fault(self, call: Call, random: Random) -> Fault | None:
+    def test_show_canceled(self) -> None:
         """
-        Spoil the next call, if one is to be spoiled.
+        Where nobody waits any more for the person to see it, that ends at
+        once, and quietly.
         """
-        return self.faults.pop() if self.faults else None
+        self.hang_show()
+        showing = self.show()
+        self.go_on()
+        self.assertNoResult(showing)
+        showing.cancel()
+        self.successResultOf(showing)
 
-    def go_on(self) -> None:
-        self.stub.flush()
 
-    def read(self, psid: Psid) -> list[tuple[str, str | None]]:
-        return [
-            (applied.text, applied.metadata)
-            for applied in self.journal.of(Applied)
-            if applied.psid == psid
-        ]
+class MemoryMessengerTests(MessengerContract, MemoryCase):
+    """
+    Tests for the messenger that tests use.
+    """
 
-    def saw(self, psid: Psid) -> list[Presence]:
-        names = {"mark_seen": Presence.SEEN, "typing_on": Presence.TYPING}
-        return [
-            names[acted.action]
-            for acted in self.journal.of(Acted)
-            if acted.psid == psid
-        ]
 
-    def spoil_send(self, applied: bool) -> None:
-        refused = rejection(1, status=500)
-        self.faults.append(INTERNAL if applied else refused)
-
-    def put_off_send(self) -> None:
-        self.faults.append(rejection(613))
-
-    def hang_send(self) -> None:
-        self.faults.append(HANGING)
-
-    def fail_look_up(self, lasting: bool) -> None:
-        self.faults.append(rejection(10 if lasting else 613))
+class GraphMessengerTests(MessengerContract, GraphCase):
+    """
+    Tests for the messenger that speaks to the Graph API.
+    """
 
     def test_deadline(self) -> None:
         """
@@ -406,9 +422,6 @@ class GraphMessengerTests(MessengerContract, SynchronousTestCase):
         """
         for fault in (rejection(100), rejection(190, status=401), DROPPED_AFTER):
             self.faults.append(fault)
-            showing = self.messenger.show(
-                Conversation(BOT, PAGE, ALICE), Presence.TYPING
-            )
-            shown = Deferred.fromCoroutine(showing)
+            shown = self.show()
             self.go_on()
             self.successResultOf(shown)

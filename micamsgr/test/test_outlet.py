@@ -8,17 +8,57 @@ from twisted.logger import LogLevel, capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from micamsgr.conversation.events import Mid
-from micamsgr.conversation.outlet import Outlet
+from micamsgr.conversation.outlet import Outlet, Pause, next_pause
 from micamsgr.conversation.parts import InDoubt, NeverSent, NotSent, Outcome, Sent
 from micamsgr.testing import BOT
 
 LIMIT = NotSent(detail="code 613", rest=30.0, pause=True)
 TOKEN = NotSent(detail="code 190", rest=60.0, pause=True, alarm=True)
+SENT = Sent(Mid("m"))
+
+# Conversations.
+ONE, TWO, THREE = 1, 2, 3
 
 
-class OutletTests(SynchronousTestCase):
+class NextPauseTests(SynchronousTestCase):
     """
-    Tests for :class:`micamsgr.conversation.outlet.Outlet`.
+    Tests for :func:`micamsgr.conversation.outlet.next_pause`.
+    """
+
+    def test_named(self) -> None:
+        """
+        A pause lasts as long as the Graph API says.
+        """
+        self.assertEqual(next_pause(30.0, None, 100.0), Pause(30.0, 130.0))
+
+    def test_unnamed(self) -> None:
+        """
+        Where it names no time, or next to none, a pause lasts five seconds.
+        """
+        self.assertEqual(next_pause(None, None, 100.0), Pause(5.0, 105.0))
+        self.assertEqual(next_pause(0.5, None, 100.0), Pause(5.0, 105.0))
+
+    def test_again(self) -> None:
+        """
+        Each pause is twice as long as the last one, or as long as it is named
+        if that is longer.
+        """
+        last = Pause(60.0, 100.0)
+        self.assertEqual(next_pause(30.0, last, 100.0), Pause(120.0, 220.0))
+        self.assertEqual(next_pause(300.0, last, 100.0), Pause(300.0, 400.0))
+
+    def test_longest(self) -> None:
+        """
+        No pause is longer than a quarter of an hour, whatever is named.
+        """
+        last = Pause(600.0, 100.0)
+        for named in (30.0, 86400.0):
+            self.assertEqual(next_pause(named, last, 100.0), Pause(900.0, 1000.0))
+
+
+class OutletTestCase(SynchronousTestCase):
+    """
+    An outlet, with a clock at hand.
     """
 
     def setUp(self) -> None:
@@ -32,29 +72,41 @@ class OutletTests(SynchronousTestCase):
         """
         self.reopened += 1
 
-    def attempt(self, outcome: Outcome) -> None:
+    def attempt(self, outcome: Outcome, conversation: int = ONE) -> None:
         """
         Take leave to send, and learn what came of it a second later.
         """
-        self.outlet.reserve()
+        self.outlet.reserve(conversation)
         begun = self.ticks
         self.ticks += 1.0
-        self.outlet.note(outcome, begun)
+        self.outlet.note(conversation, outcome, begun)
+
+    def paused(self) -> list[float]:
+        """
+        Tell for how long each of three conversations is paused.
+        """
+        return [self.outlet.paused(each) for each in (ONE, TWO, THREE)]
+
+
+class OutletTests(OutletTestCase):
+    """
+    Tests for :class:`micamsgr.conversation.outlet.Outlet`: the Page as such.
+    """
 
     def test_open(self) -> None:
         """
         As long as nothing is wrong, messages go out at once, thirty in a
         second.
         """
-        self.assertEqual(self.outlet.paused(), 0.0)
-        taken = [self.outlet.take() for _ in range(40)]
+        self.assertEqual(self.outlet.paused(TWO), 0.0)
+        taken = [self.outlet.take(TWO) for _ in range(40)]
         self.assertEqual(taken, [True] * 30 + [False] * 10)
 
     def test_reserve(self) -> None:
         """
         What is beyond the rate waits for its turn.
         """
-        waits = [self.outlet.reserve() for _ in range(33)]
+        waits = [self.outlet.reserve(TWO) for _ in range(33)]
         self.assertEqual(waits[:30], [0.0] * 30)
         for index, wait in enumerate(waits[30:], 1):
             self.assertAlmostEqual(wait, index / 30.0)
@@ -65,17 +117,10 @@ class OutletTests(SynchronousTestCase):
         long as it says.
         """
         self.attempt(LIMIT)
-        self.assertEqual(self.outlet.paused(), 30.0)
+        self.assertEqual(self.outlet.paused(TWO), 30.0)
         self.ticks += 29.0
-        self.assertEqual(self.outlet.paused(), 1.0)
-        self.assertFalse(self.outlet.take())
-
-    def test_unnamed(self) -> None:
-        """
-        Where it names no time, a pause lasts five seconds.
-        """
-        self.attempt(NotSent(detail="code 4", pause=True))
-        self.assertEqual(self.outlet.paused(), 5.0)
+        self.assertEqual(self.outlet.paused(TWO), 1.0)
+        self.assertFalse(self.outlet.take(TWO))
 
     def test_person(self) -> None:
         """
@@ -87,8 +132,7 @@ class OutletTests(SynchronousTestCase):
             InDoubt("500"),
         ):
             self.attempt(outcome)
-        self.assertEqual(self.outlet.paused(), 0.0)
-        self.assertTrue(self.outlet.take())
+            self.assertTrue(self.outlet.take(TWO))
 
     def test_one_tries(self) -> None:
         """
@@ -97,23 +141,23 @@ class OutletTests(SynchronousTestCase):
         """
         self.attempt(LIMIT)
         self.ticks += 30.0
-        self.assertEqual(self.outlet.paused(), 0.0)
-        self.assertEqual(self.outlet.reserve(), 0.0)
-        self.assertEqual(self.outlet.paused(), 15.0)
-        self.assertFalse(self.outlet.take())
+        self.assertEqual(self.outlet.paused(TWO), 0.0)
+        self.assertEqual(self.outlet.reserve(TWO), 0.0)
+        self.assertEqual(self.outlet.paused(TWO), 15.0)
+        self.assertFalse(self.outlet.take(TWO))
 
     def test_got_through(self) -> None:
         """
         When the one that tries gets through, or is refused for its own sake,
         the others follow.
         """
-        for outcome in (Sent(Mid("m")), NeverSent("person", "551")):
+        for outcome in (SENT, NeverSent("person", "551")):
+            self.setUp()
             self.attempt(LIMIT)
             self.ticks += 30.0
-            before = self.reopened
-            self.attempt(outcome)
-            self.assertEqual(self.reopened, before + 1)
-            self.assertTrue(self.outlet.take())
+            self.attempt(outcome, TWO)
+            self.assertEqual(self.reopened, 1)
+            self.assertTrue(self.outlet.take(TWO))
 
     def test_doubtful_trial(self) -> None:
         """
@@ -123,9 +167,9 @@ class OutletTests(SynchronousTestCase):
         self.attempt(LIMIT)
         self.ticks += 30.0
         self.attempt(InDoubt("timeout"))
-        self.assertEqual(self.outlet.paused(), 14.0)
+        self.assertEqual(self.outlet.paused(TWO), 14.0)
         self.ticks += 14.0
-        self.attempt(Sent(Mid("m")))
+        self.attempt(SENT)
         self.assertEqual(self.reopened, 1)
 
     def test_late_trial(self) -> None:
@@ -135,31 +179,49 @@ class OutletTests(SynchronousTestCase):
         """
         self.attempt(LIMIT)
         self.ticks += 30.0
-        self.outlet.reserve()
+        self.outlet.reserve(TWO)
         first = self.ticks
         self.ticks += 15.0
-        self.outlet.reserve()
-        self.outlet.note(Sent(Mid("m")), first)
+        self.outlet.reserve(TWO)
+        self.outlet.note(TWO, SENT, first)
         self.assertEqual(self.reopened, 1)
 
-    def test_longer(self) -> None:
+    def test_before_the_trial(self) -> None:
         """
-        Each time the one that tries fails, the pause is twice as long, up to
-        a quarter of an hour.
+        Nor does it while another tries, or after that one failed.
         """
-        pauses = []
-        for _ in range(7):
-            self.attempt(LIMIT)
-            pauses.append(self.outlet.paused())
-            self.ticks += pauses[-1]
-        self.assertEqual(pauses, [30.0, 60.0, 120.0, 240.0, 480.0, 900.0, 900.0])
+        self.attempt(LIMIT, ONE)
+        self.ticks += 30.0
+        self.outlet.reserve(TWO)
+        self.outlet.note(THREE, SENT, self.ticks - 1.0)
+        self.assertFalse(self.outlet.open)
+        self.outlet.note(TWO, LIMIT, self.ticks)
+        self.outlet.note(THREE, SENT, self.ticks)
+        self.assertFalse(self.outlet.open)
 
-    def test_longer_named(self) -> None:
+    def test_once(self) -> None:
         """
-        A longer time that the Graph API names is kept to.
+        A pause is over once; what gets through afterwards is nothing special.
         """
-        self.attempt(NotSent(detail="code 80006", rest=7200.0, pause=True))
-        self.assertEqual(self.outlet.paused(), 7200.0)
+        self.attempt(LIMIT, ONE)
+        self.ticks += 30.0
+        self.attempt(SENT, TWO)
+        self.attempt(SENT, TWO)
+        self.assertEqual(self.reopened, 1)
+
+    def test_longest(self) -> None:
+        """
+        Also where the Graph API names a day, a message tries after a quarter
+        of an hour, as another does after each quarter of an hour that follows.
+        """
+        day = NotSent(detail="code 80006", rest=86400.0, pause=True)
+        self.attempt(day, ONE)
+        self.assertEqual(self.outlet.paused(TWO), 900.0)
+        self.outlet.note(THREE, day, 1000.0)
+        self.assertEqual(self.outlet.paused(TWO), 900.0)
+        self.ticks += 900.0
+        self.attempt(day, TWO)
+        self.assertEqual(self.outlet.paused(THREE), 900.0)
 
     def test_shorter_again(self) -> None:
         """
@@ -167,9 +229,9 @@ class OutletTests(SynchronousTestCase):
         """
         self.attempt(LIMIT)
         self.ticks += 30.0
-        self.attempt(Sent(Mid("m")))
+        self.attempt(SENT)
         self.attempt(LIMIT)
-        self.assertEqual(self.outlet.paused(), 30.0)
+        self.assertEqual(self.outlet.paused(TWO), 30.0)
 
     def test_together(self) -> None:
         """
@@ -177,21 +239,21 @@ class OutletTests(SynchronousTestCase):
         one pause and not a longer one each.
         """
         for _ in range(20):
-            self.outlet.note(LIMIT, 1000.0)
-        self.assertEqual(self.outlet.paused(), 30.0)
+            self.outlet.note(ONE, LIMIT, 1000.0)
+        self.assertEqual(self.outlet.paused(TWO), 30.0)
         self.ticks += 10.0
-        self.outlet.note(LIMIT, 1000.0)
-        self.assertEqual(self.outlet.paused(), 30.0)
+        self.outlet.note(ONE, LIMIT, 1000.0)
+        self.assertEqual(self.outlet.paused(TWO), 30.0)
 
     def test_before(self) -> None:
         """
         A message that got through, but was in flight when the pause began,
         does not end it.
         """
-        self.outlet.note(LIMIT, 1000.0)
+        self.outlet.note(ONE, LIMIT, 1000.0)
         self.ticks += 1.0
-        self.outlet.note(Sent(Mid("m")), 1000.0)
-        self.assertEqual(self.outlet.paused(), 29.0)
+        self.outlet.note(TWO, SENT, 1000.0)
+        self.assertEqual(self.outlet.paused(TWO), 29.0)
         self.assertEqual(self.reopened, 0)
 
     def test_logged(self) -> None:
@@ -206,5 +268,182 @@ class OutletTests(SynchronousTestCase):
             [event] = events
             self.assertIs(event["log_level"], level)
             self.assertEqual(event["bot"], BOT)
+            self.assertEqual(event["rest"], outcome.rest)
+            self.assertEqual(event["detail"], outcome.detail)
+
+
+class SuspectTests(OutletTestCase):
+    """
+    Tests for trouble that looks like the Page's, and may be that of one
+    conversation.
+    """
+
+    def blame(self, *culprits: int) -> None:
+        """
+        Let sending fail in these conversations, one after the other, and then
+        get through in another one.
+        """
+        for culprit in culprits:
+            self.attempt(LIMIT, culprit)
+            self.ticks += self.outlet.paused(THREE)
+        self.attempt(SENT, THREE)
+
+    def test_another_first(self) -> None:
+        """
+        After a pause, those that did not fail may try fifteen seconds before
+        the one that did; it tries where nobody else has.
+        """
+        self.attempt(LIMIT, ONE)
+        self.assertEqual(self.paused(), [45.0, 30.0, 30.0])
+        self.ticks += 45.0
+        self.assertEqual(self.paused(), [0.0, 0.0, 0.0])
+        self.attempt(SENT, ONE)
+        self.assertEqual(self.reopened, 1)
+        self.assertEqual(self.paused(), [0.0, 0.0, 0.0])
+
+    def test_while_another_tries(self) -> None:
+        """
+        While another tries, and as long after it as others may, the one that
+        failed does not.
+        """
+        self.attempt(LIMIT, ONE)
+        self.ticks += 30.0
+        self.attempt(InDoubt("timeout"), TWO)
+        self.assertEqual(self.paused(), [29.0, 14.0, 14.0])
+
+    def test_set_aside(self) -> None:
+        """
+        When another gets through, the Page is open again, and only the one
+        that failed rests for the named time.
+        """
+        self.blame(ONE)
+        self.assertTrue(self.outlet.open)
+        self.assertEqual(self.paused(), [30.0, 0.0, 0.0])
+        self.assertFalse(self.outlet.take(ONE))
+        self.assertTrue(self.outlet.take(TWO))
+        self.ticks += 30.0
+        self.assertTrue(self.outlet.take(ONE))
+
+    def test_not_the_page(self) -> None:
+        """
+        The one that was set aside and fails again does not concern the Page;
+        it rests twice as long each time, up to a quarter of an hour.
+        """
+        self.blame(ONE)
+        rests = []
+        for _ in range(6):
+            self.ticks += self.outlet.paused(ONE)
+            self.attempt(LIMIT, ONE)
+            rests.append(self.outlet.paused(ONE))
+            self.assertEqual(self.outlet.paused(TWO), 0.0)
+        self.assertEqual(rests, [60.0, 120.0, 240.0, 480.0, 900.0, 900.0])
+
+    def test_well_again(self) -> None:
+        """
+        Once the one that was set aside gets through, or is refused for good,
+        it is like all others: its next failure is the Page's.
+        """
+        for outcome in (SENT, NeverSent("person", "551")):
+            self.setUp()
+            self.blame(ONE)
+            self.ticks += 30.0
+            self.attempt(outcome, ONE)
+            self.attempt(LIMIT, ONE)
+            self.assertEqual(self.paused(), [45.0, 30.0, 30.0])
+
+    def test_others_too(self) -> None:
+        """
+        When the other one fails in the same way, all rest twice as long.
+        """
+        self.attempt(LIMIT, ONE)
+        self.ticks += 30.0
+        self.attempt(LIMIT, TWO)
+        self.assertEqual(self.paused(), [75.0, 75.0, 60.0])
+
+    def test_two(self) -> None:
+        """
+        Where sending fails in two conversations, it is a third that tries, and
+        both of them that are set aside.
+        """
+        self.blame(ONE, TWO)
+        self.assertEqual(self.paused(), [30.0, 30.0, 0.0])
+
+    def test_in_turn(self) -> None:
+        """
+        Where sending failed in all that wait, the one that tries next time is
+        not the one that tried this time.
+        """
+        self.attempt(LIMIT, ONE)
+        self.ticks += 30.0
+        self.attempt(LIMIT, TWO)
+        self.ticks += 75.0
+        self.attempt(LIMIT, ONE)
+        self.assertEqual(self.paused(), [135.0, 120.0, 120.0])
+
+    def test_page_trouble(self) -> None:
+        """
+        While one is set aside and rests, trouble of the Page pauses it as well.
+        """
+        self.blame(ONE)
+        self.attempt(NotSent(detail="code 4", pause=True), TWO)
+        self.assertEqual(self.paused(), [29.0, 20.0, 5.0])
+
+    def test_tries_for_the_page(self) -> None:
+        """
+        If it is the one that was set aside that tries after a pause of the
+        Page, and fails, all rest twice as long.
+        """
+        self.blame(ONE)
+        self.attempt(LIMIT, TWO)
+        self.ticks += 30.0
+        self.attempt(LIMIT, ONE)
+        self.assertEqual(self.outlet.paused(THREE), 60.0)
+
+    def test_remembered(self) -> None:
+        """
+        One that was set aside remains so when that happens to another, too.
+        """
+        self.blame(ONE)
+        self.blame(TWO)
+        self.ticks += 30.0
+        self.attempt(LIMIT, ONE)
+        self.assertEqual(self.paused(), [60.0, 0.0, 0.0])
+
+    def test_in_flight(self) -> None:
+        """
+        What was in flight when the pause began sets nobody aside, and makes
+        nobody wait for others.
+        """
+        self.attempt(LIMIT, ONE)
+        self.outlet.note(TWO, LIMIT, 1000.0)
+        self.outlet.note(THREE, SENT, 1000.0)
+        self.assertFalse(self.outlet.open)
+        self.assertEqual(self.paused(), [45.0, 30.0, 30.0])
+
+    def test_forgotten(self) -> None:
+        """
+        One that was set aside, and did not send any more, is not known for
+        longer than half an hour.
+        """
+        self.blame(ONE)
+        self.ticks += 1800.0
+        self.blame(TWO)
+        self.attempt(LIMIT, ONE)
+        self.assertFalse(self.outlet.open)
+
+    def test_logged(self) -> None:
+        """
+        That a conversation is set aside is logged with the time and the
+        reason: as an error if somebody must act, otherwise as a warning.
+        """
+        for outcome, level in ((TOKEN, LogLevel.error), (LIMIT, LogLevel.warn)):
+            self.setUp()
+            self.attempt(outcome, ONE)
+            self.ticks += 60.0
+            with capturedLogs() as events:
+                self.attempt(SENT, TWO)
+            event = events[-1]
+            self.assertIs(event["log_level"], level)
+            self.assertEqual((event["bot"], event["conversation"]), (BOT, ONE))
             self.assertEqual(event["rest"], outcome.rest)
             self.assertEqual(event["detail"], outcome.detail)

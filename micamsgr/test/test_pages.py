@@ -9,6 +9,7 @@ from typing import Any
 from attrs import define, field
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
+from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from micamsgr.conversation.events import BotName, PageId
@@ -48,6 +49,10 @@ class PageFinderTests(SynchronousTestCase):
         self.clock = Clock()
         self.graph = Graph()
         self.store = memory_store()
+        self.events: list[LogEvent] = []
+        hear: Any = self.events.append
+        globalLogPublisher.addObserver(hear)
+        self.addCleanup(globalLogPublisher.removeObserver, hear)
 
     def finder(
         self, page: PageId | None = None, token: str = TOKEN, bot: BotName = BOT
@@ -70,12 +75,56 @@ class PageFinderTests(SynchronousTestCase):
         self.graph.asked.pop().callback(PAGE)
         finder.stopService()
 
+    def logged(self) -> list[tuple[str, str]]:
+        """
+        Take level and text of what was logged.
+        """
+        events, self.events[:] = list(self.events), []
+        return [(it["log_level"].name, formatEvent(it)) for it in events]
+
     def test_configured(self) -> None:
         """
-        A Page that the configuration names is not asked for.
+        A Page that the configuration names counts at once; the Graph API is
+        asked once whether the token is of that Page.
         """
-        self.assertEqual(self.finder(PageId("7")).page, "7")
-        self.assertEqual(self.graph.asked, [])
+        finder = self.finder(PAGE)
+        self.assertEqual(finder.page, PAGE)
+        self.graph.asked.pop().callback(PAGE)
+        self.assertEqual(finder.page, PAGE)
+        self.assertEqual(self.logged(), [])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_configured_otherwise(self) -> None:
+        """
+        If the token is of another Page than the configuration says, that
+        counts nevertheless, and an error says what to check.
+        """
+        finder = self.finder(PageId("7"))
+        self.graph.asked.pop().callback(PAGE)
+        self.assertEqual(finder.page, "7")
+        self.assertEqual(
+            self.logged(),
+            [
+                (
+                    "error",
+                    f"the token of bot mica is of Page {PAGE}, not of 7: check"
+                    " facebook.page_access_token and facebook.page_id",
+                )
+            ],
+        )
+
+    def test_configured_and_down(self) -> None:
+        """
+        A Page that is known stays so while the Graph API does not say, which
+        is asked again.
+        """
+        finder = self.finder(PageId("7"))
+        self.graph.asked.pop().errback(Unavailable("down"))
+        [(level, text)] = self.logged()
+        self.assertEqual(level, "error")
+        self.assertIn("until then 7 is believed", text)
+        self.clock.advance(1.0)
+        self.assertEqual((finder.page, len(self.graph.asked)), ("7", 1))
 
     def test_asked(self) -> None:
         """
@@ -89,11 +138,41 @@ class PageFinderTests(SynchronousTestCase):
 
     def test_remembered(self) -> None:
         """
-        What was found is remembered over a restart.
+        What was found is remembered over a restart, and known before the Graph
+        API says it again.
         """
         self.find()
-        self.assertEqual(self.finder().page, PAGE)
-        self.assertEqual(self.graph.asked, [])
+        self.logged()
+        finder = self.finder()
+        self.assertEqual(finder.page, PAGE)
+        self.graph.asked.pop().callback(PAGE)
+        self.assertEqual(finder.page, PAGE)
+        self.assertEqual(self.logged(), [])
+
+    def test_remembered_otherwise(self) -> None:
+        """
+        If the Graph API names another Page than is remembered, it is believed,
+        that is remembered from then on, and the operator is warned.
+        """
+        self.find()
+        self.logged()
+        finder = self.finder()
+        self.graph.asked.pop().callback(PageId("7"))
+        self.assertEqual(finder.page, "7")
+        self.assertEqual(
+            self.logged(),
+            [("warn", f"bot mica speaks for Page 7, no longer for {PAGE}")],
+        )
+        self.assertEqual(self.finder().page, "7")
+
+    def test_remembered_and_down(self) -> None:
+        """
+        What is remembered counts while the Graph API does not say.
+        """
+        self.find()
+        finder = self.finder()
+        self.graph.asked.pop().errback(Refused("code 190"))
+        self.assertEqual(finder.page, PAGE)
 
     def test_other_token(self) -> None:
         """

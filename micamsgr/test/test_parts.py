@@ -12,28 +12,24 @@ from micamsgr.conversation.moment import Moment, Tick
 from micamsgr.conversation.parts import (
     Absent,
     Do,
-    Evidence,
-    Found,
     InDoubt,
     Kind,
     NeverSent,
-    NoEvidence,
     NotSent,
     Part,
-    Seen,
     Sent,
     adopt,
     after_echo,
     after_look_up,
     after_outcome,
-    alike,
-    attempt_named,
     expire,
     intend,
     may_write,
     next_step,
+    part_named,
+    withdraw,
 )
-from micamsgr.conversation.policy import Delivery, Unresolved
+from micamsgr.conversation.policy import Delivery
 from micamsgr.conversation.states import PartState
 from micamsgr.testing import NOW
 
@@ -141,6 +137,7 @@ class AdoptTests(SynchronousTestCase):
         now = moment(7.0, "next boot", started=5.0)
         adopted = adopt(looked, now)
         self.assertEqual(adopted.intended, Tick(5.0, "next boot"))
+        self.assertIsNone(adopted.first_intended)
         self.assertIsNone(adopted.looked)
         self.assertEqual(next_step(adopted, now, DELIVERY), (Do.WAIT, 28.0))
 
@@ -159,7 +156,7 @@ class IntendTests(SynchronousTestCase):
         self.assertEqual(SENDING.metadata, "mica:1:01J:1")
         again = intend(evolve(SENDING, state=PartState.COMPOSED), moment(200.0))
         self.assertEqual(again.metadata, "mica:1:01J:2")
-        self.assertEqual(attempt_named(again.metadata), ("01J", 2))
+        self.assertEqual(part_named(again.metadata), "01J")
 
     def test_first(self) -> None:
         """
@@ -167,8 +164,22 @@ class IntendTests(SynchronousTestCase):
         still be found.
         """
         again = intend(evolve(SENDING, state=PartState.COMPOSED), moment(200.0))
-        self.assertEqual(again.first_intended, NOW + 100_000)
+        self.assertEqual(again.first_intended, Tick(100.0, "boot"))
+        self.assertEqual(again.first_wall, NOW + 100_000)
         self.assertEqual(again.intended, Tick(200.0, "boot"))
+
+    def test_first_reboot(self) -> None:
+        """
+        After a reboot, and for good, only Meta's clock can tell when the
+        first attempt was intended.
+        """
+        composed = evolve(SENDING, state=PartState.COMPOSED)
+        again = intend(composed, moment(5.0, "next boot"))
+        for seconds in (5.0, 6.0):
+            self.assertIsNone(again.first_intended)
+            self.assertEqual(again.first_wall, NOW + 100_000)
+            composed = evolve(again, state=PartState.COMPOSED)
+            again = intend(composed, moment(seconds, "next boot"))
 
     def test_afresh(self) -> None:
         """
@@ -188,9 +199,9 @@ class IntendTests(SynchronousTestCase):
         self.assertFalse(may_write(PART, moment(102.0)))
 
 
-class AttemptNamedTests(SynchronousTestCase):
+class PartNamedTests(SynchronousTestCase):
     """
-    Tests for :func:`micamsgr.conversation.parts.attempt_named`.
+    Tests for :func:`micamsgr.conversation.parts.part_named`.
     """
 
     def test_others(self) -> None:
@@ -199,7 +210,7 @@ class AttemptNamedTests(SynchronousTestCase):
         ours.
         """
         for metadata in (None, "", "mica", "mica:2:01J:1", "mica:1:01J", "a:1:b:c"):
-            self.assertIsNone(attempt_named(metadata), metadata)
+            self.assertIsNone(part_named(metadata), metadata)
 
 
 class AfterOutcomeTests(SynchronousTestCase):
@@ -273,7 +284,7 @@ class AfterEchoTests(SynchronousTestCase):
 
     def test_ended(self) -> None:
         """
-        What has ended stays as it is.
+        What has ended stays as it is, but that its echo came.
         """
         for state in (
             PartState.SENT,
@@ -282,143 +293,14 @@ class AfterEchoTests(SynchronousTestCase):
             PartState.DEAD,
         ):
             part = evolve(PART, state=state)
-            self.assertEqual(after_echo(part, MID), part)
+            self.assertEqual(after_echo(part, MID), evolve(part, echo=MID))
 
-
-class AfterLookUpTests(SynchronousTestCase):
-    """
-    Tests for :func:`micamsgr.conversation.parts.after_look_up`.
-    """
-
-    def after(
-        self, part: Part, evidence: Evidence, now: float = 130.0, **policy: Unresolved
-    ) -> Part:
+    def test_first(self) -> None:
         """
-        Conclude from *evidence*.
+        What the first echo called it stays known, to be compared with others.
         """
-        delivery = Delivery(**policy)  # type: ignore[arg-type]
-        return after_look_up(part, evidence, moment(now), delivery)
-
-    def test_found(self) -> None:
-        """
-        What is found was sent.
-        """
-        after = self.after(UNKNOWN, Found(MID))
-        self.assertEqual((after.state, after.mid), (PartState.SENT, MID))
-
-    def test_absent_once(self) -> None:
-        """
-        What one look-up does not find stays in doubt.
-        """
-        after = self.after(UNKNOWN, Absent())
-        self.assertEqual(after.state, PartState.UNKNOWN)
-        self.assertEqual(after.looked, Tick(130.0, "boot"))
-
-    def test_absent_twice(self) -> None:
-        """
-        What two do not find is sent again.
-        """
-        after = self.after(self.after(UNKNOWN, Absent()), Absent(), 140.0)
-        self.assertEqual(after.state, PartState.COMPOSED)
-        self.assertEqual((after.absent, after.looked), (1, None))
-
-    def test_absent_thrice(self) -> None:
-        """
-        After three attempts that were proved absent the part is given up.
-        """
-        part = evolve(UNKNOWN, absent=2, looked=Tick(130.0, "boot"))
-        after = self.after(part, Absent(), 140.0)
-        self.assertEqual(after.state, PartState.DEAD)
-        self.assertEqual((after.absent, after.reason), (3, "unresolved"))
-
-    def test_failed(self) -> None:
-        """
-        A look-up that failed is made again after the lag; what was seen
-        before still counts.
-        """
-        looked = self.after(UNKNOWN, Absent())
-        after = self.after(looked, NoEvidence("busy", lasting=False), 140.0)
-        self.assertEqual(after.state, PartState.UNKNOWN)
-        self.assertEqual(after.looked, looked.looked)
-        self.assertEqual(after.rest, Tick(150.0, "boot"))
-
-    def test_unresolved(self) -> None:
-        """
-        Where no evidence can be had the operator's wish decides.
-        """
-        forbidden = NoEvidence("no permission", lasting=True)
-        for policy, state in (
-            (Unresolved.RESEND, PartState.COMPOSED),
-            (Unresolved.HOLD, PartState.UNKNOWN),
-            (Unresolved.DROP, PartState.DEAD),
-        ):
-            after = self.after(UNKNOWN, forbidden, unresolved=policy)
-            self.assertEqual(after.state, state)
-
-    def test_resent_once(self) -> None:
-        """
-        Nothing is sent again without evidence for a second time.
-        """
-        forbidden = NoEvidence("no permission", lasting=True)
-        first = self.after(UNKNOWN, forbidden)
-        self.assertTrue(first.resent)
-        again = intend(first, moment(140.0))
-        again = after_outcome(again, InDoubt(""), moment(150.0), 1.0)
-        self.assertEqual(self.after(again, forbidden).state, PartState.DEAD)
-
-    def test_long(self) -> None:
-        """
-        After an hour beyond the quarantine evidence counts as not to be
-        had.
-        """
-        busy = NoEvidence("busy", lasting=False)
-        self.assertEqual(self.after(UNKNOWN, busy, 3730.0).state, PartState.UNKNOWN)
-        self.assertEqual(self.after(UNKNOWN, busy, 3730.1).state, PartState.COMPOSED)
-
-    def test_settled(self) -> None:
-        """
-        A look-up of what has been settled meanwhile changes nothing.
-        """
-        for part in (PART, SENDING, after_echo(UNKNOWN, MID)):
-            self.assertEqual(self.after(part, Absent()), part)
-
-
-class AlikeTests(SynchronousTestCase):
-    """
-    Tests for :func:`micamsgr.conversation.parts.alike`.
-    """
-
-    def found(self, text: str, at: int) -> bool:
-        """
-        Say whether a message that was seen may be the part in doubt.
-        """
-        return alike(UNKNOWN, [Seen(MID, at, text)]) == [MID]
-
-    def test_words(self) -> None:
-        """
-        A message with the same words may be it, however they are spaced;
-        another may not.
-        """
-        for text in ("hello", " hello\n"):
-            self.assertTrue(self.found(text, NOW + 100_000), text)
-        for text in ("", "hello there", "Hello"):
-            self.assertFalse(self.found(text, NOW + 100_000), text)
-
-    def test_older(self) -> None:
-        """
-        A message from before the first attempt is not it, as far as clocks
-        agree.
-        """
-        self.assertTrue(self.found("hello", NOW + 95_000))
-        self.assertFalse(self.found("hello", NOW + 94_999))
-
-    def test_first_attempt(self) -> None:
-        """
-        A message of an earlier attempt is it.
-        """
-        again = intend(evolve(UNKNOWN, state=PartState.COMPOSED), moment(200.0))
-        seen = [Seen(MID, NOW + 100_000, "hello")]
-        self.assertEqual(alike(again, seen), [MID])
+        after = after_echo(after_echo(SENDING, MID), Mid("m_2"))
+        self.assertEqual((after.mid, after.echo), (MID, MID))
 
 
 class ExpireTests(SynchronousTestCase):
@@ -440,3 +322,32 @@ class ExpireTests(SynchronousTestCase):
         for part in (SENDING, UNKNOWN):
             with self.assertRaises(ValueError):
                 expire(part, "human")
+
+
+class WithdrawTests(SynchronousTestCase):
+    """
+    Tests for :func:`micamsgr.conversation.parts.withdraw`.
+    """
+
+    def test_composed(self) -> None:
+        """
+        What was not sent is taken back.
+        """
+        after = withdraw(PART)
+        self.assertEqual((after.state, after.reason), (PartState.EXPIRED, "human"))
+
+    def test_others(self) -> None:
+        """
+        What may have been sent stays so, and is not to be sent again, whatever
+        becomes of it.
+        """
+        for part in (SENDING, UNKNOWN):
+            after = withdraw(part)
+            self.assertEqual(after, evolve(part, withdrawn=True))
+        now = moment(130.0)
+        settled = after_outcome(withdraw(SENDING), NotSent(detail=""), now, 0.0)
+        absent = evolve(withdraw(UNKNOWN), looked=now.tick)
+        absent = after_look_up(absent, Absent(), now, DELIVERY)
+        for after in (settled, absent):
+            self.assertIs(after.state, PartState.COMPOSED)
+            self.assertTrue(after.withdrawn)

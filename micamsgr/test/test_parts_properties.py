@@ -27,11 +27,10 @@ from micamsgr.conversation.parts import (
     after_echo,
     after_look_up,
     after_outcome,
-    attempt_named,
     intend,
     may_write,
     next_step,
-    sought_long,
+    part_named,
 )
 from micamsgr.conversation.policy import Delivery, Unresolved
 from micamsgr.conversation.states import NEXT, PartState
@@ -149,7 +148,6 @@ class PartsPropertiesTests(SynchronousTestCase):
             world.seconds += passing
             if rebooting:
                 world.reboot()
-            now = world.now()
             before = world.advance(outcome, evidence)
             doubt = before.state is PartState.UNKNOWN
             if not doubt or world.part.state is not PartState.COMPOSED:
@@ -157,8 +155,7 @@ class PartsPropertiesTests(SynchronousTestCase):
             if world.part.resent and not before.resent:
                 self.assertIs(delivery.unresolved, Unresolved.RESEND)
                 assert isinstance(evidence, NoEvidence)
-                long = sought_long(before, now, delivery)
-                self.assertTrue(evidence.lasting or long)
+                self.assertTrue(evidence.lasting)
                 continue
             absent = [at for told, at in world.look_ups if isinstance(told, Absent)]
             self.assertEqual(len(absent), 2)
@@ -206,14 +203,15 @@ class PartsPropertiesTests(SynchronousTestCase):
         self, delivery: Delivery, outcome: Outcome | None, evidence: Evidence
     ) -> None:
         """
-        However often sends are in doubt and look-ups find nothing or fail, a
-        part comes to its end within hours, unless it is to be held.
+        However often sends are in doubt, a part comes to its end within
+        hours if look-ups find nothing or are forbidden, unless it is to be
+        held then; as long as they merely fail, it never does.
         """
         world = _World(delivery)
         while world.part.state in NEXT and world.seconds < 4 * 4000.0:
             world.advance(outcome, evidence)
         held = delivery.unresolved is Unresolved.HOLD
-        if held and not isinstance(evidence, Absent):
+        if isinstance(evidence, NoEvidence) and (held or not evidence.lasting):
             self.assertIs(world.part.state, PartState.UNKNOWN)
         else:
             self.assertIs(world.part.state, PartState.DEAD)
@@ -283,6 +281,7 @@ class PartsPropertiesTests(SynchronousTestCase):
         Whatever an echo's metadata is, it can be read; what it names is ours
         only if it is spelled as we do.
         """
-        named = attempt_named(metadata)
+        named = part_named(metadata)
         if named is not None:
-            self.assertEqual(metadata, f"mica:1:{named[0]}:{named[1]}")
+            attempt = metadata.rpartition(":")[2]
+            self.assertEqual(metadata, f"mica:1:{named}:{int(attempt)}")

@@ -72,7 +72,6 @@ class PlannerTests(SynchronousTestCase):
         now: Moment = moment(10.0),  # noqa: B008
         paused: float = 0.0,
         queued: float = 0.0,
-        quiet_until: int = 0,
         **more: Any,
     ) -> Step:
         """
@@ -85,7 +84,6 @@ class PlannerTests(SynchronousTestCase):
             id=1,
             conversation=Conversation(BOT, PAGE, ALICE),
             heard=NOW,
-            quiet_until=quiet_until,
             turn=self.turn,
             parts=parts,
             pending=pending,
@@ -220,19 +218,37 @@ class PlannerTests(SynchronousTestCase):
         step = self.step(in_doubt(), paused=7.0, now=moment(30.0))
         self.assertIsInstance(step, LookUp)
 
-    def test_human(self) -> None:
+    def test_withdrawn(self) -> None:
         """
-        While a human answers, what was not sent is withdrawn, and what is in
-        doubt is looked up all the same.
+        What a human has answered instead is looked up if it is in doubt, and
+        not sent again if it proves absent.
         """
-        step = self.step(part(), quiet_until=NOW + 60_000)
+        doubtful = evolve(in_doubt(), withdrawn=True)
+        step = self.step(doubtful, now=moment(30.0))
+        self.assertEqual(step, LookUp(doubtful))
+        step = self.step(part(withdrawn=True))
         assert isinstance(step, Change)
         self.assertEqual(step.after.state, PartState.EXPIRED)
         self.assertEqual(step.after.reason, "human")
-        now = moment(30.0)
-        step = self.step(in_doubt(), now=now, quiet_until=NOW + 60_000)
+
+    def test_withdrawn_resting(self) -> None:
+        """
+        It doesn't first wait for a time at which it might be sent.
+        """
+        rest = Tick(2000.0, "boot")
+        step = self.step(part(withdrawn=True, rest=rest), paused=7.0)
+        self.assertIsInstance(step, Change)
+
+    def test_window_unsure(self) -> None:
+        """
+        As long as nobody knows what time it is for Meta, the window counts as
+        open.
+        """
+        now = evolve(moment(48 * HOUR), sure=False)
+        self.assertEqual(self.step(part(), now=now), Send(part()))
+        self.assertEqual(self.step(pending=True, now=now), Begin())
+        step = self.step(in_doubt(), now=now)
         self.assertEqual(step, LookUp(in_doubt()))
-        self.assertEqual(self.step(part(), quiet_until=NOW), Send(part()))
 
     def test_window_parts(self) -> None:
         """

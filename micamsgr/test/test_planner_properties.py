@@ -47,8 +47,21 @@ _NOWS = st.builds(
 
 
 def _parts(kind: Kind, turn: int) -> st.SearchStrategy[list[Part]]:
-    def one(number: int, state: PartState, resting: Tick | None, *ticks: Tick) -> Part:
-        part = Part(id="p", turn=turn, kind=kind, number=number, text="hello")
+    def one(
+        number: int,
+        state: PartState,
+        withdrawn: bool,
+        resting: Tick | None,
+        *ticks: Tick,
+    ) -> Part:
+        part = Part(
+            id="p",
+            turn=turn,
+            kind=kind,
+            number=number,
+            text="hello",
+            withdrawn=withdrawn,
+        )
         if state is PartState.COMPOSED:
             return evolve(part, rest=resting)
         return evolve(
@@ -56,7 +69,8 @@ def _parts(kind: Kind, turn: int) -> st.SearchStrategy[list[Part]]:
             state=state,
             attempt=1,
             intended=ticks[0],
-            first_intended=NOW,
+            first_intended=ticks[0],
+            first_wall=NOW,
             looked=ticks[1] if state is PartState.UNKNOWN else None,
             rest=resting if state is PartState.UNKNOWN else None,
         )
@@ -65,6 +79,7 @@ def _parts(kind: Kind, turn: int) -> st.SearchStrategy[list[Part]]:
         one,
         st.just(1),
         st.sampled_from(OPEN_PARTS),
+        st.booleans(),
         st.none() | _TICKS,
         _TICKS,
         st.none() | _TICKS,
@@ -147,13 +162,14 @@ class PlannerPropertiesTests(SynchronousTestCase):
         self, situation: Situation, now: Moment, paused: float, queued: float
     ) -> None:
         """
-        Only a part that was not sent is sent, in its order, in the window,
-        and not while the Page is paused.
+        Only a part that was neither sent nor withdrawn is sent, in its order,
+        in the window, and not while the Page is paused.
         """
         step = next_step(situation, now, Delivery(), Manners(), paused, queued)
         if not isinstance(step, Send):
             return
         self.assertIs(step.part.state, PartState.COMPOSED)
+        self.assertFalse(step.part.withdrawn)
         self.assertEqual(now.until(step.part.rest), 0.0)
         self.assertEqual(paused, 0.0)
         self.assertLessEqual(now.wall - situation.heard, WINDOW)

@@ -6,13 +6,25 @@ from __future__ import annotations
 
 from typing import Any
 
+from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from micamsgr.conversation.events import Event, Other, PageId, Psid, Unreadable
+from micamsgr.conversation.moment import Moment, Tick
 from micamsgr.conversation.policy import Handover
-from micamsgr.conversation.reception import INBOXES, STALE, Arrival, arrival, person
+from micamsgr.conversation.reception import (
+    INBOXES,
+    INSTANT,
+    STALE,
+    Arrival,
+    arrival,
+    person,
+    quiet_until,
+)
 from micamsgr.conversation.states import EventState
 from micamsgr.testing import ALICE, BOB, BOT, INBOX, NOW, PAGE, echo, said
+
+NOW_READ = Moment(wall=NOW + 1000, tick=Tick(1.0, "boot"), started=0.0)
 
 NEW, IGNORED, DEAD = EventState.NEW, EventState.IGNORED, EventState.DEAD
 
@@ -34,6 +46,8 @@ class ArrivalTestCase(SynchronousTestCase):
     A bot that has an event to judge.
     """
 
+    now = NOW_READ
+
     def arrive(self, event: Event, *, ours: bool = True, **more: Any) -> Arrival:
         """
         Decide what becomes of *event*.
@@ -41,7 +55,7 @@ class ArrivalTestCase(SynchronousTestCase):
         handover = Handover(**{k: more.pop(k) for k in ("quiet", "by") if k in more})
         handover = more.pop("handover", handover)
         return arrival(
-            event, bot=BOT, ours=ours, now=NOW + 1000, handover=handover, **more
+            event, bot=BOT, ours=ours, now=self.now, handover=handover, **more
         )
 
     def end(self, event: Event, **more: Any) -> tuple[EventState, str | None]:
@@ -96,6 +110,14 @@ class SaidTests(ArrivalTestCase):
         taken = self.arrive(said(at=NOW + 999 - STALE))
         self.assertEqual((taken.state, taken.reason), (IGNORED, "stale"))
         self.assertFalse(taken.opens)
+
+    def test_unsure(self) -> None:
+        """
+        As long as nobody knows what time it is for Meta, nothing counts as
+        old.
+        """
+        self.now = evolve(NOW_READ, sure=False)
+        self.assertEqual(self.end(said(at=NOW - 2 * STALE)), (NEW, None))
 
     def test_allow(self) -> None:
         """
@@ -205,6 +227,72 @@ class EchoTests(ArrivalTestCase):
         ):
             self.assertEqual(self.arrive(echo(text), handover=handover).wake, wakes)
         self.assertFalse(self.arrive(echo("mica")).wake)
+
+
+class QuietUntilTests(SynchronousTestCase):
+    """
+    Tests for :func:`micamsgr.conversation.reception.quiet_until`.
+    """
+
+    def until(
+        self, at: int = 0, opened: int = -3_600_000, now: int = 1000, **more: Any
+    ) -> int | None:
+        """
+        Decide until when the bot is quiet, with all times counted from NOW.
+        """
+        heard = echo(at=NOW + at)
+        taken = Arrival(
+            bot=BOT,
+            event=heard,
+            state=IGNORED,
+            **{"human": True, "quiet": 60.0, **more},
+        )
+        moment = evolve(NOW_READ, wall=NOW + now)
+        until = quiet_until(taken, heard, NOW + opened, moment)
+        return until - NOW if until else until
+
+    def test_human(self) -> None:
+        """
+        The bot is quiet for its time from when the human wrote.
+        """
+        self.assertEqual(self.until(), 60_000)
+
+    def test_future(self) -> None:
+        """
+        A human's words from the future count as said now.
+        """
+        self.assertEqual(self.until(at=9000), 61_000)
+
+    def test_late(self) -> None:
+        """
+        Those that come so late that the bot would be awake again change
+        nothing.
+        """
+        self.assertEqual(self.until(now=59_999), 60_000)
+        self.assertIsNone(self.until(now=60_000))
+
+    def test_wake(self) -> None:
+        """
+        The word that wakes the bot ends the quiet.
+        """
+        self.assertEqual(self.until(wake=True), 0)
+
+    def test_instant(self) -> None:
+        """
+        What follows the opening of a conversation at once is no human's.
+        """
+        for at in (0, INSTANT):
+            self.assertIsNone(self.until(at, opened=0))
+        for at in (-1, INSTANT + 1):
+            self.assertIsNotNone(self.until(at, opened=0))
+
+    def test_nobody(self) -> None:
+        """
+        What no human said changes nothing, not even if it is the word that
+        wakes the bot.
+        """
+        self.assertIsNone(self.until(human=False))
+        self.assertIsNone(self.until(human=False, wake=True))
 
 
 class PersonTests(SynchronousTestCase):

@@ -9,7 +9,8 @@ off, to see that the search would tell.
 Meta, as the search knows it: a request that was written lands at once, later,
 or never, but not after ``_ON_THE_WAY`` seconds.  What has landed can't be
 called back.  Its response may be lost, or be an error.  Its echo comes sooner,
-later, or never.  A look-up sees it at the latest after ``lookup_lag``.
+later, or never.  A look-up sees it at the latest after ``lookup_lag``, unless
+so much was said since that it shows only what is newer.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from micamsgr.conversation.parts import (
     Found,
     InDoubt,
     Kind,
+    LookedUp,
     NoEvidence,
     NotSent,
     Outcome,
@@ -46,14 +48,18 @@ from micamsgr.conversation.planner import (
     Wait,
     next_step,
 )
-from micamsgr.conversation.policy import Delivery, Manners
+from micamsgr.conversation.policy import Delivery, Manners, Unresolved
 from micamsgr.conversation.states import PartState, TurnState
 
 # For how many seconds a written request may be on its way.
 _ON_THE_WAY = 2
 
 _DELIVERY = Delivery(
-    deadline=2.0, quarantine=parts.GUARD + _ON_THE_WAY + 1.0, lookup_lag=2.0
+    deadline=2.0,
+    quarantine=parts.GUARD + _ON_THE_WAY + 1.0,
+    lookup_lag=2.0,
+    # Whoever wishes a resend without evidence wishes what is sought here.
+    unresolved=Unresolved.HOLD,
 )
 _NOW = Moment(wall=10**12, tick=Tick(0.0, "boot"), started=0.0)
 
@@ -112,6 +118,7 @@ class Rules:
     after_look_up: Callable[[Part, Evidence, Moment, Delivery], Part] = (
         parts.after_look_up
     )
+    not_seen: Callable[[Part, LookedUp, Moment], Evidence] = parts.not_seen
     after_crash: Callable[[Part, Moment], Part] = parts.adopt
 
 
@@ -193,15 +200,19 @@ def _in_flight(world: World, flight: Flight, rules: Rules) -> Iterator[World]:
 
 
 def _looked_up(world: World, rules: Rules) -> Iterator[World]:
+    lag = _DELIVERY.lookup_lag
+
     def looked(evidence: Evidence) -> World:
         after = rules.after_look_up(world.part, evidence, _NOW, rules.delivery)
-        return evolve(world, part=after)
+        # That of a part that is held would only make the search longer.
+        rest = after.rest and min(after.rest, _NOW.plus(lag), key=_NOW.until)
+        return evolve(world, part=evolve(after, rest=rest))
 
-    lag = _DELIVERY.lookup_lag
     if world.copies:
         yield looked(Found(Mid("m")))
     if all(age < lag for age in world.copies):
-        yield looked(Absent())
+        yield looked(rules.not_seen(world.part, LookedUp(()), _NOW))
+    yield looked(rules.not_seen(world.part, LookedUp((), back_to=_NOW.wall), _NOW))
     if world.failures < _FAILING_LOOK_UPS:
         failed = looked(NoEvidence("500", lasting=False))
         yield evolve(failed, failures=world.failures + 1)
@@ -339,6 +350,14 @@ class SendModelTests(SynchronousTestCase):
         Two look-ups that follow at once are no better than one.
         """
         found = search(Rules(delivery=evolve(_DELIVERY, lookup_lag=0.0)))
+        self.assertIsNotNone(found.duplicate)
+
+    def test_newest_only(self) -> None:
+        """
+        If what a look-up doesn't show counts as absent, also where it shows
+        only newer messages, the person has a message twice.
+        """
+        found = search(Rules(not_seen=lambda part, looked, now: Absent()))
         self.assertIsNotNone(found.duplicate)
 
     def test_blind_retry(self) -> None:

@@ -20,7 +20,6 @@ from micamsgr.services import (
     Closing,
     InTurn,
     Listener,
-    children,
     raise_file_limit,
 )
 
@@ -55,7 +54,8 @@ class InTurnTests(SynchronousTestCase):
         self.notes: list[str] = []
         self.services = [Noted(name, self.notes) for name in ("a", "b", "c")]
         self.root = InTurn()
-        children(self.root, self.services)
+        for service in self.services:
+            service.setServiceParent(self.root)
 
     def test_start(self) -> None:
         """

@@ -43,6 +43,7 @@ class ConversationTestCase(SynchronousTestCase):
     """
 
     jitter = 1.0
+    handover = Handover(wake="bot, go on")
 
     def setUp(self) -> None:
         self.options: dict[str, Any] = {}
@@ -146,10 +147,12 @@ class ConversationTestCase(SynchronousTestCase):
         """
         now = self.clocks.now()
         arrivals = [
-            arrival(event, bot=BOT, ours=True, now=now.wall, handover=Handover())
+            arrival(event, bot=BOT, ours=True, now=now, handover=self.handover)
             for event in events
         ]
         recorded = self.successResultOf(self.store.record(arrivals, now))
+        for _, conversation in recorded.takeovers:
+            self.dispatcher.hush(conversation)
         return [conversation for _, conversation in recorded.wake]
 
     def wait(self, seconds: float) -> None:

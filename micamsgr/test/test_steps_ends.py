@@ -5,6 +5,9 @@ hours in which a Page may answer, and humans who answer instead.
 
 from __future__ import annotations
 
+from twisted.logger import LogLevel, capturedLogs
+
+from micamsgr.conversation.interfaces import Presence
 from micamsgr.conversation.parts import InDoubt, NeverSent, NotSent
 from micamsgr.conversation.policy import Manners
 from micamsgr.conversation.states import PartState
@@ -97,6 +100,25 @@ class RefusedTests(ConversationTestCase):
         self.messenger.settle()
         self.assertEqual(self.messenger.texts(), ["hello"])
         self.assertEqual(self.messenger.texts(BOB), ["hello"])
+
+    def test_logged(self) -> None:
+        """
+        What was sent is logged as information, what was refused as an error,
+        and the rest as a warning.
+        """
+        for outcome, level in (
+            (None, LogLevel.info),
+            (NeverSent("person", "code 551"), LogLevel.error),
+            (NotSent(detail="later"), LogLevel.warn),
+            (InDoubt("timeout"), LogLevel.warn),
+        ):
+            self.setUp()
+            self.say()
+            self.assistant.answer()
+            with capturedLogs() as events:
+                self.messenger.settle(outcome)
+            levels = [event["log_level"] for event in events if "attempt" in event]
+            self.assertEqual(levels, [level])
 
 
 class WindowTests(ConversationTestCase):
@@ -192,6 +214,69 @@ class HumanTests(ConversationTestCase):
         self.assertEqual(self.sending(), [])
         self.assertEqual(self.states(), [(PartState.EXPIRED, "human")])
         self.assertEqual(self.store.turns(), [("closed", None)])
+
+    def test_doubt_later(self) -> None:
+        """
+        That holds also if its absence is proved only when the bot is awake
+        again, because it was woken or the quiet has ended.
+        """
+        for woken in (True, False):
+            self.setUp()
+            self.say()
+            self.assistant.answer()
+            self.wait(5.0)
+            self.messenger.settle(InDoubt("timeout"))
+            self.receive(echo(at=self.clocks.now().wall))
+            if woken:
+                self.receive(echo("bot, go on", at=self.clocks.now().wall))
+            else:
+                self.messenger.look_ups = [Unavailable("busy")] * 40
+                self.wait(2000.0)
+                self.assertTrue(self.messenger.look_ups)
+                self.messenger.look_ups.clear()
+            self.say("are you there?")
+            self.wait(600.0)
+            self.assertEqual(self.sending(), [])
+            self.assertEqual(self.states(), [(PartState.EXPIRED, "human")])
+            self.assertEqual(len(self.assistant.pending), 1)
+
+    def test_not_sent(self) -> None:
+        """
+        A part in flight that turns out to be surely not sent is not sent
+        again.
+        """
+        self.say()
+        self.assistant.answer()
+        self.wait(5.0)
+        self.receive(echo(at=self.clocks.now().wall))
+        self.messenger.settle(NotSent(detail="later", rest=5.0))
+        self.wait(60.0)
+        self.assertEqual(self.sending(), [])
+        self.assertEqual(self.states(), [(PartState.EXPIRED, "human")])
+
+    def test_dots(self) -> None:
+        """
+        The dots are not shown any more, although the assistant still thinks.
+        """
+        self.say(psid=ALICE)
+        self.say(psid=BOB)
+        self.wait(5.0)
+        self.receive(echo(at=self.clocks.now().wall))
+        self.messenger.shown.clear()
+        self.wait(15.0)
+        self.assertEqual(self.messenger.shown, [(BOB, Presence.TYPING)])
+        self.assertEqual(len(self.assistant.pending), 2)
+
+    def test_no_dots(self) -> None:
+        """
+        A human may also answer when there are none.
+        """
+        self.say()
+        self.assistant.answer()
+        self.messenger.settle()
+        self.wait(5.0)
+        self.receive(echo(at=self.clocks.now().wall))
+        self.assertEqual(self.messenger.texts(), ["hello"])
 
     def test_quiet(self) -> None:
         """

@@ -70,13 +70,14 @@ class OwnEchoTests(RecordCase):
 
     def test_echo_after_outcome(self) -> None:
         """
-        An echo of what is known to be sent changes nothing.
+        An echo of what is known to be sent changes nothing but that there was
+        one.
         """
         before = self.settle(self.part, Sent(Mid("m_1")))
         recorded = self.record(self.echo())
         self.assertEqual(recorded.doubled, ())
         self.assertEqual(recorded.takeovers, ())
-        self.assertEqual(self.store.parts()[0], before)
+        self.assertEqual(self.store.parts()[0], evolve(before, echo=Mid("m_1")))
 
     def test_in_doubt(self) -> None:
         """
@@ -148,7 +149,20 @@ class OwnEchoTests(RecordCase):
         later = self.record(
             self.echo(metadata=None, text=self.second.text, mid=Mid("m_2"))
         )
-        self.assertEqual(other.takeovers + later.takeovers, (2, 1))
+        self.assertEqual(other.takeovers + later.takeovers, ((BOT, 2), (BOT, 1)))
+
+    def test_other_conversation(self) -> None:
+        """
+        An echo concerns only the conversation that it is of, even if it names
+        a part, or a message, of another one.
+        """
+        named = self.record(self.echo(psid=BOB))
+        self.assertEqual(named.wake, ())
+        self.assertEqual(self.states(), ["sending", "composed"])
+        self.settle(self.part, Sent(Mid("m_1")))
+        same = self.record(self.echo(metadata=None, psid=BOB, text="?"))
+        self.assertEqual(named.takeovers + same.takeovers, ((BOT, 2), (BOT, 2)))
+        self.assertIsNone(self.store.parts()[0].echo)
 
     def test_others_metadata(self) -> None:
         """
@@ -205,6 +219,27 @@ class OwnEchoTests(RecordCase):
         )
         self.assertEqual(of_the_first.doubled, ())
         self.assertEqual(of_the_second.doubled, (self.part.id,))
+
+    def test_doubled_attempt(self) -> None:
+        """
+        That is told also where both echoes are of one attempt, which Meta then
+        made two messages of, and though it was known to be sent.
+        """
+        self.settle(self.part, Sent(Mid("m_1")))
+        first = self.record(self.echo())
+        second = self.record(self.echo(mid=Mid("m_2")))
+        self.assertEqual(first.doubled, ())
+        self.assertEqual(second.doubled, (self.part.id,))
+
+    def test_doubled_after_the_end(self) -> None:
+        """
+        So it is where the part was given up before.
+        """
+        doubtful = self.settle(self.part, InDoubt("timeout"))
+        self.change(doubtful, lifecycle.abandon(doubtful))
+        first = self.record(self.echo())
+        second = self.record(self.echo(mid=Mid("m_2")))
+        self.assertEqual(first.doubled + second.doubled, (self.part.id,))
 
     def test_another_id(self) -> None:
         """

@@ -34,8 +34,12 @@ class PartContract(Contract):
             intended=tick,
             looked=tick,
             rest=tick,
-            first_intended=NOW,
+            first_intended=Tick(99.5, "boot"),
+            first_wall=NOW,
             resent=True,
+            withdrawn=True,
+            mid=Mid("m_1"),
+            echo=Mid("m_2"),
             reason="why",
         )
         situation = await self.store.change(first, after)

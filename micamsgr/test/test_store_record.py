@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Coroutine, Sequence
 from typing import Any, TypeVar
 
+from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from micamsgr.conversation import parts as lifecycle
@@ -50,7 +51,7 @@ def arriving(event: Event, after: int = 0, **arguments: Any) -> Arrival:
         "handover": Handover(wake="bot, go on"),
         **arguments,
     }
-    return arrival(event, now=NOW + after, **arguments)
+    return arrival(event, now=moment(after), **arguments)
 
 
 class RecordCase(SynchronousTestCase):
@@ -302,6 +303,16 @@ class MessageTests(RecordCase):
         """
         self.record(said(at=NOW + 365 * 24 * 60 * MINUTE))
         self.assertEqual(self.situation().heard, NOW)
+
+    def test_heard_unsure(self) -> None:
+        """
+        What seems to be the future doesn't count as such as long as nobody
+        knows what time it is for Meta.
+        """
+        later = NOW + 24 * 60 * MINUTE
+        now = evolve(moment(), sure=False)
+        self.now(self.store.record([arriving(said(at=later))], now))
+        self.assertEqual(self.situation().heard, later)
 
     def test_too_large_a_number(self) -> None:
         """

@@ -33,7 +33,7 @@ class TakeoverTests(RecordCase):
         It is told in which conversation a human has taken over.
         """
         self.record(said())
-        self.assertEqual(self.take_over().takeovers, (1,))
+        self.assertEqual(self.take_over().takeovers, ((BOT, 1),))
 
     def test_waiting_message(self) -> None:
         """
@@ -93,15 +93,10 @@ class TakeoverTests(RecordCase):
         self.assertEqual(self.store.turns(), [("closed", None)])
         self.assertEqual(self.waiting(), [])
 
-    def test_in_doubt(self) -> None:
+    def prove_absent(self) -> None:
         """
-        What is in doubt, and turns out not to have been sent, is not sent
-        again while the human is at it.
+        Find twice that the part in doubt was not sent, and do what follows.
         """
-        self.record(said())
-        (part,) = self.compose("one")
-        self.settle(part, InDoubt("timeout"))
-        self.take_over()
         for after in (MINUTE, 2 * MINUTE):
             (doubtful,) = self.situation().parts
             now = moment(after)
@@ -112,8 +107,35 @@ class TakeoverTests(RecordCase):
         step = next_step(self.situation(), now, Delivery(), Manners())
         assert isinstance(step, Change)
         self.change(step.part, step.after)
+
+    def test_in_doubt(self) -> None:
+        """
+        What is in doubt, and turns out not to have been sent, is not sent
+        again, whether or not the bot was woken meanwhile.
+        """
+        for woken in (False, True):
+            self.setUp()
+            self.record(said())
+            (part,) = self.compose("one")
+            self.settle(part, InDoubt("timeout"))
+            self.take_over()
+            if woken:
+                self.record(self.human("bot, go on"), after=MINUTE)
+            self.prove_absent()
+            self.assertEqual(self.states(), ["expired (human)"])
+            self.assertEqual(self.store.turns(), [("closed", None)])
+
+    def test_in_flight(self) -> None:
+        """
+        So it is with what was being sent when the human answered, of which
+        the sender knew nothing.
+        """
+        self.record(said())
+        (part,) = self.compose("one")
+        self.take_over()
+        self.settle(part, InDoubt("timeout"))
+        self.prove_absent()
         self.assertEqual(self.states(), ["expired (human)"])
-        self.assertEqual(self.store.turns(), [("closed", None)])
 
     def test_quiet(self) -> None:
         """
@@ -178,7 +200,7 @@ class TakeoverTests(RecordCase):
         """
         self.record(said("hi"))
         recorded = self.record(self.human(""), after=MINUTE)
-        self.assertEqual(recorded.takeovers, (1,))
+        self.assertEqual(recorded.takeovers, ((BOT, 1),))
         after = 60 * MINUTE
         self.record(said("hi again", at=NOW + after), after=after)
         self.assertEqual(self.asked(), [("person", "hi"), ("person", "hi again")])
@@ -215,7 +237,7 @@ class TakeoverTests(RecordCase):
         """
         self.record(said())
         self.assertEqual(self.take_over(after=3 * SECOND).takeovers, ())
-        self.assertEqual(self.take_over(after=3 * SECOND + 1).takeovers, (1,))
+        self.assertEqual(self.take_over(after=3 * SECOND + 1).takeovers, ((BOT, 1),))
 
     def test_instant_reply_only_at_the_opening(self) -> None:
         """
@@ -223,7 +245,7 @@ class TakeoverTests(RecordCase):
         """
         self.record(said())
         self.record(said(at=NOW + MINUTE), after=MINUTE)
-        self.assertEqual(self.take_over(after=MINUTE + SECOND).takeovers, (1,))
+        self.assertEqual(self.take_over(after=MINUTE + SECOND).takeovers, ((BOT, 1),))
 
     def test_reopened(self) -> None:
         """
@@ -231,7 +253,7 @@ class TakeoverTests(RecordCase):
         """
         self.record(said())
         day = 24 * 60 * MINUTE
-        for after, takeovers in ((day, (1,)), (2 * day + 1, ())):
+        for after, takeovers in ((day, ((BOT, 1),)), (2 * day + 1, ())):
             self.record(said(at=NOW + after), after=after)
             self.assertEqual(self.take_over(after=after + 1).takeovers, takeovers)
 
@@ -239,7 +261,7 @@ class TakeoverTests(RecordCase):
         """
         A human who writes first has taken over, and is not answered.
         """
-        self.assertEqual(self.take_over().takeovers, (1,))
+        self.assertEqual(self.take_over().takeovers, ((BOT, 1),))
         recorded = self.record(said(at=NOW + 2 * MINUTE), after=2 * MINUTE)
         self.assertEqual(recorded.wake, ())
 

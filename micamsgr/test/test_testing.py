@@ -12,7 +12,7 @@ from micamsgr.conversation.assistant import Role, Utterance
 from micamsgr.conversation.events import Conversation, Mid
 from micamsgr.conversation.interfaces import IStore
 from micamsgr.conversation.moment import Tick
-from micamsgr.conversation.parts import InDoubt, Outcome, Seen, Sent
+from micamsgr.conversation.parts import InDoubt, LookedUp, Outcome, Seen, Sent
 from micamsgr.conversation.policy import Handover
 from micamsgr.conversation.reception import arrival
 from micamsgr.errors import StoreUnavailable
@@ -44,7 +44,7 @@ class StoreTests(SynchronousTestCase):
         Begin to keep one message.
         """
         now = FixedClocks(Clock()).now()
-        taken = arrival(said(), bot=BOT, ours=True, now=NOW, handover=Handover())
+        taken = arrival(said(), bot=BOT, ours=True, now=now, handover=Handover())
         return Deferred.fromCoroutine(store.record([taken], now))
 
     def test_at_once(self) -> None:
@@ -134,11 +134,12 @@ class MemoryMessengerTests(SynchronousTestCase):
         sending = self.messenger.send(CONVERSATION, text, "mica:1:p:1")
         return Deferred.fromCoroutine(sending)
 
-    def look_up(self) -> list[Seen]:
+    def look_up(self) -> LookedUp:
         """
         Look up what the person got.
         """
-        return list(self.successResultOf(self.messenger.look_up(CONVERSATION)))
+        looking = Deferred.fromCoroutine(self.messenger.look_up(CONVERSATION))
+        return self.successResultOf(looking)
 
     def test_settle(self) -> None:
         """
@@ -190,11 +191,13 @@ class MemoryMessengerTests(SynchronousTestCase):
         A look-up shows what arrived, unless the test has written what it
         shows.
         """
-        self.messenger.look_ups.append([])
+        scripted = LookedUp((), back_to=NOW)
+        self.messenger.look_ups.append(scripted)
         self.send()
         self.messenger.settle()
-        self.assertEqual(self.look_up(), [])
-        self.assertEqual(self.look_up(), [Seen(Mid("m_1"), NOW, "hello")])
+        self.assertEqual(self.look_up(), scripted)
+        shown = (Seen(Mid("m_1"), NOW, "hello"),)
+        self.assertEqual(self.look_up(), LookedUp(shown))
         self.assertEqual(self.messenger.looked_up, [ALICE, ALICE])
 
     def test_texts(self) -> None:

@@ -17,7 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from micamsgr.conversation.events import BotName, PageId
 from micamsgr.conversation.policy import Handover
 from micamsgr.messenger.webhook import Channel, Webhook, webhooks
-from micamsgr.testing import ALICE, NOW, PAGE, FixedClocks, stepped_store
+from micamsgr.testing import ALICE, INBOX, NOW, PAGE, FixedClocks, stepped_store
 from micamsgr.web.site import Budget, LimitedSite
 
 from .test_site import Peer
@@ -26,6 +26,7 @@ SECRET = b"3f1d9c0b7a6e4825b1c0d9e8f7a6b5c4"
 TOKEN = b"a token, & more"
 PATH = b"/v1/facebook/webhook/mica"
 ALLY_PAGE = PageId("208463527190842")
+AIDE_PAGE = PageId("408463527190842")
 RIVAL_PAGE = PageId("308463527190842")
 TEXT = "what Alice wrote"
 
@@ -75,9 +76,11 @@ def post(body: bytes, signature: bytes | None = None, path: bytes = PATH) -> byt
 
 class WebhookCase(SynchronousTestCase):
     """
-    Three bots: *mica*; *ally*, whose app is the same; and *rival*, whose isn't.
+    Four bots: *mica*; *ally* and *aide*, whose app is the same; and *rival*,
+    whose isn't.
 
     :ivar woken: the bots told of something to do, oldest first.
+    :ivar hushed: the bots, and in which conversation a human answers.
     :ivar said: what was logged.
     """
 
@@ -87,14 +90,17 @@ class WebhookCase(SynchronousTestCase):
         self.clock = Clock()
         self.store, self.step = stepped_store()
         self.woken: list[str] = []
+        self.hushed: list[tuple[str, int]] = []
         self.pages: dict[str, PageId | None] = {
             "mica": PAGE,
             "ally": ALLY_PAGE,
+            "aide": AIDE_PAGE,
             "rival": RIVAL_PAGE,
         }
         channels = [
             self.channel("mica", SECRET),
             self.channel("ally", SECRET),
+            self.channel("aide", SECRET),
             self.channel("rival", SECRET[::-1]),
         ]
         webhook = Webhook(
@@ -128,6 +134,7 @@ class WebhookCase(SynchronousTestCase):
             handover=Handover(),
             alias=lambda psid: f"person {psid[:2]}",
             wake=lambda conversations: self.woken.extend(bot for _ in conversations),
+            hush=lambda conversation: self.hushed.append((bot, conversation)),
         )
 
     def hear(self, event: LogEvent) -> None:
@@ -345,10 +352,34 @@ class RoutingTests(WebhookCase):
 
     def test_pages_unknown(self) -> None:
         """
-        While it may be the Page of several bots, Meta keeps the event.
+        While it may be the Page of several bots, Meta keeps the event; others
+        of the same delivery are kept here, and answered.
         """
         self.pages["mica"] = self.pages["ally"] = None
-        self.assert_refused(post(notification(entry(message(), page="7"))), 503)
+        entries = [
+            entry(message("m_1"), page="7"),
+            entry(message("m_2"), page=AIDE_PAGE),
+        ]
+        self.peer.send(post(notification(*entries)))
+        self.step()
+        self.assertEqual(self.peer.statuses(), [503])
+        self.assertEqual(self.kept(), [("aide", "new", None)])
+        self.assertEqual(self.woken, ["aide"])
+
+    def test_takeover(self) -> None:
+        """
+        Where a human answers, the bot whose Page it is falls silent, whichever
+        webhook tells of it.
+        """
+        words = {
+            "sender": {"id": ALLY_PAGE},
+            "recipient": {"id": ALICE},
+            "timestamp": NOW + 60_000,
+            "message": {"mid": "m_h", "is_echo": True, "text": "Me", "app_id": INBOX},
+        }
+        self.deliver(post(notification(entry(message(), page=ALLY_PAGE))))
+        self.deliver(post(notification(entry(words, page=ALLY_PAGE))))
+        self.assertEqual(self.hushed, [("ally", 1)])
 
 
 class LogTests(WebhookCase):

@@ -7,9 +7,16 @@ from __future__ import annotations
 
 import gc
 
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from micamsgr.messenger.seldom import Seldom
 from micamsgr.testing import ALICE, BOB, PAGE
 
+from .test_site import Peer
 from .test_webhook import (
+    ALLY_PAGE,
+    PATH,
     SECRET,
     WebhookCase,
     entry,
@@ -233,3 +240,136 @@ class DeliveryTests(WebhookCase):
         self.assertTrue(answer.startswith(b"HTTP/1.1 503 "))
         self.assertNotIn(b"event", answer)
         self.assertEqual(len(self.flushLoggedErrors()), 1)
+
+
+class StrangersTests(WebhookCase):
+    """
+    Tests for what the log tells of those who are not Meta.
+    """
+
+    body = notification(entry(message()))
+    wrong = sign(body, SECRET[::-1])
+
+    def refused(self, *requests: bytes) -> list[str]:
+        """
+        Send what is refused, and take what is logged of it.
+        """
+        for request in requests:
+            self.assert_refused(request, 403)
+        said, self.said[:] = list(self.said), []
+        return said
+
+    def test_once(self) -> None:
+        """
+        However often a stranger writes, the log tells it at once, and then
+        once a minute, with the count.
+        """
+        unsigned = post(self.body, b"")
+        line = "bot mica: a delivery is refused: no SHA-256 signature"
+        told = self.refused(*[unsigned] * 50)
+        self.assertEqual(told, [f"{line} (1 since it was last told)"])
+        self.clock.advance(59.9)
+        self.assertEqual(self.refused(unsigned), [])
+        self.clock.advance(0.1)
+        told = self.refused(unsigned, unsigned)
+        self.assertEqual(told, [f"{line} (51 since it was last told)"])
+
+    def test_apart(self) -> None:
+        """
+        Deliveries without a signature don't hide those whose signature does
+        not match, nor one bot's another's; of the second kind the operator is
+        told what to check.
+        """
+        ally = PATH.replace(b"mica", b"ally")
+        self.refused(post(self.body, b""))
+        self.assertEqual(
+            self.refused(
+                post(self.body, self.wrong),
+                post(self.body, self.wrong, ally),
+                post(self.body, b""),
+            ),
+            [
+                f"bot {bot}: a delivery is refused: signature does not match; check"
+                " facebook.secret (1 since it was last told)"
+                for bot in ("mica", "ally")
+            ],
+        )
+
+    def test_verification(self) -> None:
+        """
+        Failed verifications are told once a minute, too, and what to check.
+        """
+        query = b"?hub.mode=subscribe&hub.challenge=1&hub.verify_token=guess"
+        ask = b"GET " + PATH + query + b" HTTP/1.1\r\n\r\n"
+        self.assertEqual(
+            self.refused(*[ask] * 50),
+            [
+                "bot mica: verification failed; check facebook.verify_token"
+                " (1 since it was last told)"
+            ],
+        )
+
+
+class LostPageTests(WebhookCase):
+    """
+    Tests for what the log tells of Pages that are nobody's.
+    """
+
+    def lost(self, *pages: str) -> list[str]:
+        """
+        Deliver a message to each Page, and take the errors that are logged.
+        """
+        self.said.clear()
+        for page in pages:
+            mid = f"m_{self.clock.seconds()}_{page}"
+            self.deliver(post(notification(entry(message(mid), page=page))))
+        return [line for line in self.said if line.startswith("Page ")]
+
+    def pass_by(self, seconds: float) -> None:
+        """
+        Let time pass, after which Meta connects anew.
+        """
+        self.clock.advance(seconds)
+        self.peer = Peer(self.site)
+
+    def test_told(self) -> None:
+        """
+        The first message to a Page that is nobody's is an error that says
+        what to check; those that follow within the hour are not.
+        """
+        error = (
+            f"Page 7 writes to bot mica, whose token is of Page {PAGE}: check"
+            " facebook.page_access_token or facebook.page_id"
+        )
+        self.assertEqual(self.lost("7", "7"), [error])
+        self.pass_by(3599.0)
+        self.assertEqual(self.lost("7"), [])
+        self.pass_by(1.0)
+        self.assertEqual(self.lost("7"), [error])
+
+    def test_each(self) -> None:
+        """
+        Each such Page is told of, and no Page that is somebody's.
+        """
+        told = self.lost("7", PAGE, ALLY_PAGE, "8")
+        self.assertEqual([line[:7] for line in told], ["Page 7 ", "Page 8 "])
+
+
+class SeldomTests(SynchronousTestCase):
+    """
+    Tests for :class:`micamsgr.messenger.seldom.Seldom`.
+    """
+
+    def test_bounded(self) -> None:
+        """
+        Only so many subjects are remembered; that of which a line was due
+        longest ago is forgotten first.
+        """
+        clock = Clock()
+        seldom = Seldom(clock, 60.0, 2)
+        seldom.count("a")
+        clock.advance(30.0)
+        seldom.count("b")
+        clock.advance(30.0)
+        self.assertEqual([seldom.count(it) for it in ("a", "c")], [1, 1])
+        self.assertEqual([seldom.count(it) for it in ("a", "c", "b")], [0, 0, 1])
