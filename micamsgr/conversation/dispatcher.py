@@ -22,8 +22,8 @@ from micamsgr.errors import StoreUnavailable
 
 from .events import BotName
 from .interfaces import IStore
-from .planner import Rest, Wait
-from .steps import Hunger, Steps
+from .planner import Hunger, Rest, Wait
+from .steps import Steps
 
 # A conversation in which a defect showed rests for so many seconds, lest it
 # become a busy loop.

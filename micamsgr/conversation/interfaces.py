@@ -13,7 +13,8 @@ from zope.interface import Interface
 from .assistant import Utterance
 from .events import BotName, Conversation, Mid, PageId
 from .moment import Moment, Tick
-from .parts import LookedUp, Outcome, Part
+from .outcomes import LookedUp, Outcome
+from .parts import Part
 from .planner import Situation, Turn
 from .reception import Arrival
 

@@ -10,8 +10,8 @@ from attrs import define, evolve, field, frozen
 from twisted.logger import Logger, LogLevel
 
 from .events import BotName
+from .outcomes import NeverSent, NotSent, Outcome, Sent
 from .pacing import TokenBucket
-from .parts import NeverSent, NotSent, Outcome, Sent
 
 # Seconds.
 _SHORTEST_PAUSE = 5.0

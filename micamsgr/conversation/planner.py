@@ -122,6 +122,13 @@ class Rest:
     """There is nothing to do."""
 
 
+@frozen
+class Hunger:
+    """
+    There is a turn to answer, but none of the assistant's slots is free.
+    """
+
+
 Step = Begin | Generate | Fail | Lapse | Send | LookUp | Change | Wait | Rest
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar
 
-from attrs import define, evolve, field, frozen
+from attrs import define, evolve, field
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
@@ -20,25 +20,25 @@ from .assistant import IAssistant, Reply
 from .events import BotName, Psid
 from .interfaces import Begun, IMessenger, IStore
 from .moment import Moment, Tick
-from .outlet import Outlet
-from .pacing import TokenBucket
-from .parts import (
+from .outcomes import (
     Evidence,
     Found,
     InDoubt,
-    Kind,
     LookedUp,
     NeverSent,
     NoEvidence,
     NotSent,
-    Part,
     Sent,
 )
+from .outlet import Outlet
+from .pacing import TokenBucket
+from .parts import Kind, Part
 from .planner import (
     Begin,
     Change,
     Fail,
     Generate,
+    Hunger,
     Lapse,
     LookUp,
     Rest,
@@ -52,7 +52,6 @@ from .planner import (
 )
 from .policy import Delivery, Manners
 from .presence import Typing
-from .ulid import ulid
 
 T = TypeVar("T")
 
@@ -60,11 +59,6 @@ T = TypeVar("T")
 _AFTER_A_DEFECT = 60.0
 
 _LEVELS = {Sent: LogLevel.info, NeverSent: LogLevel.error}
-
-
-@frozen
-class Hunger:
-    """The conversation needs one of the assistant's slots, and none is free."""
 
 
 @define(eq=False)
@@ -300,8 +294,9 @@ class Steps:
         now = self._now()
         if self._texts:
             self._log.info("turn {turn}: {text}", turn=begun.turn.id, text=reply.text)
+        turn = begun.turn.id
         parts = [
-            self._part(begun.turn, Kind.ANSWER, number, text, now)
+            lifecycle.compose(turn, Kind.ANSWER, number, text, now, self._entropy(10))
             for number, text in enumerate(self._split(reply.text), 1)
         ]
         may_send = self._going and self._outlet.take(begun.situation.id)
@@ -322,17 +317,6 @@ class Steps:
             return await self._write(situation, parts[0])
         return situation
 
-    def _part(
-        self, turn: Turn, kind: Kind, number: int, text: str, now: Moment
-    ) -> Part:
-        return Part(
-            id=ulid(now.wall, self._entropy(10)),
-            turn=turn.id,
-            kind=kind,
-            number=number,
-            text=text,
-        )
-
     async def _fail(self, turn: Turn, reason: str) -> Situation:
         self._log.error(
             "turn {turn} of {bot} failed: {reason}",
@@ -341,7 +325,9 @@ class Steps:
             reason=reason,
         )
         now = self._now()
-        notice = self._part(turn, Kind.NOTICE, 1, self._manners.fallback, now)
+        fallback = self._manners.fallback
+        entropy = self._entropy(10)
+        notice = lifecycle.compose(turn.id, Kind.NOTICE, 1, fallback, now, entropy)
         return await self._insist(lambda: self._store.fail(turn, reason, notice, now))
 
     async def _send(self, situation: Situation, part: Part) -> Situation:
@@ -363,7 +349,7 @@ class Steps:
         """
         now = self._now()
         if not lifecycle.may_write(part, now):
-            outcome: lifecycle.Outcome = NotSent(
+            outcome: Outcome = NotSent(
                 detail="the intent took too long to commit", rest=0.0
             )
         else:

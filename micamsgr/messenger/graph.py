@@ -24,7 +24,7 @@ from zope.interface import implementer
 
 from micamsgr.conversation.events import Conversation, Mid, PageId, Psid
 from micamsgr.conversation.interfaces import IMessenger, Presence
-from micamsgr.conversation.parts import (
+from micamsgr.conversation.outcomes import (
     InDoubt,
     LookedUp,
     NeverSent,

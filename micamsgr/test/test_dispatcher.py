@@ -4,7 +4,7 @@ Tests for :mod:`micamsgr.conversation.dispatcher`: who is worked on when.
 
 from __future__ import annotations
 
-from micamsgr.conversation.parts import InDoubt, NotSent
+from micamsgr.conversation.outcomes import InDoubt, NotSent
 from micamsgr.conversation.policy import Delivery
 from micamsgr.conversation.states import PartState
 from micamsgr.errors import Unavailable

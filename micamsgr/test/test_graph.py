@@ -21,7 +21,7 @@ from zope.interface.verify import verifyObject
 
 from micamsgr.conversation.events import BotName, Conversation, Mid, PageId, Psid
 from micamsgr.conversation.interfaces import IMessenger, Presence
-from micamsgr.conversation.parts import InDoubt, NeverSent, NotSent, Outcome, Sent
+from micamsgr.conversation.outcomes import InDoubt, NeverSent, NotSent, Outcome, Sent
 from micamsgr.errors import Unavailable
 from micamsgr.httpcall import Answer, HTTPCaller, outbound_client
 from micamsgr.messenger.graph import (

@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.http_headers import Headers
 
 from micamsgr.conversation.events import Mid
-from micamsgr.conversation.parts import InDoubt, NeverSent, NotSent, Sent
+from micamsgr.conversation.outcomes import InDoubt, NeverSent, NotSent, Sent
 from micamsgr.httpcall import Answer
 from micamsgr.messenger.graph import read_error, read_outcome
 from micamsgr.messenger.graph_errors import TABLE, Meaning, meaning

@@ -12,7 +12,7 @@ from twisted.internet.error import ConnectionLost
 from twisted.web.http_headers import Headers
 
 from micamsgr.conversation.events import Mid
-from micamsgr.conversation.parts import LookedUp, Seen
+from micamsgr.conversation.outcomes import LookedUp, Seen
 from micamsgr.errors import Refused, Unavailable
 from micamsgr.httpcall import Answer
 from micamsgr.messenger.graph import appsecret_proof, read_messages

@@ -45,6 +45,7 @@ PURE = {
     "interfaces",
     "moment",
     "pacing",
+    "outcomes",
     "parts",
     "planner",
     "policy",

@@ -15,13 +15,7 @@ from zope.interface.verify import verifyObject
 
 from micamsgr.conversation.events import Conversation, Psid
 from micamsgr.conversation.interfaces import IMessenger, Presence
-from micamsgr.conversation.parts import (
-    InDoubt,
-    NeverSent,
-    NotSent,
-    Outcome,
-    Sent,
-)
+from micamsgr.conversation.outcomes import InDoubt, NeverSent, NotSent, Outcome, Sent
 from micamsgr.errors import Refused, Unavailable
 from micamsgr.httpcall import HTTPCaller
 from micamsgr.messenger.graph import GraphMessenger

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from twisted.internet.defer import Deferred
 
 from micamsgr.conversation.events import Conversation, Psid
-from micamsgr.conversation.parts import LookedUp, Seen, Sent
+from micamsgr.conversation.outcomes import LookedUp, Seen, Sent
 from micamsgr.errors import Refused, Unavailable
 from micamsgr.test.test_messenger_contract import GraphCase, MemoryCase, MessengerCase
 from micamsgr.testing import ALICE, BOB, BOT, NOW, PAGE, SHOWN

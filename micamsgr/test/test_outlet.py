@@ -8,8 +8,8 @@ from twisted.logger import LogLevel, capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from micamsgr.conversation.events import Mid
+from micamsgr.conversation.outcomes import InDoubt, NeverSent, NotSent, Outcome, Sent
 from micamsgr.conversation.outlet import Outlet, Pause, next_pause
-from micamsgr.conversation.parts import InDoubt, NeverSent, NotSent, Outcome, Sent
 from micamsgr.testing import BOT
 
 LIMIT = NotSent(detail="code 613", rest=30.0, pause=True)

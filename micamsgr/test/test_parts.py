@@ -9,15 +9,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from micamsgr.conversation.events import Mid
 from micamsgr.conversation.moment import Moment, Tick
+from micamsgr.conversation.outcomes import Absent, InDoubt, NeverSent, NotSent, Sent
 from micamsgr.conversation.parts import (
-    Absent,
     Do,
-    InDoubt,
     Kind,
-    NeverSent,
-    NotSent,
     Part,
-    Sent,
     adopt,
     after_echo,
     after_look_up,

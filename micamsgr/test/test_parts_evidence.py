@@ -8,15 +8,17 @@ from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from micamsgr.conversation.moment import Moment, Tick
-from micamsgr.conversation.parts import (
+from micamsgr.conversation.outcomes import (
     Absent,
     Evidence,
     Found,
     InDoubt,
     LookedUp,
     NoEvidence,
-    Part,
     Seen,
+)
+from micamsgr.conversation.parts import (
+    Part,
     adopt,
     after_echo,
     after_look_up,

@@ -9,20 +9,22 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from micamsgr.conversation.events import Mid
 from micamsgr.conversation.moment import Moment, Tick
-from micamsgr.conversation.parts import (
-    GUARD,
+from micamsgr.conversation.outcomes import (
     Absent,
-    Do,
     Evidence,
     Found,
     InDoubt,
-    Kind,
     NeverSent,
     NoEvidence,
     NotSent,
     Outcome,
-    Part,
     Sent,
+)
+from micamsgr.conversation.parts import (
+    GUARD,
+    Do,
+    Kind,
+    Part,
     adopt,
     after_echo,
     after_look_up,

@@ -11,7 +11,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from micamsgr.conversation.events import Conversation
 from micamsgr.conversation.moment import Moment, Tick
-from micamsgr.conversation.parts import InDoubt, Kind, Part, after_outcome, intend
+from micamsgr.conversation.outcomes import InDoubt
+from micamsgr.conversation.parts import Kind, Part, after_outcome, intend
 from micamsgr.conversation.planner import (
     WINDOW,
     Begin,

@@ -10,7 +10,7 @@ from typing import Any
 from twisted.logger import LogEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
-from micamsgr.conversation.parts import InDoubt, NeverSent
+from micamsgr.conversation.outcomes import InDoubt, NeverSent
 from micamsgr.errors import Refused, Unavailable
 from micamsgr.sandbox.story import Line, from_log
 from micamsgr.testing import ALICE, PAGE

@@ -11,7 +11,7 @@ from twisted.logger import LogLevel
 from twisted.trial.unittest import SynchronousTestCase
 
 from micamsgr.conversation.events import Mid
-from micamsgr.conversation.parts import Absent, Found, InDoubt, NoEvidence, Sent
+from micamsgr.conversation.outcomes import Absent, Found, InDoubt, NoEvidence, Sent
 from micamsgr.sandbox.journal import Applied, Wrote
 from micamsgr.sandbox.story import Story, delivered, delivering
 

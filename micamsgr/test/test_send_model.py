@@ -25,19 +25,18 @@ from twisted.trial.unittest import SynchronousTestCase
 from micamsgr.conversation import parts
 from micamsgr.conversation.events import BotName, Conversation, Mid, PageId, Psid
 from micamsgr.conversation.moment import Moment, Tick
-from micamsgr.conversation.parts import (
+from micamsgr.conversation.outcomes import (
     Absent,
     Evidence,
     Found,
     InDoubt,
-    Kind,
     LookedUp,
     NoEvidence,
     NotSent,
     Outcome,
-    Part,
     Sent,
 )
+from micamsgr.conversation.parts import Kind, Part
 from micamsgr.conversation.planner import (
     Change,
     LookUp,

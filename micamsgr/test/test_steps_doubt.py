@@ -5,7 +5,7 @@ whether they were sent.
 
 from __future__ import annotations
 
-from micamsgr.conversation.parts import InDoubt, LookedUp, NotSent, Seen
+from micamsgr.conversation.outcomes import InDoubt, LookedUp, NotSent, Seen
 from micamsgr.conversation.policy import Delivery, Manners, Unresolved
 from micamsgr.conversation.states import PartState
 from micamsgr.errors import Refused, Unavailable

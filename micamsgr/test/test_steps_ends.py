@@ -8,7 +8,7 @@ from __future__ import annotations
 from twisted.logger import LogLevel, capturedLogs
 
 from micamsgr.conversation.interfaces import Presence
-from micamsgr.conversation.parts import InDoubt, NeverSent, NotSent
+from micamsgr.conversation.outcomes import InDoubt, NeverSent, NotSent
 from micamsgr.conversation.policy import Manners
 from micamsgr.conversation.states import PartState
 from micamsgr.errors import Unavailable

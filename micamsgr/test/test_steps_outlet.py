@@ -5,7 +5,7 @@ looks like the Page's.
 
 from __future__ import annotations
 
-from micamsgr.conversation.parts import NotSent
+from micamsgr.conversation.outcomes import NotSent
 from micamsgr.test.test_steps import ConversationTestCase
 from micamsgr.testing import ALICE, BOB, CAROL
 

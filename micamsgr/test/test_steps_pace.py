@@ -6,7 +6,7 @@ looked up, and when it does not send at all.
 from __future__ import annotations
 
 from micamsgr.conversation.events import Psid
-from micamsgr.conversation.parts import InDoubt, NotSent
+from micamsgr.conversation.outcomes import InDoubt, NotSent
 from micamsgr.conversation.policy import Delivery
 from micamsgr.test.test_steps import ConversationTestCase
 from micamsgr.testing import ALICE, BOB, CAROL

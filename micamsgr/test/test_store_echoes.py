@@ -11,7 +11,7 @@ from attrs import evolve
 from micamsgr.conversation import parts as lifecycle
 from micamsgr.conversation.events import Echo, Mid
 from micamsgr.conversation.interfaces import Recorded
-from micamsgr.conversation.parts import Absent, InDoubt, NotSent, Sent
+from micamsgr.conversation.outcomes import Absent, InDoubt, NotSent, Sent
 from micamsgr.conversation.policy import Delivery
 from micamsgr.conversation.states import PartState
 from micamsgr.test.test_store_record import MINUTE, SECOND, RecordCase, moment

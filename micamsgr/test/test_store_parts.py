@@ -9,7 +9,8 @@ from attrs import evolve
 from micamsgr.conversation import parts as lifecycle
 from micamsgr.conversation.events import Mid
 from micamsgr.conversation.moment import Moment, Tick
-from micamsgr.conversation.parts import InDoubt, Kind, NeverSent, Sent
+from micamsgr.conversation.outcomes import InDoubt, NeverSent, Sent
+from micamsgr.conversation.parts import Kind
 from micamsgr.conversation.states import PartState
 from micamsgr.test.test_store import MOMENT, Contract, FileCase, MemoryCase, part
 from micamsgr.testing import NOW, said

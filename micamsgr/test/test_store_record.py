@@ -20,7 +20,8 @@ from micamsgr.conversation.events import (
 )
 from micamsgr.conversation.interfaces import Begun, Recorded
 from micamsgr.conversation.moment import Moment, Tick
-from micamsgr.conversation.parts import Kind, Outcome, Part
+from micamsgr.conversation.outcomes import Outcome
+from micamsgr.conversation.parts import Kind, Part
 from micamsgr.conversation.planner import Situation
 from micamsgr.conversation.policy import Handover
 from micamsgr.conversation.reception import Arrival, arrival

@@ -7,7 +7,8 @@ from __future__ import annotations
 from micamsgr.conversation import parts as lifecycle
 from micamsgr.conversation.events import Echo, Mid
 from micamsgr.conversation.interfaces import Recorded
-from micamsgr.conversation.parts import Absent, InDoubt, Kind, Part, Sent
+from micamsgr.conversation.outcomes import Absent, InDoubt, Sent
+from micamsgr.conversation.parts import Kind, Part
 from micamsgr.conversation.planner import Change, next_step
 from micamsgr.conversation.policy import Delivery, Handover, Manners
 from micamsgr.test.test_store_record import MINUTE, SECOND, RecordCase, moment

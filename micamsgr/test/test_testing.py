@@ -12,7 +12,7 @@ from micamsgr.conversation.assistant import Role, Utterance
 from micamsgr.conversation.events import Conversation, Mid
 from micamsgr.conversation.interfaces import IStore
 from micamsgr.conversation.moment import Tick
-from micamsgr.conversation.parts import InDoubt, LookedUp, Outcome, Seen, Sent
+from micamsgr.conversation.outcomes import InDoubt, LookedUp, Outcome, Seen, Sent
 from micamsgr.conversation.policy import Handover
 from micamsgr.conversation.reception import arrival
 from micamsgr.errors import StoreUnavailable

@@ -1,0 +1,110 @@
+"""
+What came of an attempt to send a part, and what a look-up tells of it.
+"""
+
+from __future__ import annotations
+
+from attrs import field, frozen
+
+from .events import Mid
+
+# What came of an attempt.
+
+
+@frozen
+class Sent:
+    """The Graph API took it."""
+
+    mid: Mid
+
+
+@frozen(kw_only=True)
+class NotSent:
+    """
+    Surely not sent; may be tried again.
+
+    :ivar rest: the least seconds to wait, where somebody named them.
+    :ivar pause: the trouble is the Page's, not this person's: no part of the
+        Page is to be sent for *rest* seconds.
+    :ivar alarm: somebody must act, or it will stay so.
+    """
+
+    detail: str
+    rest: float | None = None
+    pause: bool = False
+    alarm: bool = False
+
+
+@frozen
+class NeverSent:
+    """Refused for good."""
+
+    reason: str
+    detail: str
+
+
+@frozen
+class InDoubt:
+    """It may have been sent."""
+
+    detail: str
+
+
+Outcome = Sent | NotSent | NeverSent | InDoubt
+
+
+# What a look-up tells.
+
+
+@frozen
+class Seen:
+    """
+    A message of the Page's, as a look-up shows it.
+
+    :ivar at: milliseconds, by Meta's clock; whole seconds.
+    """
+
+    mid: Mid
+    at: int
+    text: str = field(repr=False)
+
+
+@frozen
+class Found:
+    """It is there."""
+
+    mid: Mid
+
+
+@frozen
+class Absent:
+    """It is not there, as far as this look-up sees."""
+
+
+@frozen
+class NoEvidence:
+    """
+    The look-up itself failed.
+
+    :ivar lasting: and will go on to fail.
+    """
+
+    detail: str
+    lasting: bool
+
+
+@frozen
+class LookedUp:
+    """
+    What a look-up shows.
+
+    :ivar seen: the Page's own messages to this person.
+    :ivar back_to: how far back it reaches, in milliseconds by Meta's clock;
+        ``None``: to the beginning.
+    """
+
+    seen: tuple[Seen, ...]
+    back_to: int | None = None
+
+
+Evidence = Found | Absent | NoEvidence
