@@ -25,7 +25,8 @@ from .conversation.assistant import IAssistant, Reply, Utterance
 from .conversation.events import BotName, Conversation, Echo, Mid, PageId, Psid, Said
 from .conversation.interfaces import IMessenger, Presence
 from .conversation.moment import Moment, Tick
-from .conversation.parts import InDoubt, LookedUp, NeverSent, Outcome, Part, Seen, Sent
+from .conversation.outcomes import InDoubt, LookedUp, NeverSent, Outcome, Seen, Sent
+from .conversation.parts import Part
 from .errors import RemoteError, StoreUnavailable
 from .store.database import Work, in_transaction, open_database
 from .store.rows import PART, read_part
@@ -47,9 +48,6 @@ INBOX = "263902037430900"
 
 #: How many of a conversation's messages a look-up shows.
 SHOWN = 20
-
-
-# The store
 
 
 @define(eq=False)

@@ -28,6 +28,7 @@ from .outcomes import (
     NeverSent,
     NoEvidence,
     NotSent,
+    Outcome,
     Sent,
 )
 from .outlet import Outlet
