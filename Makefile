@@ -8,6 +8,7 @@ help:
 	@echo "make venv    make the environment in $(VENV)"
 	@echo "make test    environment, unit and end-to-end tests, ruff, mypy"
 	@echo "make unit    the unit tests alone: seconds"
+	@echo "make bounds  the unit tests with the oldest libraries that will do"
 	@echo "make bench   the benchmarks: minutes"
 	@echo "make clean   remove what the others made"
 
@@ -35,10 +36,17 @@ test: venv
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# The unit tests with the oldest versions that setup.cfg allows.
+bounds:
+	$(PYTHON) -m venv $(VENV)-bounds
+	sed -n '/^install_requires/,/^$$/s/^ *\([a-z-]*\) >= /\1==/p' setup.cfg > $(VENV)-bounds/oldest
+	$(VENV)-bounds/bin/pip install --quiet --constraint $(VENV)-bounds/oldest .
+	cd $(VENV)-bounds && bin/trial micamsgr
+
 bench: venv
 	$(BIN)/python -m bench
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info _trial_temp* .hypothesis .mypy_cache .ruff_cache etc/sandbox.db*
+	rm -rf $(VENV) $(VENV)-bounds build dist *.egg-info _trial_temp* .hypothesis .mypy_cache .ruff_cache etc/sandbox.db*
 
-.PHONY: help venv run unit test bench clean
+.PHONY: help venv run unit test bounds bench clean
