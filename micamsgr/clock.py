@@ -31,6 +31,13 @@ def boot_id() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
 
 
+def boot_time() -> float:
+    """
+    Read the monotonic clock that goes on while the machine is suspended.
+    """
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
 @define(eq=False)
 class Clocks:
     """
@@ -42,7 +49,7 @@ class Clocks:
 
     _boot: str
     _wall: Callable[[], float] = time.time
-    _ticks: Callable[[], float] = time.monotonic
+    _ticks: Callable[[], float] = boot_time
 
     _started: float = field(init=False)
     # What the wall clock showed, or Meta's did, when the monotonic clock
@@ -50,6 +57,8 @@ class Clocks:
     _anchor: tuple[float, float] = field(init=False)
     _date: str | None = field(default=None, init=False)
     _sure: bool = field(default=False, init=False)
+    # What an answer said that is far from what was known, and when.
+    _jump: tuple[float, float] | None = field(default=None, init=False)
 
     _log = Logger()
 
@@ -74,18 +83,28 @@ class Clocks:
         Learn what Meta's clock shows from the ``Date`` header of an answer
         that has just come.
 
+        A jump is believed only when a second answer agrees: one that is wrong
+        would make messages look too old to be answered.
+
         :param date: ``None`` where it has none: then ours must do.
         """
-        self._sure = True
-        if date is None or date == self._date:
+        if date is None:
+            self._sure = True
+            return
+        if date == self._date:
             return
         try:
             theirs = parsedate_to_datetime(date).timestamp()
         except (ValueError, TypeError, OverflowError):
+            self._sure = True
             return
         self._date = date
         ticks = self._ticks()
         difference = theirs - self._at(ticks)
+        if abs(difference) > _ALARM and not self._agrees(theirs, ticks):
+            self._jump = (theirs, ticks)
+            return
+        self._sure, self._jump = True, None
         if abs(difference) > _TOLERANCE:
             self._anchor = (theirs, ticks)
         if abs(difference) > _ALARM:
@@ -94,6 +113,12 @@ class Clocks:
                 " until then Meta's is used",
                 seconds=difference,
             )
+
+    def _agrees(self, theirs: float, ticks: float) -> bool:
+        if self._jump is None:
+            return False
+        said, then = self._jump
+        return abs(theirs - said - (ticks - then)) <= _TOLERANCE
 
     def _at(self, ticks: float) -> float:
         wall, then = self._anchor

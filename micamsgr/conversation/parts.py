@@ -86,8 +86,8 @@ class Part:
     :ivar intended: when the last attempt was written down.
     :ivar first_intended: when the first one was; ``None`` if that was before
         the machine was restarted.
-    :ivar first_wall: the same in milliseconds, by Meta's clock as far as it
-        was known then.
+    :ivar first_wall: the same in milliseconds, by Meta's clock; 0 if that was
+        not known then.
     :ivar looked: when the first of two look-ups found nothing.
     :ivar rest: not to be touched before.
     :ivar resent: was sent again without evidence, as the operator wished.
@@ -186,9 +186,9 @@ def intend(part: Part, now: Moment) -> Part:
     """
     Write down that *part* is about to be sent.
     """
-    first = part.first_intended
+    first, first_wall = part.first_intended, part.first_wall
     if part.attempt == 0:
-        first = now.tick
+        first, first_wall = now.tick, now.wall if now.sure else 0
     elif first is not None and first.boot != now.tick.boot:
         first = None
     return evolve(
@@ -197,7 +197,7 @@ def intend(part: Part, now: Moment) -> Part:
         attempt=part.attempt + 1,
         intended=now.tick,
         first_intended=first,
-        first_wall=part.first_wall or now.wall,
+        first_wall=first_wall,
         looked=None,
         rest=None,
     )
@@ -328,7 +328,8 @@ def _not_before(part: Part, now: Moment) -> int:
     first = part.first_intended
     if first is None or first.boot != now.tick.boot:
         return part.first_wall - _LONG_SLACK
-    return now.wall - int(now.since(first) * 1000) - _SLACK
+    since = now.wall - int(now.since(first) * 1000)
+    return min(since, part.first_wall or since) - _SLACK
 
 
 def same_words(one: str, other: str) -> bool:

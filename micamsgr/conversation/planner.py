@@ -197,7 +197,7 @@ def _turn_step(
         return Begin() if paused <= 0.0 else Wait(paused)
     # One that is generating was left so by a process that died.
     patience = manners.patience - (now.wall - turn.began) / 1000.0
-    if turn.tries and patience <= 0.0:
+    if turn.tries and patience <= 0.0 and now.sure:
         return Fail(turn, "patience")
     wait = max(now.until(turn.rest), paused)
     if wait <= 0.0:

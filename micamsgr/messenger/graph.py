@@ -167,15 +167,18 @@ def read_messages(answer: Answer, page: PageId, psid: Psid) -> LookedUp:
     threads = _mapping(document).get("data")
     if answer.status != 200 or not isinstance(threads, list):
         raise _trouble(answer)
-    found: list[list[Any]] = []
+    messages: list[_Message] = []
+    reaches: list[int] = []
     for thread in threads:
-        items = _mapping(_mapping(thread).get("messages")).get("data")
+        shown = _mapping(_mapping(thread).get("messages"))
+        items = shown.get("data")
         if not isinstance(items, list):
             # What it doesn't show may be there all the same.
             raise Unavailable("a look-up that shows a thread without messages")
-        found.append(items)
-    messages = [_message(item) for items in found for item in _items(items)]
-    full = any(len(items) >= _SHOWN for items in found)
+        read = [_message(item) for item in _items(items)]
+        if read and (len(read) >= _SHOWN or "next" in _mapping(shown.get("paging"))):
+            reaches.append(min(message.at for message in read))
+        messages += read
     return LookedUp(
         tuple(
             Seen(message.mid, message.at, message.text)
@@ -183,7 +186,7 @@ def read_messages(answer: Answer, page: PageId, psid: Psid) -> LookedUp:
             if message.sender == page
             and (not message.receivers or psid in message.receivers)
         ),
-        min(message.at for message in messages) if full else None,
+        max(reaches, default=None),
     )
 
 
@@ -212,7 +215,7 @@ def _message(item: dict[str, Any]) -> _Message:
         at,
         _fit(text),
         str(sender),
-        frozenset(str(receiver.get("id")) for receiver in receivers),
+        frozenset(str(one["id"]) for one in receivers if "id" in one),
     )
 
 

@@ -162,7 +162,11 @@ class Webhook:
             raise RejectedRequest(503, "nobody knows yet whose Page some are for")
 
     def _arrival(self, event: Event, via: Channel, now: Moment) -> Arrival | None:
-        whose = route(event.page, via, self._channels.values())
+        whose = (
+            (via, True)
+            if isinstance(event, Unreadable)
+            else route(event.page, via, self._channels.values())
+        )
         if whose is None:
             return None
         channel, ours = whose

@@ -118,7 +118,7 @@ def _conversation(
         (arrival.bot, *whose, heard, heard, _IDLE),
     ).fetchone()
     conversation, quiet_until = row
-    return conversation, quiet_until > now.wall
+    return conversation, now.sure and quiet_until > now.wall
 
 
 def _insert(

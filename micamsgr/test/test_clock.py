@@ -4,6 +4,8 @@ Tests for :mod:`micamsgr.clock`.
 
 from __future__ import annotations
 
+from email.utils import formatdate
+
 from twisted.logger import LogLevel, capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -36,6 +38,15 @@ class ClocksTests(SynchronousTestCase):
         self.wall += seconds
         self.ticks += seconds
 
+    def hear(self, offset: float = 0.0) -> None:
+        """
+        Let an answer say what time it is, wrong by *offset* seconds; then wait
+        a second.
+        """
+        at = NEW_YEAR + self.ticks - 100.0 + offset
+        self.clocks.correct(formatdate(at, usegmt=True))
+        self.wait(1.0)
+
     def offset(self) -> float:
         """
         Tell how far the clock that is told is from the right one, in seconds.
@@ -58,10 +69,26 @@ class ClocksTests(SynchronousTestCase):
         clock is left alone.
         """
         self.start(-3600.0)
-        self.assertEqual(self.offset(), -3600.0)
-        self.clocks.correct("Thu, 01 Jan 2026 00:00:00 GMT")
+        self.hear()
+        self.hear()
         self.assertEqual(self.offset(), 0.0)
-        self.assertEqual(self.clocks.now().tick.seconds, 100.0)
+        self.assertEqual(self.clocks.now().tick.seconds, 102.0)
+
+    def test_one_wrong(self) -> None:
+        """
+        One answer that says something else than the others changes nothing;
+        nor do two that don't agree.
+        """
+        for sure, wrong in ((True, 3 * 86400.0), (False, -3 * 86400.0)):
+            self.start(0.0)
+            if sure:
+                self.hear()
+            self.hear(wrong)
+            self.assertEqual((self.offset(), self.clocks.now().sure), (0.0, sure))
+            self.hear(wrong / 2)
+            self.assertEqual((self.offset(), self.clocks.now().sure), (0.0, sure))
+            self.hear()
+            self.assertEqual((self.offset(), self.clocks.now().sure), (0.0, True))
 
     def test_tolerance(self) -> None:
         """
@@ -84,7 +111,8 @@ class ClocksTests(SynchronousTestCase):
         So it is once Meta's clock is known, and time goes on from there.
         """
         self.start(-3600.0)
-        self.clocks.correct("Thu, 01 Jan 2026 00:00:00 GMT")
+        self.hear()
+        self.hear()
         self.wall += 3600.0
         self.wait(90.0)
         self.assertEqual(self.offset(), 0.0)
@@ -105,10 +133,10 @@ class ClocksTests(SynchronousTestCase):
         What Meta's clock showed counts when it is first heard: heard again it
         is old.
         """
-        self.clocks.correct("Thu, 01 Jan 2026 01:00:00 GMT")
+        self.clocks.correct("Thu, 01 Jan 2026 00:00:30 GMT")
         self.wait(5.0)
-        self.clocks.correct("Thu, 01 Jan 2026 01:00:00 GMT")
-        self.assertEqual(self.offset(), 3600.0)
+        self.clocks.correct("Thu, 01 Jan 2026 00:00:30 GMT")
+        self.assertEqual(self.offset(), 30.0)
 
     def test_alarm(self) -> None:
         """
@@ -128,9 +156,11 @@ class ClocksTests(SynchronousTestCase):
         """
         Meta's clock is believed each time it differs.
         """
-        self.clocks.correct("Thu, 01 Jan 2026 01:00:00 GMT")
+        self.hear(3600.0)
+        self.hear(3600.0)
         self.assertEqual(self.offset(), 3600.0)
-        self.clocks.correct("Thu, 01 Jan 2026 00:00:00 GMT")
+        self.hear()
+        self.hear()
         self.assertEqual(self.offset(), 0.0)
 
     def test_unreadable(self) -> None:
@@ -141,8 +171,8 @@ class ClocksTests(SynchronousTestCase):
         for date in (None, "", "soon", "Thu, 99 Jan 2026 00:00:00 GMT", "0 0 0 0"):
             self.clocks.correct(date)
         self.assertEqual(self.offset(), 0.0)
-        self.clocks.correct("Thu, 01 Jan 2026 01:00:00 GMT")
-        self.assertEqual(self.offset(), 3600.0)
+        self.hear(30.0)
+        self.assertEqual(self.offset(), 30.0)
 
 
 class BootIdTests(SynchronousTestCase):

@@ -176,12 +176,14 @@ class AlikeTests(SynchronousTestCase):
     def test_corrected(self) -> None:
         """
         However wrong the clock was at the attempt: once Meta's is known, a
-        message counts as old if it is older than the attempt.
+        message counts as old only if it is older than the attempt.
         """
         for wrong in (-3_600_000, 3_600_000):
             now = evolve(NOW_LOOKED, wall=NOW_LOOKED.wall + wrong)
             self.assertTrue(self.found("hello", NOW + wrong + 95_000, now))
-            self.assertFalse(self.found("hello", NOW + wrong + 94_999, now))
+        # This one was ahead; had it been behind, it would be believed more.
+        before = evolve(NOW_LOOKED, wall=NOW_LOOKED.wall - 3_600_000)
+        self.assertFalse(self.found("hello", NOW - 3_600_000 + 94_999, before))
 
     def test_rebooted(self) -> None:
         """

@@ -37,6 +37,7 @@ class CertificateWatch(Service):
     _interval: float = 10.0
 
     _version: tuple[object, ...] = field(init=False)
+    _fault: tuple[tuple[object, ...], str] | None = field(default=None, init=False)
     _call: IDelayedCall | None = field(default=None, init=False)
     _warned: datetime | None = field(default=None, init=False)
 
@@ -58,17 +59,20 @@ class CertificateWatch(Service):
         """
         Take what the files hold now, whether they have changed or not.
         """
-        self._version = self._files.version()
-        before = self._certificate.current
+        version = self._files.version()
         try:
             self._certificate.current = self._files.load(self._now())
         except Unusable as error:
-            self._log.error(
-                "the certificate in force stays, until {expires}: {why}",
-                expires=before.expires,
-                why=error,
-            )
+            # It is tried again at each look; and said once.
+            if self._fault != (version, str(error)):
+                self._fault = (version, str(error))
+                self._log.error(
+                    "the certificate in force stays, until {expires}: {why}",
+                    expires=self._certificate.current.expires,
+                    why=error,
+                )
         else:
+            self._version, self._fault = version, None
             self._log.info(
                 "a certificate is put in force, until {expires}",
                 expires=self._certificate.current.expires,

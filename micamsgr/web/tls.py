@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from attrs import define, field, frozen
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509 import Certificate, load_pem_x509_certificates
 from OpenSSL.SSL import (
@@ -147,7 +148,7 @@ def _key(path: Path) -> Any:
             f"tls.private_key: {path} is encrypted, and there is nobody to ask for"
             " the passphrase: store it without one"
         ) from error
-    except ValueError as error:
+    except (ValueError, UnsupportedAlgorithm) as error:
         raise Unusable(
             f"tls.private_key: {path} holds no private key in PEM"
         ) from error
