@@ -18,7 +18,7 @@ venv: $(VENV)/installed
 $(VENV)/installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet --config-settings editable_mode=compat --editable '.[dev]'
+	$(BIN)/pip install -qq --config-settings editable_mode=compat --editable '.[dev]'
 	touch $@
 
 # A key or a server of one's own makes the page talk to a real LLM.

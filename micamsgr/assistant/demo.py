@@ -157,11 +157,11 @@ at a time. Somebody who asks a hundred things does not keep the others waiting, 
 and nothing is thrown away because there is much to do.
 
 Last of all: if a human colleague answers you from the Page's inbox, the program \
-notices, withdraws what it has not sent yet, and keeps quiet for half an hour. \
-People come first.
+notices, withdraws what it has not sent yet, and keeps quiet for a while. People \
+come first.
 
-That's the whole journey. You can try to spoil it: stop the program while an \
-answer is on its way, start it again, and see what arrives. 🙂"""
+That's the whole journey. In the sandbox you can try to spoil it: its switches \
+make the network fail in every way that hurts. 🙂"""
 
 # Each question's words, and its answer; the first that fits is given.
 _TOPICS = (

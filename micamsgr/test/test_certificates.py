@@ -93,6 +93,19 @@ class CertificateWatchTests(SynchronousTestCase):
         self.assertEqual(self.levels(), ["error"])
         self.assertIn("No such file", str(self.told[0]["why"]))
 
+    def test_passing_fault(self) -> None:
+        """
+        A fault that passes, without a change of the files, costs no more than
+        the time until the next look.
+        """
+        self.renew()
+        self.clock.advance(-86400.0 * 2)
+        self.watch.reload()
+        self.assertIs(self.inforce.current, self.first)
+        self.clock.advance(86400.0 * 2)
+        self.clock.advance(10.0)
+        self.assertIsNot(self.inforce.current, self.first)
+
     def test_asked(self) -> None:
         """
         Whoever asks for it gets the files read at once.

@@ -65,6 +65,32 @@ class LookUpTests(GraphCase):
         """
         return list(self.look_up(*messages).seen)
 
+    def test_pages(self) -> None:
+        """
+        A look-up that has more to show says how far back it reaches; where it
+        shows several threads, the one that reaches least counts.
+        """
+        early = {"data": [self.message()]}
+        more = {
+            "data": [self.message(created_time="2026-11-22T15:55:17+0000")],
+            "paging": {"next": "https://graph.facebook.com/"},
+        }
+        for threads, back_to in (
+            ([early], None),
+            ([more], self.at + 300_000),
+            ([more, {**early, "paging": {"next": "x"}}], self.at + 300_000),
+        ):
+            document = {"data": [{"messages": thread} for thread in threads]}
+            looked = read_messages(answer(200, document), PAGE, ALICE)
+            self.assertEqual(looked.back_to, back_to)
+
+    def test_receiver_without_id(self) -> None:
+        """
+        A receiver of whom only the name is shown may be the one.
+        """
+        nameless = {"data": [{"name": "Somebody"}]}
+        self.assertEqual(len(self.read(self.message(to=nameless))), 1)
+
     def test_request(self) -> None:
         """
         What is asked for is the thread of one person with the Page.

@@ -366,6 +366,15 @@ class RoutingTests(WebhookCase):
         self.assertEqual(self.kept(), [("aide", "new", None)])
         self.assertEqual(self.woken, ["aide"])
 
+    def test_unreadable_while_unknown(self) -> None:
+        """
+        What can't be read is kept at once: it is nobody's, and would come
+        back for ever.
+        """
+        self.pages["mica"] = self.pages["ally"] = None
+        self.deliver(post(b'{"object": "page", "entry": [7]}'))
+        self.assertEqual(self.kept(), [("mica", "dead", "unreadable")])
+
     def test_takeover(self) -> None:
         """
         Where a human answers, the bot whose Page it is falls silent, whichever
