@@ -45,7 +45,14 @@ from .messenger.pages import PageFinder
 from .messenger.rendering import split
 from .messenger.webhook import Channel, Webhook, webhooks
 from .sandbox.addresses import base_url, served
-from .sandbox.service import DEMO_SUGGESTIONS, SUGGESTIONS, Sandbox, SandboxBot
+from .sandbox.memory import Memory
+from .sandbox.service import (
+    DEMO_SUGGESTIONS,
+    MOST_THREAD,
+    SUGGESTIONS,
+    Sandbox,
+    SandboxBot,
+)
 from .services import (
     CannotStart,
     Closing,
@@ -331,6 +338,7 @@ def _sandbox(reactor: Any, config: Config, caller: HTTPCaller) -> Sandbox | None
             lambda address: print(
                 f"Open {address} in a browser.", file=sys.__stdout__, flush=True
             ),
+            Memory(Path(f"{config.store}.sandbox"), MOST_THREAD),
             suggestions=DEMO_SUGGESTIONS if demo else SUGGESTIONS,
         )
     except CannotStart as error:

@@ -25,6 +25,8 @@ from .graph import GraphMessenger
 _FIRST_REST = 1.0
 _LONGEST_REST = 300.0
 
+_ANY = "any Page that is no other bot's"
+
 
 @define(eq=False)
 class PageFinder(Service):
@@ -110,14 +112,16 @@ class PageFinder(Service):
                 if not self.running:
                     # Canceled; an HTTP call can't say so.
                     raise
+                asked_for = getattr(error, "retry_after", None) or 0.0
                 self._log.error(
-                    "can't learn which Page bot {bot} speaks for; until then"
-                    " {page} is believed: {error!r}",
+                    "the Graph API does not say which Page bot {bot} speaks for:"
+                    " {detail}; until it does, events of {page} are taken",
                     bot=self._bot,
-                    page=self.page or "any that is no other bot's",
-                    error=error,
+                    detail=error.detail,
+                    page=f"Page {self.page}" if self.page else _ANY,
                 )
-            await deferLater(self._clock, rest * (0.5 + self._jitter() / 2.0))
+            jittered = rest * (0.5 + self._jitter() / 2.0)
+            await deferLater(self._clock, max(jittered, asked_for))
             rest = min(_LONGEST_REST, rest * 2.0)
 
     def _failed(self, failure: Failure) -> None:

@@ -28,6 +28,7 @@ from micamsgr.sandbox.addresses import check
 from micamsgr.sandbox.chats import NAMES, Bubble, Chat, Mark
 from micamsgr.sandbox.graph_api import GraphAPI
 from micamsgr.sandbox.journal import Acted, Applied, Fact, Journal, Wrote
+from micamsgr.sandbox.memory import Joined, Memory
 from micamsgr.sandbox.meta import App, Meta, Page
 from micamsgr.sandbox.resources import (
     Action,
@@ -52,8 +53,14 @@ from micamsgr.sandbox.switches import Switches, Troubled
 # A Page that is not configured gets this ID, and the next ones follow it.
 _FIRST_PAGE = 108463527190842
 
-# The most messages of a thread, and deliveries, that are remembered.
-_MOST_THREAD, _MOST_DELIVERIES = 400, 500
+#: The most messages of a thread that are remembered.
+MOST_THREAD = 400
+
+# The most deliveries that are remembered.
+_MOST_DELIVERIES = 500
+
+# So many people are there when it begins.
+_AT_FIRST = 2
 
 # Seconds for one delivery, beside Meta's own patience.
 _DEADLINE = 10.0
@@ -125,6 +132,7 @@ class Sandbox(Service):
     :ivar _daemon: the daemon's own URL, by plain HTTP; ``None``: it has none.
     :ivar _address: the page's URL.
     :ivar _announce: told so, once the page can be used.
+    :ivar _memory: who was there, and what was said, before a restart.
     :ivar _suggestions: what a person may like to say, for whom finds nothing.
     """
 
@@ -135,6 +143,7 @@ class Sandbox(Service):
     _daemon: str | None
     _address: str | None
     _announce: Callable[[str], None]
+    _memory: Memory
     _suggestions: Sequence[str] = field(kw_only=True)
     _wall: Callable[[], float] = field(default=time.time, kw_only=True)
 
@@ -200,8 +209,9 @@ class Sandbox(Service):
     def startService(self) -> None:
         super().startService()
         globalLogPublisher.addObserver(self._story)
+        self._recall()
         for bot in self._bots[:1]:
-            for _ in range(2):
+            while len(self._chats) < _AT_FIRST:
                 self._join(bot.name)
         verifying = Deferred.fromCoroutine(self._verify())
         verifying.addErrback(lambda why: self._log.failure("a defect", why))
@@ -273,21 +283,19 @@ class Sandbox(Service):
         """
         Show a fact to those whom it concerns.
         """
-        if isinstance(fact, Applied):
-            ours = self._meta.pages[fact.page].app.id == fact.app_id
-            self._show(fact, "bot" if ours else "human")
-        elif isinstance(fact, Wrote):
-            self._show(fact, "person")
+        if isinstance(fact, Wrote | Applied) and fact.psid in self._chats:
+            self._memory.add(fact)
+            self._show(fact)
         elif isinstance(fact, Acted):
             self._acted(fact)
         self._story.fact(fact)
 
-    def _show(self, fact: Wrote | Applied, by: str) -> None:
-        chat = self._chats.get(fact.psid)
-        if chat is None:
-            return
-        del self._meta.pages[fact.page].threads[fact.psid][:-_MOST_THREAD]
-        if by != "person":
+    def _show(self, fact: Wrote | Applied) -> None:
+        page, chat = self._meta.pages[fact.page], self._chats[fact.psid]
+        del page.threads[fact.psid][:-MOST_THREAD]
+        by = "person"
+        if isinstance(fact, Applied):
+            by = "bot" if fact.app_id == page.app.id else "human"
             self._mark(fact.psid, Mark.SEEN)
         bubble = Bubble(mid=fact.mid, by=by, text=fact.text, at=fact.at)
         chat.add(bubble)
@@ -346,13 +354,39 @@ class Sandbox(Service):
         bot = next((bot for bot in self._bots if bot.name == name), None)
         if bot is None or len(self._chats) >= len(NAMES):
             raise RejectedRequest(409, "no such bot, or no room for one more")
-        page = list(self._meta.pages)[self._bots.index(bot)]
-        psid = str(self._random.randrange(10**16, 9 * 10**16))
-        chat = Chat(psid, NAMES[len(self._chats)], bot.name, page)
+        joined = Joined(
+            at=self._meta.now(),
+            page=list(self._meta.pages)[self._bots.index(bot)],
+            psid=str(self._random.randrange(10**16, 9 * 10**16)),
+            name=NAMES[len(self._chats)],
+        )
+        self._memory.add(joined)
+        self._welcome(joined, bot)
+
+    def _welcome(self, joined: Joined, bot: SandboxBot) -> None:
+        psid = joined.psid
+        chat = Chat(psid, joined.name, bot.name, joined.page)
         self._chats[psid] = chat
         self._aliases[bot.alias(psid)] = psid
-        self._meta.pages[page].people[psid] = self._meta.now()
+        self._meta.pages[joined.page].people[psid] = joined.at
         self._stream.tell("person", chat.document())
+
+    def _recall(self) -> None:
+        """
+        Go on where an earlier run ended.
+        """
+        bots = dict(zip(self._meta.pages, self._bots, strict=True))
+        for fact in self._memory.recall():
+            if isinstance(fact, Joined):
+                if fact.page in bots and len(self._chats) < len(NAMES):
+                    self._welcome(fact, bots[fact.page])
+            elif fact.psid in self._chats:
+                page = self._meta.pages[fact.page]
+                page.threads.setdefault(fact.psid, []).append(fact)
+                if isinstance(fact, Wrote):
+                    page.people[fact.psid] = fact.at
+                self._show(fact)
+                self._mark(fact.psid, Mark.DELIVERED)
 
     def _state(self) -> dict[str, object]:
         """

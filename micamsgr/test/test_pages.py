@@ -122,7 +122,11 @@ class PageFinderTests(SynchronousTestCase):
         self.graph.asked.pop().errback(Unavailable("down"))
         [(level, text)] = self.logged()
         self.assertEqual(level, "error")
-        self.assertIn("until then 7 is believed", text)
+        self.assertEqual(
+            text,
+            "the Graph API does not say which Page bot mica speaks for: down;"
+            " until it does, events of Page 7 are taken",
+        )
         self.clock.advance(1.0)
         self.assertEqual((finder.page, len(self.graph.asked)), ("7", 1))
 
@@ -199,6 +203,17 @@ class PageFinderTests(SynchronousTestCase):
             self.assertEqual(len(self.graph.asked), 1, rest)
         self.graph.asked.pop().callback(PAGE)
         self.assertEqual(finder.page, PAGE)
+
+    def test_asked_to_wait(self) -> None:
+        """
+        Where the Graph API names a time to wait, it is not asked before.
+        """
+        self.finder()
+        self.graph.asked.pop().errback(Unavailable("too many calls", 60.0))
+        self.clock.advance(59.9)
+        self.assertEqual(self.graph.asked, [])
+        self.clock.advance(0.2)
+        self.assertEqual(len(self.graph.asked), 1)
 
     def test_store_fails(self) -> None:
         """

@@ -19,6 +19,7 @@ from micamsgr.httpcall import Answer
 from micamsgr.sandbox import resources
 from micamsgr.sandbox.addresses import base_url, check, served
 from micamsgr.sandbox.chats import NAMES
+from micamsgr.sandbox.memory import Memory
 from micamsgr.sandbox.service import Sandbox, SandboxBot
 from micamsgr.services import CannotStart
 from micamsgr.web.site import Budget, LimitedSite
@@ -41,6 +42,14 @@ class SandboxCase(SynchronousTestCase):
         self.posted: list[dict[str, Any]] = []
         self.announced: list[str] = []
         self.status = 200
+        self.remembered, self.runs = Path(self.mktemp()), 0
+        self.begin()
+
+    def begin(self) -> None:
+        """
+        Start the daemon, the first time or again.
+        """
+        self.runs += 1
         bot = SandboxBot(
             name="mica",
             page=None,
@@ -51,12 +60,13 @@ class SandboxCase(SynchronousTestCase):
         )
         self.sandbox = Sandbox(
             self.clock,
-            Random(1),
+            Random(self.runs),
             self.call,
             [bot],
             DAEMON,
             SANDBOX,
             self.announced.append,
+            Memory(self.remembered, 3),
             suggestions=("Hello!",),
             wall=lambda: NOW,
         )

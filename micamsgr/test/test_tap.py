@@ -355,12 +355,14 @@ class StartTests(DaemonCase):
 
     def test_no_certificate(self) -> None:
         """
-        A certificate that can't be used is one line.
+        What is wrong with the certificate's files is a line for each.
         """
         more = "tls: {certificate: none.pem, private_key: none.key}\n"
         leaving = self.assertRaises(SystemExit, self.build, more)
         self.assertEqual(leaving.code, 1)
-        self.assertIn("tls.", self.complaint())
+        first, second = self.errors.getvalue().splitlines()
+        self.assertRegex(first, "^tls.certificate: .*none.pem: No such file")
+        self.assertRegex(second, "^tls.private_key: .*none.key: No such file")
 
     def test_stop(self) -> None:
         """

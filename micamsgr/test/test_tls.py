@@ -17,7 +17,6 @@ from cryptography.hazmat.primitives.asymmetric.ec import (
     generate_private_key,
 )
 from cryptography.hazmat.primitives.serialization import (
-    BestAvailableEncryption,
     Encoding,
     KeySerializationEncryption,
     NoEncryption,
@@ -42,7 +41,6 @@ from micamsgr.web.tls import (
     CertificateFiles,
     CertificateSet,
     ServerCertificate,
-    Unusable,
     utc_now,
 )
 
@@ -105,142 +103,6 @@ def exchange(one: Connection, other: Connection) -> None:
     with contextlib.suppress(WantReadError):
         while True:
             other.bio_write(one.bio_read(1 << 16))
-
-
-class FileTests(SynchronousTestCase):
-    """
-    Tests for the files of a certificate and its key.
-    """
-
-    def setUp(self) -> None:
-        self.directory = Path(self.mktemp())
-        self.certificate, self.key = certificate(self.directory)
-
-    def refused(self, certificate: str, key: str) -> str:
-        """
-        Say why these files can't be used, in one line.
-        """
-        with self.assertRaises(Unusable) as caught:
-            load(certificate, key)
-        why = str(caught.exception)
-        self.assertEqual(len(why.splitlines()), 1)
-        return why
-
-    def test_missing(self) -> None:
-        """
-        A file that isn't there is named, with the key of the configuration
-        that names it.
-        """
-        none = str(self.directory / "none.pem")
-        missing = f"{none}: No such file or directory"
-        self.assertEqual(self.refused(none, self.key), f"tls.certificate: {missing}")
-        self.assertEqual(
-            self.refused(self.certificate, none), f"tls.private_key: {missing}"
-        )
-
-    def test_directory(self) -> None:
-        """
-        A directory is no certificate.
-        """
-        self.assertIn("Is a directory", self.refused(str(self.directory), self.key))
-
-    def test_garbage(self) -> None:
-        """
-        A file of something else is named.
-        """
-        garbage = self.directory / "garbage"
-        garbage.touch(0o600)
-        for content in (b"", b"\0" * 999, b"-----BEGIN CERTIFICATE-----\nxx\n"):
-            garbage.write_bytes(content)
-            path = str(garbage)
-            self.assertIn(f"tls.certificate: {path}", self.refused(path, self.key))
-            self.assertIn(
-                f"tls.private_key: {path}", self.refused(self.certificate, path)
-            )
-
-    def test_swapped(self) -> None:
-        """
-        The two files the wrong way round are a fault.
-        """
-        self.assertIn("tls.certificate: ", self.refused(self.key, self.certificate))
-
-    def test_wrong_key(self) -> None:
-        """
-        The key of another certificate is a fault that names both files.
-        """
-        _, other = certificate(self.directory, "other.example")
-        why = self.refused(self.certificate, other)
-        self.assertIn(other, why)
-        self.assertIn(self.certificate, why)
-
-    def test_encrypted_key(self) -> None:
-        """
-        A key with a passphrase is a fault, and nobody is asked for one.
-        """
-        path = write_key(
-            generate_private_key(SECP256R1()),
-            self.directory / "encrypted.key",
-            BestAvailableEncryption(b"passphrase"),
-        )
-        why = self.refused(self.certificate, path)
-        self.assertIn(f"tls.private_key: {path} is encrypted", why)
-
-    def test_key_for_all(self) -> None:
-        """
-        A key that others may read is a fault that says how to mend it.
-        """
-        Path(self.key).chmod(0o644)
-        why = self.refused(self.certificate, self.key)
-        self.assertIn("mode 0644", why)
-        self.assertIn("chmod 600", why)
-
-    def test_key_for_group(self) -> None:
-        """
-        A group may read the key, as Debian's ssl-cert does.
-        """
-        Path(self.key).chmod(0o640)
-        load(self.certificate, self.key)
-
-    def test_expired(self) -> None:
-        """
-        A certificate that has expired is a fault that says when.
-        """
-        files = certificate(
-            self.directory,
-            "old.example",
-            begins=timedelta(days=-2),
-            ends=timedelta(days=-1),
-        )
-        self.assertIn("expired at", self.refused(*files))
-
-    def test_not_yet_valid(self) -> None:
-        """
-        One that is not valid yet is a fault that asks for the clock.
-        """
-        files = certificate(self.directory, "new.example", begins=timedelta(hours=1))
-        self.assertIn("is the clock right?", self.refused(*files))
-
-    def test_chain(self) -> None:
-        """
-        What issued the certificate is sent along.
-        """
-        issuer, _ = certificate(self.directory, "issuer.example")
-        chain = self.directory / "chain.pem"
-        content = [Path(path).read_text() for path in (self.certificate, issuer)]
-        chain.write_text("".join(content))
-        context = load(str(chain), self.key).context
-        client = Connection(Context(TLS_CLIENT_METHOD), None)
-        client.set_connect_state()
-        server = Connection(context, None)
-        server.set_accept_state()
-        for _ in range(3):
-            for side, other in ((client, server), (server, client)):
-                with contextlib.suppress(WantReadError):
-                    side.do_handshake()
-                exchange(side, other)
-        shown = client.get_peer_cert_chain() or []
-        names = [one.get_subject().CN for one in shown]
-        self.assertEqual(names, ["bot.example", "issuer.example"])
 
 
 class HandshakeTests(SynchronousTestCase):

@@ -69,7 +69,7 @@ class CertificateWatch(Service):
                 self._log.error(
                     "the certificate in force stays, until {expires}: {why}",
                     expires=self._certificate.current.expires,
-                    why=error,
+                    why="; ".join(error.args),
                 )
         else:
             self._version, self._fault = version, None

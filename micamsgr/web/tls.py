@@ -7,8 +7,11 @@ authenticated encryption, of which Twisted's own list is a superset.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -34,12 +37,27 @@ from zope.interface import implementer
 
 _CIPHERS = b"ECDHE+AESGCM:ECDHE+CHACHA20"
 
+# In bytes.
+_LARGEST = 1 << 20
+
+_ADVICE = {
+    errno.ENOENT: "correct the path, or have the certificate issued first",
+    errno.EACCES: "let the user that the daemon runs as read it, and enter"
+    " each directory above it",
+    errno.EISDIR: "name the file in it",
+}
+
 
 class Unusable(ValueError):
     """
-    A certificate or its key can't be used; the text says why, and names the
-    key of the configuration and the file.
+    A certificate or its key can't be used.
+
+    :ivar args: what is wrong, all of it, in a line each that begins with the
+        key of the configuration, names the file and says what to do.
     """
+
+    def __str__(self) -> str:
+        return "\n".join(self.args)
 
 
 @frozen
@@ -79,23 +97,17 @@ class CertificateFiles:
             be, don't fit each other, or are not valid now; or where others
             may read the key.
         """
-        chain = _chain(self.certificate)
-        key = _key(self.private_key)
-        own = chain[0]
-        if own.not_valid_after_utc <= now:
-            raise Unusable(
-                f"tls.certificate: {self.certificate} expired at"
-                f" {own.not_valid_after_utc:%Y-%m-%d %H:%M} UTC: renew it"
-            )
-        if own.not_valid_before_utc > now:
-            raise Unusable(
-                f"tls.certificate: {self.certificate} is valid only from"
-                f" {own.not_valid_before_utc:%Y-%m-%d %H:%M} UTC on: is the clock"
-                " right?"
-            )
+        problems: list[str] = []
+        with _noting(problems):
+            chain = _chain(self.certificate)
+            _check_dates(self.certificate, chain[0], now)
+        with _noting(problems):
+            key = _key(self.private_key)
+        if problems:
+            raise Unusable(*problems)
         context = _context()
         try:
-            context.use_certificate(own)
+            context.use_certificate(chain[0])
             for issuer in chain[1:]:
                 context.add_extra_chain_cert(issuer)
             context.use_privatekey(key)
@@ -105,7 +117,7 @@ class CertificateFiles:
                 f"tls.private_key: {self.private_key} is not the key of"
                 f" {self.certificate}"
             ) from error
-        return CertificateSet(context, own.not_valid_after_utc)
+        return CertificateSet(context, chain[0].not_valid_after_utc)
 
 
 def _version(path: Path) -> object:
@@ -116,12 +128,45 @@ def _version(path: Path) -> object:
     return status.st_ino, status.st_mtime_ns, status.st_size, status.st_mode
 
 
+@contextmanager
+def _noting(problems: list[str]) -> Iterator[None]:
+    try:
+        yield
+    except Unusable as error:
+        problems += error.args
+
+
+def _check_dates(path: Path, own: Certificate, now: datetime) -> None:
+    if own.not_valid_after_utc <= now:
+        raise Unusable(
+            f"tls.certificate: {path} expired at"
+            f" {own.not_valid_after_utc:%Y-%m-%d %H:%M} UTC: renew it"
+        )
+    if own.not_valid_before_utc > now:
+        raise Unusable(
+            f"tls.certificate: {path} is valid only from"
+            f" {own.not_valid_before_utc:%Y-%m-%d %H:%M} UTC on: is the clock right?"
+        )
+
+
 def _read(key: str, path: Path) -> tuple[bytes, os.stat_result]:
     try:
-        with path.open("rb") as file:
-            return file.read(), os.fstat(file.fileno())
+        # Not to wait for whoever would write into a pipe.
+        with open(path, "rb", opener=_at_once) as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise Unusable(f"{key}: {path} is not a file; name the file itself")
+            content = file.read(_LARGEST + 1)
     except OSError as error:
-        raise Unusable(f"{key}: {path}: {error.strerror}") from error
+        advice = _ADVICE.get(error.errno or 0, "see to it that it can be read")
+        raise Unusable(f"{key}: {path}: {error.strerror}; {advice}") from error
+    if len(content) > _LARGEST:
+        raise Unusable(f"{key}: {path} is larger than 1 MiB: is it the right file?")
+    return content, status
+
+
+def _at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _chain(path: Path) -> list[Certificate]:
