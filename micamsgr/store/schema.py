@@ -123,6 +123,38 @@ MIGRATIONS = (
         page TEXT NOT NULL
     ) STRICT;
     """,
+    """
+    -- Where an event comes from: Meta delivered it (webhook), or it was read
+    -- from the thread after an outage (backfill).
+    ALTER TABLE event ADD COLUMN source TEXT NOT NULL DEFAULT 'webhook';
+
+    -- What is set aside for the call of the LLM that is under way.
+    ALTER TABLE turn ADD COLUMN reserved INTEGER;
+
+    -- What was used of the limits: by one person, or, where the conversation
+    -- is 0, by all who write to the bot.
+    CREATE TABLE spending (
+        bot TEXT NOT NULL,
+        conversation INTEGER NOT NULL,
+        day INTEGER NOT NULL,         -- since the epoch, UTC
+        turns INTEGER NOT NULL DEFAULT 0,
+        tokens INTEGER NOT NULL DEFAULT 0,  -- what is reserved among them
+        told INTEGER NOT NULL DEFAULT 0,    -- whether the person was told
+        PRIMARY KEY (bot, conversation, day)
+    ) STRICT, WITHOUT ROWID;
+
+    -- Whose words were erased, so that they are not read back from Meta.
+    CREATE TABLE tombstone (
+        person BLOB PRIMARY KEY,      -- 32 bytes: SHA-256 of bot, Page and PSID
+        at INTEGER NOT NULL           -- ms: what is older stays erased
+    ) STRICT, WITHOUT ROWID;
+
+    -- How far each task that goes over the tables bit by bit has come.
+    CREATE TABLE progress (
+        task TEXT PRIMARY KEY,
+        value INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    """,
 )
 
 
