@@ -4,36 +4,19 @@ Takes the steps that the planner decides on, in one conversation.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
-from typing import TypeVar
+from collections.abc import Callable, Iterable
 
-from attrs import define, evolve, field
-from twisted.internet.defer import CancelledError, Deferred
+from attrs import define, field
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import deferLater
-from twisted.logger import Logger, LogLevel
+from twisted.logger import Logger
 
-from micamsgr.errors import Refused, RemoteError, StoreUnavailable, Unavailable
-
-from . import parts as lifecycle
-from .assistant import IAssistant, Reply
+from .answering import Answerer
+from .assistant import IAssistant
 from .events import BotName, Psid
-from .interfaces import Begun, IMessenger, IStore
-from .moment import Moment, Tick
-from .outcomes import (
-    Evidence,
-    Found,
-    InDoubt,
-    LookedUp,
-    NeverSent,
-    NoEvidence,
-    NotSent,
-    Outcome,
-    Sent,
-)
+from .interfaces import IMessenger, IStore
+from .lifetime import Lifetime
+from .moment import Moment
 from .outlet import Outlet
-from .pacing import TokenBucket
-from .parts import Kind, Part
 from .planner import (
     Begin,
     Change,
@@ -46,20 +29,11 @@ from .planner import (
     Send,
     Situation,
     Step,
-    Turn,
     Wait,
-    after_failure,
     next_step,
 )
 from .policy import Delivery, Manners
-from .presence import Typing
-
-T = TypeVar("T")
-
-# The least rest after an assistant that fails as nothing should, in seconds.
-_AFTER_A_DEFECT = 60.0
-
-_LEVELS = {Sent: LogLevel.info, NeverSent: LogLevel.error}
+from .sending import Sender
 
 
 @define(eq=False)
@@ -97,62 +71,73 @@ class Steps:
     #: Called when one of the assistant's slots is free again.
     freed: Callable[[], None] = field(default=lambda: None, init=False)
 
-    # While this is false, no turn is begun and nothing is sent.
-    _going: bool = field(default=True, init=False)
-    _taken: int = field(default=0, init=False)
-    _outlet: Outlet = field(init=False)
-    _look_ups: TokenBucket = field(init=False)
-    _typing: dict[int, Typing] = field(factory=dict, init=False)
-    # Those that wait for their turn to send.
-    _waiting: set[Deferred[None]] = field(factory=set, init=False)
-    # Of conversations that wait to be looked up: when they may be.
-    _queued: dict[int, Tick] = field(factory=dict, init=False)
+    _lifetime: Lifetime = field(init=False)
+    _sender: Sender = field(init=False)
+    _answerer: Answerer = field(init=False)
 
     _log = Logger()
 
     def __attrs_post_init__(self) -> None:
-        self._outlet = Outlet(
+        self._lifetime = Lifetime(self._clock)
+        outlet = Outlet(
             self._bot,
-            self._ticks,
+            lambda: self._now().tick.seconds,
             self._delivery.rate,
             self._delivery.deadline,
             lambda: self.reopened(),
         )
-        self._look_ups = TokenBucket(self._delivery.lookup_rate)
+        self._sender = Sender(
+            self._bot,
+            self._now,
+            self._store,
+            self._messenger,
+            self._lifetime,
+            outlet,
+            self._random,
+            self._alias,
+            self._delivery,
+        )
+        self._answerer = Answerer(
+            self._bot,
+            self._clock,
+            self._now,
+            self._store,
+            self._messenger,
+            self._assistant,
+            self._lifetime,
+            self._sender,
+            self._split,
+            self._random,
+            self._entropy,
+            self._alias,
+            manners=self._manners,
+            slots=self._slots,
+            texts=self._texts,
+        )
+        self._answerer.freed = lambda: self.freed()
 
     @property
     def taken(self) -> int:
         """How many of the assistant's slots are taken."""
-        return self._taken
+        return self._answerer.taken
 
     def take_slot(self) -> bool:
         """
         Take one of the assistant's slots, if one is free.
         """
-        if self._taken >= self._slots:
-            return False
-        self._taken += 1
-        return True
-
-    def _free_slot(self) -> None:
-        self._taken -= 1
-        self.freed()
+        return self._answerer.take_slot()
 
     def finish(self) -> None:
         """
         Begin no turn and no send from now on.
         """
-        self._going = False
-        for waiting in list(self._waiting):
-            waiting.cancel()
+        self._lifetime.end()
 
     def hush(self, conversation: int) -> None:
         """
         Show nothing more in a conversation: a human answers.
         """
-        typing = self._typing.get(conversation)
-        if typing is not None:
-            typing.stop()
+        self._answerer.hush(conversation)
 
     async def run(self, conversation: int, slot: bool = False) -> Wait | Rest | Hunger:
         """
@@ -167,21 +152,21 @@ class Steps:
         """
         try:
             situation = await self._store.situation(conversation)
-            while self._going:
+            while not self._lifetime.over:
                 step = self._next(situation)
                 if isinstance(step, (Wait, Rest)):
                     return step
                 if not isinstance(step, (Begin, Generate)):
                     situation = await self._take(step, situation)
-                elif slot or self.take_slot():
+                elif slot or self._answerer.take_slot():
                     slot = False
-                    situation = await self._ask(situation)
+                    situation = await self._answerer.ask(situation)
                 else:
                     return Hunger()
             return Rest()
         finally:
             if slot:
-                self._free_slot()
+                self._answerer.free_slot()
 
     def _next(self, situation: Situation) -> Step:
         now = self._now()
@@ -190,22 +175,22 @@ class Steps:
             now,
             self._delivery,
             self._manners,
-            self._outlet.paused(situation.id),
-            now.until(self._queued.get(situation.id)),
+            self._sender.outlet.paused(situation.id),
+            self._sender.queued(situation.id, now),
         )
         if isinstance(step, Rest):
-            self._queued.pop(situation.id, None)
+            self._sender.forget(situation.id)
         return step
 
     async def _take(self, step: Step, situation: Situation) -> Situation:
         if isinstance(step, Send):
-            return await self._send(situation, step.part)
+            return await self._sender.send(situation, step.part)
         if isinstance(step, LookUp):
-            return await self._look_up(situation, step.part)
+            return await self._sender.look_up(situation, step.part)
         if isinstance(step, Change):
             return await self._store.change(step.part, step.after)
         if isinstance(step, Fail):
-            return await self._fail(step.turn, step.reason)
+            return await self._answerer.fail(step.turn, step.reason)
         assert isinstance(step, Lapse)
         self._log.warn(
             "not answered in conversation {conversation} of {bot}: {reason}",
@@ -214,236 +199,3 @@ class Steps:
             reason=step.reason,
         )
         return await self._store.lapse(situation.id, step.reason)
-
-    async def _ask(self, situation: Situation) -> Situation:
-        """
-        Ask the assistant for what answers the conversation's next turn, give
-        the slot back, and begin to send the answer.
-        """
-        try:
-            begun = await self._store.begin(
-                situation.id, self._manners.history_messages, self._now()
-            )
-            if begun is None:
-                return await self._store.situation(situation.id)
-            reply = await self._reply(begun)
-        finally:
-            self._free_slot()
-        if isinstance(reply, Situation):
-            return reply
-        return await self._compose(begun, reply)
-
-    async def _reply(self, begun: Begun) -> Reply | Situation:
-        """
-        :return: the reply; or, where there is none, what is to be done then.
-        """
-        turn = begun.turn
-        self._log.debug(
-            "turn {turn} of {bot} is thought about, for {person}, in conversation"
-            " {conversation}: {count} utterances",
-            turn=turn.id,
-            bot=self._bot,
-            person=self._alias(begun.situation.conversation.psid),
-            conversation=begun.situation.id,
-            count=len(begun.utterances),
-        )
-        typing = Typing(self._clock, self._messenger, begun.situation.conversation)
-        self._typing[begun.situation.id] = typing
-        typing.start()
-        asked = self._ticks()
-        try:
-            reply = await self._assistant.reply(begun.utterances)
-        except CancelledError:
-            raise
-        except Refused as error:
-            return await self._fail(turn, error.detail)
-        except Exception as error:
-            return await self._park(turn, error)
-        finally:
-            typing.stop()
-            del self._typing[begun.situation.id]
-        self._log.debug(
-            "turn {turn} of {bot} has an answer of {tokens} tokens, in {seconds:.3f} s",
-            turn=turn.id,
-            bot=self._bot,
-            tokens=reply.tokens,
-            seconds=self._ticks() - asked,
-        )
-        return reply
-
-    async def _park(self, turn: Turn, error: Exception) -> Situation:
-        """
-        Let a turn rest for which there is no answer yet.
-        """
-        if isinstance(error, Unavailable):
-            detail, least = error.detail, error.retry_after
-        else:
-            self._log.failure("a defect, asking the assistant")
-            detail, least = f"a defect: {type(error).__name__}", _AFTER_A_DEFECT
-        delay = after_failure(turn.tries + 1, least, self._random())
-        self._log.warn(
-            "turn {turn} of {bot} has no answer yet: {detail}; again in {delay:.1f} s",
-            turn=turn.id,
-            bot=self._bot,
-            detail=detail,
-            delay=delay,
-        )
-        rest = self._now().plus(delay)
-        return await self._insist(lambda: self._store.park(turn, rest))
-
-    async def _compose(self, begun: Begun, reply: Reply) -> Situation:
-        now = self._now()
-        if self._texts:
-            self._log.info("turn {turn}: {text}", turn=begun.turn.id, text=reply.text)
-        turn = begun.turn.id
-        parts = [
-            lifecycle.compose(turn, Kind.ANSWER, number, text, now, self._entropy(10))
-            for number, text in enumerate(self._split(reply.text), 1)
-        ]
-        may_send = self._going and self._outlet.take(begun.situation.id)
-        if may_send:
-            parts[0] = lifecycle.intend(parts[0], now)
-        situation = await self._insist(
-            lambda: self._store.compose(
-                begun.turn, reply.text, parts, reply.tokens, now
-            )
-        )
-        self._log.debug(
-            "turn {turn} of {bot}: the answer is kept, in {count} parts",
-            turn=begun.turn.id,
-            bot=self._bot,
-            count=len(parts),
-        )
-        if may_send and parts[0] in situation.parts:
-            return await self._write(situation, parts[0])
-        return situation
-
-    async def _fail(self, turn: Turn, reason: str) -> Situation:
-        self._log.error(
-            "turn {turn} of {bot} failed: {reason}",
-            turn=turn.id,
-            bot=self._bot,
-            reason=reason,
-        )
-        now = self._now()
-        fallback = self._manners.fallback
-        entropy = self._entropy(10)
-        notice = lifecycle.compose(turn.id, Kind.NOTICE, 1, fallback, now, entropy)
-        return await self._insist(lambda: self._store.fail(turn, reason, notice, now))
-
-    async def _send(self, situation: Situation, part: Part) -> Situation:
-        delay = self._outlet.reserve(situation.id)
-        if delay > 0.0:
-            await self._wait(delay)
-            if not (self._going and self._outlet.open):
-                return situation
-        intended = lifecycle.intend(part, self._now())
-        situation = await self._store.change(part, intended)
-        if intended not in situation.parts:
-            # Something else became of it meanwhile.
-            return situation
-        return await self._write(situation, intended)
-
-    async def _write(self, situation: Situation, part: Part) -> Situation:
-        """
-        Make the attempt that was written down.
-        """
-        now = self._now()
-        if not lifecycle.may_write(part, now):
-            outcome: Outcome = NotSent(
-                detail="the intent took too long to commit", rest=0.0
-            )
-        else:
-            try:
-                outcome = await self._messenger.send(
-                    situation.conversation, part.text, part.metadata
-                )
-            except Exception:
-                self._log.failure("a defect, sending part {part}", part=part.id)
-                outcome = InDoubt("a defect")
-        self._outlet.note(situation.id, outcome, now.tick.seconds)
-        after = lifecycle.after_outcome(part, outcome, self._now(), self._random())
-        self._log.emit(
-            _LEVELS.get(type(outcome), LogLevel.warn),
-            "to {person} of {bot}, turn {turn}, {kind} {number}, part {part},"
-            " attempt {attempt}: {outcome}, in {seconds:.3f} s",
-            person=self._alias(situation.conversation.psid),
-            bot=self._bot,
-            turn=part.turn,
-            kind=part.kind.value,
-            number=part.number,
-            part=part.id,
-            attempt=part.attempt,
-            outcome=outcome,
-            seconds=self._now().since(now.tick),
-        )
-        return await self._insist(lambda: self._store.change(part, after))
-
-    async def _look_up(self, situation: Situation, part: Part) -> Situation:
-        if self._queued.pop(situation.id, None) is None:
-            now = self._now()
-            delay = self._look_ups.reserve(now.tick.seconds)
-            if delay > 0.0:
-                self._queued[situation.id] = now.plus(delay)
-                return situation
-        evidence: Evidence
-        try:
-            looked = await self._messenger.look_up(situation.conversation)
-        except RemoteError as error:
-            evidence = NoEvidence(repr(error), lasting=isinstance(error, Refused))
-        else:
-            evidence = await self._evidence(part, looked)
-        if isinstance(evidence, NoEvidence) and self._hopeless(part):
-            evidence = evolve(evidence, lasting=True)
-        after = lifecycle.after_look_up(part, evidence, self._now(), self._delivery)
-        self._log.warn(
-            "part {part}, attempt {attempt} was in doubt: {evidence}; now {state}",
-            part=part.id,
-            attempt=part.attempt,
-            evidence=evidence,
-            state=after.state.value,
-            bot=self._bot,
-        )
-        return await self._insist(lambda: self._store.change(part, after))
-
-    async def _evidence(self, part: Part, looked: LookedUp) -> Evidence:
-        now = self._now()
-        alike = lifecycle.alike(part, looked.seen, now)
-        taken = await self._store.claimed(alike, part.id) if alike else ()
-        found = next((Found(mid) for mid in alike if mid not in taken), None)
-        return found or lifecycle.not_seen(part, looked, now)
-
-    def _hopeless(self, part: Part) -> bool:
-        """
-        Say whether look-ups have failed for long, while messages can be sent.
-        """
-        return lifecycle.sought_long(
-            part, self._now(), self._delivery
-        ) and self._outlet.sent_within(lifecycle.EVIDENCE_PATIENCE)
-
-    async def _wait(self, seconds: float) -> None:
-        waiting: Deferred[None] = deferLater(self._clock, seconds)
-        self._waiting.add(waiting)
-        try:
-            await waiting
-        finally:
-            self._waiting.discard(waiting)
-
-    async def _insist(self, keep: Callable[[], Awaitable[T]]) -> T:
-        """
-        Keep what came of something that can't be had again: try until the
-        store takes it, or we stop.
-        """
-        delay = 0.1
-        while True:
-            try:
-                return await keep()
-            except StoreUnavailable as error:
-                if not self._going:
-                    raise
-                self._log.error("the store fails: {detail}", detail=error.detail)
-            await deferLater(self._clock, delay)
-            delay = min(5.0, delay * 2.0)
-
-    def _ticks(self) -> float:
-        return self._now().tick.seconds

@@ -1,0 +1,213 @@
+"""
+Asks the assistant for what answers a turn, and keeps what it says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from attrs import define, field
+from twisted.internet.defer import CancelledError
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from micamsgr.errors import Refused, Unavailable
+
+from . import parts as lifecycle
+from .assistant import IAssistant, Reply
+from .events import BotName, Psid
+from .interfaces import Begun, IMessenger, IStore
+from .lifetime import Lifetime
+from .moment import Moment
+from .parts import Kind
+from .planner import Situation, Turn, after_failure
+from .policy import Manners
+from .presence import Typing
+from .sending import Sender
+
+# The least rest after an assistant that fails as nothing should, in seconds.
+_AFTER_A_DEFECT = 60.0
+
+
+@define(eq=False)
+class Answerer:
+    """
+    Have one bot's turns answered.
+
+    :ivar taken: how many of the assistant's slots are taken.
+    :ivar freed: called when one of them is free again.
+    :ivar _clock: for every wait; usually the reactor.
+    :ivar _now: reads the clocks.
+    :ivar _split: cuts an answer into the texts of its parts.
+    :ivar _random: makes a number from 0.0 to 1.0.
+    :ivar _entropy: makes so many random bytes.
+    :ivar _alias: names a person in the log.
+    :ivar _slots: how many times at once the assistant may be asked.
+    :ivar _texts: whether the log may hold what is answered.
+    """
+
+    _bot: BotName
+    _clock: IReactorTime
+    _now: Callable[[], Moment]
+    _store: IStore
+    _messenger: IMessenger
+    _assistant: IAssistant
+    _lifetime: Lifetime
+    _sender: Sender
+    _split: Callable[[str], Iterable[str]]
+    _random: Callable[[], float]
+    _entropy: Callable[[int], bytes]
+    _alias: Callable[[Psid], str]
+    _manners: Manners = field(kw_only=True)
+    _slots: int = field(kw_only=True)
+    _texts: bool = field(kw_only=True)
+
+    taken: int = field(default=0, init=False)
+    freed: Callable[[], None] = field(default=lambda: None, init=False)
+    _typing: dict[int, Typing] = field(factory=dict, init=False)
+
+    _log = Logger()
+
+    def take_slot(self) -> bool:
+        """
+        Take one of the assistant's slots, if one is free.
+        """
+        if self.taken >= self._slots:
+            return False
+        self.taken += 1
+        return True
+
+    def free_slot(self) -> None:
+        """
+        Give a slot back.
+        """
+        self.taken -= 1
+        self.freed()
+
+    def hush(self, conversation: int) -> None:
+        """
+        Show nothing more in a conversation: a human answers.
+        """
+        typing = self._typing.get(conversation)
+        if typing is not None:
+            typing.stop()
+
+    async def ask(self, situation: Situation) -> Situation:
+        """
+        Ask the assistant for what answers the conversation's next turn, give
+        the slot back, and begin to send the answer.
+        """
+        try:
+            begun = await self._store.begin(
+                situation.id, self._manners.history_messages, self._now()
+            )
+            if begun is None:
+                return await self._store.situation(situation.id)
+            reply = await self._reply(begun)
+        finally:
+            self.free_slot()
+        if isinstance(reply, Situation):
+            return reply
+        return await self._compose(begun, reply)
+
+    async def _reply(self, begun: Begun) -> Reply | Situation:
+        """
+        :return: the reply; or, where there is none, what is to be done then.
+        """
+        turn = begun.turn
+        self._log.debug(
+            "turn {turn} of {bot} is thought about, for {person}, in conversation"
+            " {conversation}: {count} utterances",
+            turn=turn.id,
+            bot=self._bot,
+            person=self._alias(begun.situation.conversation.psid),
+            conversation=begun.situation.id,
+            count=len(begun.utterances),
+        )
+        typing = Typing(self._clock, self._messenger, begun.situation.conversation)
+        self._typing[begun.situation.id] = typing
+        typing.start()
+        asked = self._now().tick
+        try:
+            reply = await self._assistant.reply(begun.utterances)
+        except CancelledError:
+            raise
+        except Refused as error:
+            return await self.fail(turn, error.detail)
+        except Exception as error:
+            return await self._park(turn, error)
+        finally:
+            typing.stop()
+            del self._typing[begun.situation.id]
+        self._log.debug(
+            "turn {turn} of {bot} has an answer of {tokens} tokens, in {seconds:.3f} s",
+            turn=turn.id,
+            bot=self._bot,
+            tokens=reply.tokens,
+            seconds=self._now().since(asked),
+        )
+        return reply
+
+    async def _park(self, turn: Turn, error: Exception) -> Situation:
+        """
+        Let a turn rest for which there is no answer yet.
+        """
+        if isinstance(error, Unavailable):
+            detail, least = error.detail, error.retry_after
+        else:
+            self._log.failure("a defect, asking the assistant")
+            detail, least = f"a defect: {type(error).__name__}", _AFTER_A_DEFECT
+        delay = after_failure(turn.tries + 1, least, self._random())
+        self._log.warn(
+            "turn {turn} of {bot} has no answer yet: {detail}; again in {delay:.1f} s",
+            turn=turn.id,
+            bot=self._bot,
+            detail=detail,
+            delay=delay,
+        )
+        rest = self._now().plus(delay)
+        return await self._lifetime.insist(lambda: self._store.park(turn, rest))
+
+    async def _compose(self, begun: Begun, reply: Reply) -> Situation:
+        now = self._now()
+        if self._texts:
+            self._log.info("turn {turn}: {text}", turn=begun.turn.id, text=reply.text)
+        turn = begun.turn.id
+        parts = [
+            lifecycle.compose(turn, Kind.ANSWER, number, text, now, self._entropy(10))
+            for number, text in enumerate(self._split(reply.text), 1)
+        ]
+        may_send = not self._lifetime.over and self._sender.outlet.take(
+            begun.situation.id
+        )
+        if may_send:
+            parts[0] = lifecycle.intend(parts[0], now)
+        situation = await self._lifetime.insist(
+            lambda: self._store.compose(
+                begun.turn, reply.text, parts, reply.tokens, now
+            )
+        )
+        self._log.debug(
+            "turn {turn} of {bot}: the answer is kept, in {count} parts",
+            turn=begun.turn.id,
+            bot=self._bot,
+            count=len(parts),
+        )
+        if may_send and parts[0] in situation.parts:
+            return await self._sender.write(situation, parts[0])
+        return situation
+
+    async def fail(self, turn: Turn, reason: str) -> Situation:
+        self._log.error(
+            "turn {turn} of {bot} failed: {reason}",
+            turn=turn.id,
+            bot=self._bot,
+            reason=reason,
+        )
+        now = self._now()
+        fallback = self._manners.fallback
+        entropy = self._entropy(10)
+        notice = lifecycle.compose(turn.id, Kind.NOTICE, 1, fallback, now, entropy)
+        return await self._lifetime.insist(
+            lambda: self._store.fail(turn, reason, notice, now)
+        )

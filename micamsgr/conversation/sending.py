@@ -1,0 +1,170 @@
+"""
+Takes the steps of the send protocol: an attempt is written down, made, and
+what came of it is written down; doubt is looked into.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from attrs import define, evolve, field
+from twisted.logger import Logger, LogLevel
+
+from micamsgr.errors import Refused, RemoteError
+
+from . import parts as lifecycle
+from .events import BotName, Psid
+from .interfaces import IMessenger, IStore
+from .lifetime import Lifetime
+from .moment import Moment, Tick
+from .outcomes import (
+    Evidence,
+    Found,
+    InDoubt,
+    LookedUp,
+    NeverSent,
+    NoEvidence,
+    NotSent,
+    Outcome,
+    Sent,
+)
+from .outlet import Outlet
+from .pacing import TokenBucket
+from .parts import Part
+from .planner import Situation
+from .policy import Delivery
+
+_LEVELS = {Sent: LogLevel.info, NeverSent: LogLevel.error}
+
+
+@define(eq=False)
+class Sender:
+    """
+    Send the parts of one bot's answers, and find out what became of them.
+
+    :ivar outlet: whether the Page may send now.
+    :ivar _now: reads the clocks.
+    :ivar _random: makes a number from 0.0 to 1.0.
+    :ivar _alias: names a person in the log.
+    """
+
+    _bot: BotName
+    _now: Callable[[], Moment]
+    _store: IStore
+    _messenger: IMessenger
+    _lifetime: Lifetime
+    outlet: Outlet
+    _random: Callable[[], float]
+    _alias: Callable[[Psid], str]
+    _delivery: Delivery
+
+    _look_ups: TokenBucket = field(init=False)
+    # Of conversations that wait to be looked up: when they may be.
+    _queued: dict[int, Tick] = field(factory=dict, init=False)
+
+    _log = Logger()
+
+    def __attrs_post_init__(self) -> None:
+        self._look_ups = TokenBucket(self._delivery.lookup_rate)
+
+    def queued(self, conversation: int, now: Moment) -> float:
+        """
+        Count the seconds for which others are looked up.
+        """
+        return now.until(self._queued.get(conversation))
+
+    def forget(self, conversation: int) -> None:
+        """
+        Look a conversation up no more: there is nothing to do in it.
+        """
+        self._queued.pop(conversation, None)
+
+    async def send(self, situation: Situation, part: Part) -> Situation:
+        delay = self.outlet.reserve(situation.id)
+        if delay > 0.0:
+            await self._lifetime.wait(delay)
+            if self._lifetime.over or not self.outlet.open:
+                return situation
+        intended = lifecycle.intend(part, self._now())
+        situation = await self._store.change(part, intended)
+        if intended not in situation.parts:
+            # Something else became of it meanwhile.
+            return situation
+        return await self.write(situation, intended)
+
+    async def write(self, situation: Situation, part: Part) -> Situation:
+        """
+        Make the attempt that was written down.
+        """
+        now = self._now()
+        if not lifecycle.may_write(part, now):
+            outcome: Outcome = NotSent(
+                detail="the intent took too long to commit", rest=0.0
+            )
+        else:
+            try:
+                outcome = await self._messenger.send(
+                    situation.conversation, part.text, part.metadata
+                )
+            except Exception:
+                self._log.failure("a defect, sending part {part}", part=part.id)
+                outcome = InDoubt("a defect")
+        self.outlet.note(situation.id, outcome, now.tick.seconds)
+        after = lifecycle.after_outcome(part, outcome, self._now(), self._random())
+        self._log.emit(
+            _LEVELS.get(type(outcome), LogLevel.warn),
+            "to {person} of {bot}, turn {turn}, {kind} {number}, part {part},"
+            " attempt {attempt}: {outcome}, in {seconds:.3f} s",
+            person=self._alias(situation.conversation.psid),
+            bot=self._bot,
+            turn=part.turn,
+            kind=part.kind.value,
+            number=part.number,
+            part=part.id,
+            attempt=part.attempt,
+            outcome=outcome,
+            seconds=self._now().since(now.tick),
+        )
+        return await self._lifetime.insist(lambda: self._store.change(part, after))
+
+    async def look_up(self, situation: Situation, part: Part) -> Situation:
+        if self._queued.pop(situation.id, None) is None:
+            now = self._now()
+            delay = self._look_ups.reserve(now.tick.seconds)
+            if delay > 0.0:
+                self._queued[situation.id] = now.plus(delay)
+                return situation
+        evidence: Evidence
+        try:
+            looked = await self._messenger.look_up(situation.conversation)
+        except RemoteError as error:
+            evidence = NoEvidence(repr(error), lasting=isinstance(error, Refused))
+        else:
+            evidence = await self._evidence(part, looked)
+        if isinstance(evidence, NoEvidence) and self._hopeless(part):
+            evidence = evolve(evidence, lasting=True)
+        after = lifecycle.after_look_up(part, evidence, self._now(), self._delivery)
+        self._log.warn(
+            "part {part}, attempt {attempt} was in doubt: {evidence}; now {state}",
+            part=part.id,
+            attempt=part.attempt,
+            evidence=evidence,
+            state=after.state.value,
+            bot=self._bot,
+        )
+        return await self._lifetime.insist(lambda: self._store.change(part, after))
+
+    async def _evidence(self, part: Part, looked: LookedUp) -> Evidence:
+        now = self._now()
+        alike = lifecycle.alike(part, looked.seen, now)
+        taken = await self._store.claimed(alike, part.id) if alike else ()
+        found = next((Found(mid) for mid in alike if mid not in taken), None)
+        return found or lifecycle.not_seen(part, looked, now)
+
+    def _hopeless(self, part: Part) -> bool:
+        """
+        Say whether look-ups have failed for long, while messages can be sent.
+        """
+        return lifecycle.sought_long(
+            part, self._now(), self._delivery
+        ) and self.outlet.sent_within(lifecycle.EVIDENCE_PATIENCE)
