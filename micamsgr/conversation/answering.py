@@ -5,6 +5,7 @@ Asks the assistant for what answers a turn, and keeps what it says.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 
 from attrs import define, field
 from twisted.internet.defer import CancelledError
@@ -17,10 +18,11 @@ from . import parts as lifecycle
 from .assistant import IAssistant, Reply
 from .events import BotName, Psid
 from .interfaces import Begun, IMessenger, IStore
+from .lateness import Lateness
 from .lifetime import Lifetime
 from .moment import Moment
-from .parts import Kind
-from .planner import Situation, Turn, after_failure
+from .parts import Kind, Part
+from .planner import Situation, Turn, after_failure, until_apology
 from .policy import Manners
 from .presence import Typing
 from .sending import Sender
@@ -124,21 +126,15 @@ class Answerer:
             conversation=begun.situation.id,
             count=len(begun.utterances),
         )
-        typing = Typing(self._clock, self._messenger, begun.situation.conversation)
-        self._typing[begun.situation.id] = typing
-        typing.start()
         asked = self._now().tick
         try:
-            reply = await self._assistant.reply(begun.utterances)
+            reply = await self._ask(begun)
         except CancelledError:
             raise
         except Refused as error:
             return await self.fail(turn, error.detail)
         except Exception as error:
             return await self._park(turn, error)
-        finally:
-            typing.stop()
-            del self._typing[begun.situation.id]
         self._log.debug(
             "turn {turn} of {bot} has an answer of {tokens} tokens, in {seconds:.3f} s",
             turn=turn.id,
@@ -147,6 +143,70 @@ class Answerer:
             seconds=self._now().since(asked),
         )
         return reply
+
+    async def _ask(self, begun: Begun) -> Reply:
+        """
+        Ask the assistant, and show the person meanwhile that it is asked.
+        """
+        situation = begun.situation
+        typing = Typing(self._clock, self._messenger, situation.conversation)
+        self._typing[situation.id] = typing
+        typing.start()
+        lateness = Lateness(self._clock, partial(self._apologize, begun))
+        late = until_apology(situation, self._now(), self._manners)
+        if late is not None:
+            lateness.start(late)
+        try:
+            reply: Reply | Exception = await self._assistant.reply(begun.utterances)
+        except CancelledError:
+            lateness.cancel()
+            raise
+        except Exception as error:
+            reply = error
+        finally:
+            typing.stop()
+            del self._typing[situation.id]
+        await lateness.end()
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
+
+    async def _apologize(self, begun: Begun) -> bool:
+        """
+        :return: whether that needs no other try.
+        """
+        situation = begun.situation
+        outlet = self._sender.outlet
+        if self._lifetime.over or not outlet.take(situation.id):
+            return False
+        now = self._now()
+        part = lifecycle.intend(self._apology(begun.turn, now), now)
+        after = await self._store.apologize(begun.turn, part)
+        if part in after.parts:
+            await self._sender.write(after, part)
+        return True
+
+    async def apologize(self, situation: Situation) -> Situation:
+        """
+        Compose an apology in a conversation in which an answer is late, while
+        nobody is being asked for one.
+        """
+        if situation.turn is None:
+            situation = await self._store.open(situation.id)
+        turn = situation.turn
+        if turn is None:
+            return situation
+        return await self._store.apologize(turn, self._apology(turn, self._now()))
+
+    def _apology(self, turn: Turn, now: Moment) -> Part:
+        self._log.info(
+            "turn {turn} of {bot} is late, and the person is told so",
+            turn=turn.id,
+            bot=self._bot,
+        )
+        text = self._manners.apology_text
+        entropy = self._entropy(10)
+        return lifecycle.compose(turn.id, Kind.APOLOGY, 1, text, now, entropy)
 
     async def _park(self, turn: Turn, error: Exception) -> Situation:
         """

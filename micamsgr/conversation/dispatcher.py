@@ -9,7 +9,9 @@ the assistant's slots, or rests until a timer fires.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from heapq import heappop, heappush
+from itertools import count
 
 from attrs import define, field
 from twisted.application.service import Service
@@ -68,7 +70,17 @@ class Dispatcher(Service):
     _resting: dict[int, IDelayedCall] = field(factory=dict, init=False)
     # Whether one of the assistant's slots was taken for it.
     _ready: dict[int, bool] = field(factory=dict, init=False)
-    _hungry: dict[int, None] = field(factory=dict, init=False)
+    # Each with its place in the queue, and with the timer for what is to be
+    # done if that takes long.
+    _hungry: dict[int, tuple[int, IDelayedCall | None]] = field(
+        factory=dict, init=False
+    )
+
+    # The places in that queue, as a heap; some of them given up.
+    _queue: list[tuple[int, int]] = field(factory=list, init=False)
+    _places: Iterator[int] = field(factory=count, init=False)
+    # Of those that something else is done for, and that are to have it back.
+    _kept_places: dict[int, int] = field(factory=dict, init=False)
 
     # Those at work of which there was news since they began to be.
     _news: set[int] = field(factory=set, init=False)
@@ -97,7 +109,9 @@ class Dispatcher(Service):
         """
         super().stopService()
         self._steps.finish()
-        for call in [self._look_call, *self._resting.values()]:
+        timers = [self._look_call, *self._resting.values()]
+        timers += [call for _, call in self._hungry.values()]
+        for call in timers:
             if call is not None and call.active():
                 call.cancel()
         self._resting.clear()
@@ -184,9 +198,10 @@ class Dispatcher(Service):
         del self._at_work[conversation]
         news = conversation in self._news
         self._news.discard(conversation)
+        place = self._kept_places.pop(conversation, None)
         if self.running:
             if isinstance(then, Hunger):
-                self._hungry[conversation] = None
+                self._hunger(conversation, then.seconds, place)
             elif news:
                 self._ready[conversation] = False
             elif isinstance(then, Wait):
@@ -195,6 +210,27 @@ class Dispatcher(Service):
                 )
         self._feed()
         self._check_idle()
+
+    def _hunger(
+        self, conversation: int, seconds: float | None, place: int | None
+    ) -> None:
+        place = next(self._places) if place is None else place
+        heappush(self._queue, (place, conversation))
+        call = (
+            None
+            if seconds is None
+            else self._clock.callLater(seconds, self._interrupt, conversation)
+        )
+        self._hungry[conversation] = place, call
+
+    def _interrupt(self, conversation: int) -> None:
+        """
+        Do what is to be done for one that waits for a slot, and let it wait
+        on in its place.
+        """
+        self._kept_places[conversation], _ = self._hungry.pop(conversation)
+        self._ready[conversation] = False
+        self._start_ready()
 
     def _rested(self, conversation: int) -> None:
         del self._resting[conversation]
@@ -206,10 +242,20 @@ class Dispatcher(Service):
         Give free slots to those who have waited for one the longest.
         """
         while self._hungry and self._steps.take_slot():
-            conversation = next(iter(self._hungry))
-            del self._hungry[conversation]
-            self._ready[conversation] = True
+            self._ready[self._next_hungry()] = True
         self._start_ready()
+
+    def _next_hungry(self) -> int:
+        while True:
+            place, conversation = heappop(self._queue)
+            waiting = self._hungry.get(conversation)
+            if waiting is not None and waiting[0] == place:
+                break
+        del self._hungry[conversation]
+        _, call = waiting
+        if call is not None:
+            call.cancel()
+        return conversation
 
     def _look(self) -> None:
         self._look_call = None

@@ -93,6 +93,19 @@ class IStore(Interface):
         :return: ``None`` where there is nothing to answer.
         """
 
+    async def open(conversation: int) -> Situation:
+        """
+        Open a turn over all the pending events, if none is open; it is then
+        ``ready``.
+        """
+
+    async def apologize(turn: Turn, part: Part) -> Situation:
+        """
+        Add an apology to a turn for which there is no answer yet, once.
+
+        :param part: may be ``sending`` already.
+        """
+
     async def park(turn: Turn, rest: Tick) -> Situation:
         """
         Let a turn that is ``generating`` rest until *rest*.

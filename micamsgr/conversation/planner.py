@@ -28,6 +28,8 @@ class Turn:
         was received.
     :ivar tries: how often the LLM was asked in vain.
     :ivar rest: the LLM is not to be asked before.
+    :ivar apologized: the person was told, or is being told, that the answer
+        is late.
     """
 
     id: int
@@ -35,6 +37,7 @@ class Turn:
     began: int
     tries: int = 0
     rest: Tick | None = None
+    apologized: bool = False
 
 
 @frozen(kw_only=True)
@@ -46,7 +49,8 @@ class Situation:
         milliseconds by Meta's clock.
     :ivar turn: the one turn that is open, if any.
     :ivar parts: the open parts, in the order in which they are to be sent.
-    :ivar pending: whether events wait for a turn.
+    :ivar waiting: when the oldest of the events was received that wait for a
+        turn, in milliseconds by Meta's clock; ``None``: none does.
     """
 
     id: int
@@ -54,7 +58,7 @@ class Situation:
     heard: int
     turn: Turn | None = None
     parts: tuple[Part, ...] = field(default=())
-    pending: bool = False
+    waiting: int | None = None
 
 
 @frozen
@@ -67,6 +71,11 @@ class Generate:
     """Ask the assistant again, for a turn that rested."""
 
     turn: Turn
+
+
+@frozen
+class Apologize:
+    """Tell the person that the answer is late."""
 
 
 @frozen
@@ -126,10 +135,16 @@ class Rest:
 class Hunger:
     """
     There is a turn to answer, but none of the assistant's slots is free.
+
+    :ivar seconds: until something is to be done nevertheless; ``None``: never.
     """
 
+    seconds: float | None
 
-Step = Begin | Generate | Fail | Lapse | Send | LookUp | Change | Wait | Rest
+
+Step = (
+    Begin | Generate | Apologize | Fail | Lapse | Send | LookUp | Change | Wait | Rest
+)
 
 
 def next_step(
@@ -144,7 +159,7 @@ def next_step(
     Decide what to do next in a conversation.
 
     Parts leave in order: what is behind an unfinished answer waits, while a
-    notice or an apology in doubt holds nothing up.
+    notice in doubt holds nothing up, and an apology never does.
 
     :param paused: for so many seconds nothing may be sent for this Page.
     :param queued: for so many seconds others are looked up.
@@ -157,6 +172,8 @@ def next_step(
             return Change(part, parts.expire(part, "window"))
         if part.withdrawn and part.state is PartState.COMPOSED:
             return Change(part, parts.expire(part, "human"))
+        if _too_late_to_apologize(part, situation.turn):
+            return Change(part, parts.expire(part, "sibling"))
         do, wait = parts.next_step(part, now, delivery)
         if do is Do.ADOPT:
             return Change(part, parts.adopt(part, now))
@@ -170,7 +187,9 @@ def next_step(
                 return Send(part)
             wait = paused
         waits.append(wait)
-        if part.kind is Kind.ANSWER or part.state is not PartState.UNKNOWN:
+        if part.kind is Kind.ANSWER:
+            break
+        if part.kind is Kind.NOTICE and part.state is not PartState.UNKNOWN:
             break
     else:
         step = _turn_step(situation, now, manners, paused, closed)
@@ -189,7 +208,7 @@ def _turn_step(
     turn = situation.turn
     if turn is not None and turn.state is TurnState.COMPOSED:
         return Rest()
-    if turn is None and not situation.pending:
+    if turn is None and situation.waiting is None:
         return Rest()
     if closed:
         return Lapse("window")
@@ -202,7 +221,47 @@ def _turn_step(
     wait = max(now.until(turn.rest), paused)
     if wait <= 0.0:
         return Generate(turn)
+    late = None if paused > 0.0 else until_apology(situation, now, manners)
+    if late is not None:
+        if late <= 0.0:
+            return Apologize()
+        wait = min(wait, late)
     return Wait(min(wait, patience) if turn.tries else wait)
+
+
+def _too_late_to_apologize(part: Part, turn: Turn | None) -> bool:
+    """
+    Say whether *part* is an apology that was not sent before the answer was
+    there, or given up.
+    """
+    return (
+        part.kind is Kind.APOLOGY
+        and part.state is PartState.COMPOSED
+        and (turn is None or turn.id != part.turn or turn.state is TurnState.COMPOSED)
+    )
+
+
+def until_apology(situation: Situation, now: Moment, manners: Manners) -> float | None:
+    """
+    Count the seconds until the person is to be told that the answer is late.
+
+    Meta asks bots to react within 30 s; once for each turn is enough.
+
+    :return: ``None`` where there is nothing to tell, or it was told.
+
+    Source: docs/messenger-platform.md, section 6.
+    """
+    turn = situation.turn
+    if turn is not None:
+        since = turn.began
+        if turn.apologized or turn.state is TurnState.COMPOSED:
+            return None
+    elif situation.waiting is not None:
+        since = situation.waiting
+    else:
+        return None
+    passed = (now.wall - since) / 1000.0 if now.sure else 0.0
+    return manners.apology_after - passed
 
 
 def after_failure(tries: int, retry_after: float | None, jitter: float) -> float:

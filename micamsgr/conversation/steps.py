@@ -18,6 +18,7 @@ from .lifetime import Lifetime
 from .moment import Moment
 from .outlet import Outlet
 from .planner import (
+    Apologize,
     Begin,
     Change,
     Fail,
@@ -31,6 +32,7 @@ from .planner import (
     Step,
     Wait,
     next_step,
+    until_apology,
 )
 from .policy import Delivery, Manners
 from .sending import Sender
@@ -162,7 +164,10 @@ class Steps:
                     slot = False
                     situation = await self._answerer.ask(situation)
                 else:
-                    return Hunger()
+                    late = until_apology(situation, self._now(), self._manners)
+                    if late is None or late > 0.0:
+                        return Hunger(late)
+                    situation = await self._answerer.apologize(situation)
             return Rest()
         finally:
             if slot:
@@ -189,6 +194,8 @@ class Steps:
             return await self._sender.look_up(situation, step.part)
         if isinstance(step, Change):
             return await self._store.change(step.part, step.after)
+        if isinstance(step, Apologize):
+            return await self._answerer.apologize(situation)
         if isinstance(step, Fail):
             return await self._answerer.fail(step.turn, step.reason)
         assert isinstance(step, Lapse)

@@ -38,8 +38,9 @@ def read_situation(database: sqlite3.Connection, conversation: int) -> Situation
         raise KeyError(conversation)
     bot, page, psid, heard = row
     turn = database.execute(
-        "SELECT id, state, began, tries, rest, boot FROM turn"
-        f" WHERE conversation = ? AND {OPEN_TURN}",
+        "SELECT id, state, began, tries, rest, boot, EXISTS (SELECT 1 FROM part"
+        " WHERE turn = turn.id AND kind = 'apology')"
+        f" FROM turn WHERE conversation = ? AND {OPEN_TURN}",
         (conversation,),
     ).fetchone()
     parts = database.execute(
@@ -47,9 +48,9 @@ def read_situation(database: sqlite3.Connection, conversation: int) -> Situation
         " ORDER BY turn, number",
         (conversation,),
     )
-    (pending,) = database.execute(
-        f"SELECT EXISTS (SELECT 1 FROM event WHERE conversation = ? AND {OPEN_EVENT}"
-        " AND state = 'new')",
+    (waiting,) = database.execute(
+        f"SELECT min(received) FROM event WHERE conversation = ? AND {OPEN_EVENT}"
+        " AND state = 'new'",
         (conversation,),
     ).fetchone()
     return Situation(
@@ -58,18 +59,19 @@ def read_situation(database: sqlite3.Connection, conversation: int) -> Situation
         heard=heard,
         turn=None if turn is None else _read_turn(turn),
         parts=tuple(read_part(part) for part in parts),
-        pending=bool(pending),
+        waiting=waiting,
     )
 
 
 def _read_turn(row: tuple[Any, ...]) -> Turn:
-    id, state, began, tries, rest, boot = row
+    id, state, began, tries, rest, boot, apologized = row
     return Turn(
         id=id,
         state=TurnState(state),
         began=began,
         tries=tries,
         rest=_tick(rest, boot),
+        apologized=bool(apologized),
     )
 
 

@@ -18,6 +18,7 @@ from micamsgr.conversation.moment import Moment, Tick
 from micamsgr.conversation.parts import Part
 from micamsgr.conversation.planner import Situation, Turn
 from micamsgr.conversation.reception import Arrival
+from micamsgr.conversation.states import TurnState
 
 from .arrivals import record
 from .database import Transact
@@ -90,6 +91,35 @@ class SQLiteStore:
             return Begun(
                 situation, situation.turn, history(database, situation.turn, most)
             )
+
+        return await self._write(work)
+
+    async def open(self, conversation: int) -> Situation:
+        def work(database: sqlite3.Connection) -> Situation:
+            open_already = database.execute(
+                f"SELECT 1 FROM turn WHERE conversation = ? AND {OPEN_TURN}",
+                (conversation,),
+            ).fetchone()
+            if open_already is None:
+                _open_turn(database, conversation)
+            return read_situation(database, conversation)
+
+        return await self._write(work)
+
+    async def apologize(self, turn: Turn, part: Part) -> Situation:
+        def work(database: sqlite3.Connection) -> Situation:
+            conversation = _conversation(database, turn)
+            situation = read_situation(database, conversation)
+            now = situation.turn
+            if (
+                now is None
+                or now.id != turn.id
+                or now.apologized
+                or now.state is TurnState.COMPOSED
+            ):
+                return situation
+            insert_part(database, conversation, part)
+            return read_situation(database, conversation)
 
         return await self._write(work)
 

@@ -65,11 +65,16 @@ class PlannerTests(SynchronousTestCase):
     Tests for :func:`micamsgr.conversation.planner.next_step`.
     """
 
+    # Seconds from a message until its answer is late: later than anything
+    # here, but for what is about that.
+    late = 1e9
+
     def step(
         self,
         *parts: Part,
         turn: TurnState | None = None,
         pending: bool = False,
+        waiting: int = NOW,
         now: Moment = moment(10.0),  # noqa: B008
         paused: float = 0.0,
         queued: float = 0.0,
@@ -87,9 +92,10 @@ class PlannerTests(SynchronousTestCase):
             heard=NOW,
             turn=self.turn,
             parts=parts,
-            pending=pending,
+            waiting=waiting if pending else None,
         )
-        return next_step(situation, now, Delivery(), Manners(), paused, queued)
+        manners = Manners(apology_after=self.late)
+        return next_step(situation, now, Delivery(), manners, paused, queued)
 
     def test_nothing(self) -> None:
         """

@@ -103,7 +103,7 @@ def _situation(
         heard=NOW,
         turn=turn,
         parts=(*notices[:1], *answers),
-        pending=pending,
+        waiting=NOW if pending else None,
     )
 
 
@@ -140,7 +140,7 @@ class PlannerPropertiesTests(SynchronousTestCase):
         As long as something is open there is something to do, at once or
         after a wait that is known; and otherwise there is nothing.
         """
-        open_ = situation.turn or situation.parts or situation.pending
+        open_ = situation.turn or situation.parts or situation.waiting
         for _ in range(5):
             step = next_step(
                 situation, now, Delivery(), Manners(), paused=paused, queued=queued

@@ -32,6 +32,9 @@ from micamsgr.testing import (
     said,
 )
 
+# Seconds: later than anything in these tests.
+NEVER = 1e9
+
 
 class ConversationTestCase(SynchronousTestCase):
     """
@@ -76,7 +79,7 @@ class ConversationTestCase(SynchronousTestCase):
         Start the bot.
         """
         delivery = self.options.get("delivery", Delivery())
-        manners = self.options.get("manners", Manners())
+        manners = self.options.get("manners", Manners(apology_after=NEVER))
         steps = Steps(
             BOT,
             self.clock,
@@ -244,7 +247,7 @@ class AnswerTests(ConversationTestCase):
         The assistant is told who said what, and of the past no more than the
         operator wants.
         """
-        self.restart(manners=Manners(history_messages=3))
+        self.restart(manners=Manners(history_messages=3, apology_after=NEVER))
         for text in ("one", "two", "three"):
             self.say(text)
             self.assistant.answer_all()

@@ -12,7 +12,7 @@ from micamsgr.conversation.outcomes import InDoubt, NeverSent, NotSent
 from micamsgr.conversation.policy import Manners
 from micamsgr.conversation.states import PartState
 from micamsgr.errors import Unavailable
-from micamsgr.test.test_steps import ConversationTestCase
+from micamsgr.test.test_steps import NEVER, ConversationTestCase
 from micamsgr.testing import ALICE, BOB, echo
 
 HOUR = 3600.0
@@ -147,7 +147,7 @@ class WindowTests(ConversationTestCase):
         """
         self.say()
         self.assistant.fail(Unavailable("busy", retry_after=24 * HOUR))
-        self.restart(manners=Manners(patience=48 * HOUR))
+        self.restart(manners=Manners(patience=48 * HOUR, apology_after=NEVER))
         self.clock.advance(24 * HOUR)
         self.assertEqual((self.sending(), self.assistant.pending), ([], []))
         self.assertEqual(self.store.events(), [("dead", "window")])

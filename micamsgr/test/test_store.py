@@ -212,7 +212,7 @@ class StoreContract(Contract):
         self.assertEqual(situation.heard, NOW - 5)
         self.assertEqual(situation.parts, ())
         self.assertIsNone(situation.turn)
-        self.assertTrue(situation.pending)
+        self.assertIsNotNone(situation.waiting)
 
     async def test_no_such_conversation(self) -> None:
         """
@@ -236,7 +236,7 @@ class StoreContract(Contract):
         self.assertEqual(begun.turn, begun.situation.turn)
         self.assertEqual(begun.turn.state, TurnState.GENERATING)
         self.assertEqual(begun.turn.began, NOW)
-        self.assertFalse(begun.situation.pending)
+        self.assertIsNone(begun.situation.waiting)
 
     async def test_nothing_to_begin(self) -> None:
         """
@@ -258,7 +258,7 @@ class StoreContract(Contract):
         second = await self.begin()
         self.assertEqual(second.turn, first.turn)
         self.assertEqual(second.utterances, first.utterances)
-        self.assertTrue(second.situation.pending)
+        self.assertIsNotNone(second.situation.waiting)
 
     async def test_park(self) -> None:
         """
@@ -334,7 +334,7 @@ class StoreContract(Contract):
             situation = await self.store.fail(turn, "refused", notice, MOMENT)
             self.assertEqual(situation.parts, (notice,))
             self.assertIsNone(situation.turn)
-            self.assertTrue(situation.pending)
+            self.assertIsNotNone(situation.waiting)
         self.assertEqual(self.rows("turn"), [("failed", "refused")])
         self.assertEqual(self.rows("event"), [("dead", "refused"), ("new", None)])
         utterances = (await self.begin()).utterances
@@ -350,9 +350,9 @@ class StoreContract(Contract):
         await self.arrive(said("still there?"))
         situation = await self.store.lapse(1, "window")
         self.assertIsNone(situation.turn)
-        self.assertTrue(situation.pending)
+        self.assertIsNotNone(situation.waiting)
         situation = await self.store.lapse(1, "window")
-        self.assertFalse(situation.pending)
+        self.assertIsNone(situation.waiting)
         self.assertEqual(self.rows("turn"), [("expired", "window")])
         self.assertEqual(self.rows("event"), [("dead", "window")] * 2)
 

@@ -149,7 +149,7 @@ class MessageTests(RecordCase):
         recorded = self.record(said())
         self.assertEqual(recorded, Recorded(wake=((BOT, 1),)))
         self.assertEqual(self.waiting(), [1])
-        self.assertTrue(self.situation().pending)
+        self.assertIsNotNone(self.situation().waiting)
 
     def test_redelivered(self) -> None:
         """
@@ -162,7 +162,7 @@ class MessageTests(RecordCase):
         again = self.record(message, after=MINUTE)
         self.assertEqual(again, Recorded(known=frozenset({message.key})))
         self.assertEqual(self.store.events(), [("done", None)])
-        self.assertFalse(self.situation().pending)
+        self.assertIsNone(self.situation().waiting)
 
     def test_twice_in_one(self) -> None:
         """
