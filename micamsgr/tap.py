@@ -251,6 +251,7 @@ def _bot(
         alias,
         delivery=bot.delivery,
         manners=manners,
+        handover=bot.handover,
         slots=bot.llm.concurrency,
         texts=texts,
     )
@@ -271,6 +272,7 @@ def _bot(
         page=lambda: finder.page,
         allow=frozenset(bot.allow),
         handover=bot.handover,
+        app=facebook.app_id,
         alias=alias,
         wake=dispatcher.wake,
         hush=dispatcher.hush,

@@ -243,6 +243,7 @@ class MemoryMessenger:
     :ivar pending: sends under way, oldest first.
     :ivar arrived: what people got, oldest first.
     :ivar shown: what people saw beside words, oldest first.
+    :ivar passed_on: whose threads were passed on, and to which apps.
     :ivar holding: for what :meth:`show` waits, if for anything.
     :ivar looked_up: whose conversations were looked up, oldest first.
     :ivar look_ups: what the next look-ups give; after these, what arrived.
@@ -253,6 +254,7 @@ class MemoryMessenger:
     pending: list[Sending] = field(factory=list, init=False)
     arrived: list[Arrived] = field(factory=list, init=False)
     shown: list[tuple[Psid, Presence]] = field(factory=list, init=False)
+    passed_on: list[tuple[Psid, str]] = field(factory=list, init=False)
     holding: Deferred[None] | None = field(default=None, init=False)
     looked_up: list[Psid] = field(factory=list, init=False)
     look_ups: list[LookedUp | RemoteError] = field(factory=list, init=False)
@@ -283,6 +285,9 @@ class MemoryMessenger:
         if isinstance(scripted, RemoteError):
             raise scripted
         return scripted
+
+    async def pass_on(self, conversation: Conversation, app: str) -> None:
+        self.passed_on.append((conversation.psid, app))
 
     async def show(self, conversation: Conversation, presence: Presence) -> None:
         self.shown.append((conversation.psid, presence))

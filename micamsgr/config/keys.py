@@ -61,8 +61,6 @@ from micamsgr.conversation.policy import (
 
 # Keys that are read, and whose feature is not built yet.
 WITHOUT_EFFECT = (
-    "facebook.app_id",
-    "assistant.apology",
     "limits",
     "subscriptions",
     "retention",
@@ -215,7 +213,12 @@ def _minutes(node: Node) -> float:
 
 _handover = Section(
     Handover,
-    {"quiet_minutes": _minutes, "by": _by, "wake": optional(prose("a word"))},
+    {
+        "quiet_minutes": _minutes,
+        "by": _by,
+        "wake": optional(prose("a word")),
+        "pass_to": optional(_id),
+    },
     renamed={"quiet_minutes": "quiet"},
 )
 

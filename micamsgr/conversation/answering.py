@@ -268,6 +268,8 @@ class Answerer:
         fallback = self._manners.fallback
         entropy = self._entropy(10)
         notice = lifecycle.compose(turn.id, Kind.NOTICE, 1, fallback, now, entropy)
-        return await self._lifetime.insist(
+        situation = await self._lifetime.insist(
             lambda: self._store.fail(turn, reason, notice, now)
         )
+        self._sender.bid_farewell(situation.id, notice)
+        return situation

@@ -88,6 +88,19 @@ class Other:
 
 
 @frozen(kw_only=True)
+class Control(Other):
+    """
+    The thread has, or is to have, another owner among the Page's apps.
+
+    :ivar kind: ``pass_thread_control`` or ``take_thread_control``; or
+        ``request_thread_control``, where it is only asked for.
+    :ivar owner: the app ID of that owner, where Meta says.
+    """
+
+    owner: str | None = None
+
+
+@frozen(kw_only=True)
 class Unreadable:
     """
     An item that is not of any shape known here.

@@ -142,6 +142,14 @@ class IStore(Interface):
         the last part the turn closes.
         """
 
+    async def take_over(conversation: int, until: int) -> Situation:
+        """
+        Let the bot be quiet in a conversation, and withdraw what it was about
+        to say, since somebody else has the thread.
+
+        :param until: milliseconds, by Meta's clock.
+        """
+
     async def claimed(mids: Collection[Mid], part: str) -> frozenset[Mid]:
         """
         Say which *mids* are known to be of parts other than *part*.
@@ -188,6 +196,12 @@ class IMessenger(Interface):
 
         :raises Unavailable: for now.
         :raises Refused: for good, as where a permission is missing.
+        """
+
+    async def pass_on(conversation: Conversation, app: str) -> None:
+        """
+        Pass a thread to another app, such as the Page's inbox, as far as it
+        goes: nothing is raised.
         """
 
     async def show(conversation: Conversation, presence: Presence) -> None:

@@ -37,10 +37,15 @@ class NotSent:
 
 @frozen
 class NeverSent:
-    """Refused for good."""
+    """
+    Refused for good.
+
+    :ivar human: since somebody else has the thread.
+    """
 
     reason: str
     detail: str
+    human: bool = False
 
 
 @frozen

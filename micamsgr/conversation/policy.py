@@ -55,11 +55,14 @@ class Handover:
         a human's.
     :ivar wake: what an agent writes to wake the bot at once; ``None``: no
         such word.
+    :ivar pass_to: the app to which the thread is passed where a turn has
+        failed; ``None``: it is kept.
     """
 
     quiet: float = 1800.0
     by: str | tuple[str, ...] = "inbox"
     wake: str | None = None
+    pass_to: str | None = None
 
 
 @frozen(kw_only=True)

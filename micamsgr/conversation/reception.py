@@ -9,7 +9,17 @@ from collections.abc import Callable, Collection
 
 from attrs import frozen
 
-from .events import BotName, Echo, Event, Other, PageId, Psid, Said, Unreadable
+from .events import (
+    BotName,
+    Control,
+    Echo,
+    Event,
+    Other,
+    PageId,
+    Psid,
+    Said,
+    Unreadable,
+)
 from .moment import Moment
 from .policy import Handover
 from .states import EventState
@@ -41,10 +51,10 @@ class Arrival:
     :ivar state: NEW if it wants an answer, otherwise how it ends at once.
     :ivar reason: why it ends so.
     :ivar opens: it opens Meta's 24-hour window.
-    :ivar human: it is an echo that, unless it turns out to be our own, tells
-        that a human has taken over.
+    :ivar human: it tells that a human, or another app, has taken over; an
+        echo only unless it turns out to be our own.
     :ivar quiet: for how many seconds the bot is then quiet.
-    :ivar wake: such an echo ends the quiet instead.
+    :ivar wake: it ends the quiet instead.
     """
 
     bot: BotName
@@ -65,12 +75,14 @@ def arrival(
     now: Moment,
     allow: Collection[str] = (),
     handover: Handover,
+    app: str | None = None,
 ) -> Arrival:
     """
     Decide what becomes of *event*.
 
     :param ours: the event's Page is the bot's.
     :param allow: if not empty, only these people are answered.
+    :param app: the ID of the bot's app, where it is known.
     """
 
     def ignored(reason: str, *, opens: bool = False) -> Arrival:
@@ -86,6 +98,16 @@ def arrival(
         return Arrival(bot=bot, event=event, state=EventState.DEAD, reason="unreadable")
     if not ours:
         return ignored("other page")
+    if isinstance(event, Control):
+        return Arrival(
+            bot=bot,
+            event=event,
+            state=EventState.IGNORED,
+            reason=event.kind,
+            human=handover.quiet > 0.0,
+            quiet=handover.quiet,
+            wake=_passed_to_us(event, app),
+        )
     if isinstance(event, Other):
         return ignored(event.kind, opens=event.kind in _OPENERS)
     if isinstance(event, Echo):
@@ -126,6 +148,20 @@ def _by_human(echo: Echo, handover: Handover) -> bool:
     return echo.app_id is not None and echo.app_id in handover.by
 
 
+def _passed_to_us(control: Control, app: str | None) -> bool:
+    """
+    Say whether the thread is ours from now on.
+
+    A pass goes to the new owner, a take to the app that lost the thread, a
+    request to the one that has it.  Older payloads don't name the owner.
+
+    Source: docs/messenger-platform.md, section 3.10.
+    """
+    if control.owner is None or app is None:
+        return control.kind == "pass_thread_control" and control.owner not in INBOXES
+    return control.kind != "request_thread_control" and control.owner == app
+
+
 def person(event: Event) -> tuple[PageId, Psid] | None:
     """
     Name the conversation that an event belongs to, if it belongs to one.
@@ -135,20 +171,22 @@ def person(event: Event) -> tuple[PageId, Psid] | None:
     return event.page, event.psid
 
 
-def quiet_until(taken: Arrival, echo: Echo, opened: int, now: Moment) -> int | None:
+def quiet_until(taken: Arrival, opened: int, now: Moment) -> int | None:
     """
-    Decide until when the bot is quiet after an echo that is not its own.
+    Decide until when the bot is quiet after what a human, or another app, did.
 
     :param opened: when the message came that opened the conversation, in
         milliseconds by Meta's clock.
 
     :return: milliseconds, by Meta's clock; 0 ends the quiet.  ``None`` where
-        the echo changes nothing: it is no human's, or came so late that the
+        the event changes nothing: it is no human's, or came so late that the
         bot would be awake again by now.
     """
-    if not taken.human or 0 <= echo.at - opened <= INSTANT:
+    event = taken.event
+    instant = isinstance(event, Echo) and 0 <= event.at - opened <= INSTANT
+    if not taken.human or instant:
         return None
     if taken.wake:
         return 0
-    until = min(echo.at, now.wall) + int(taken.quiet * 1000)
+    until = min(event.at, now.wall) + int(taken.quiet * 1000)
     return until if until > now.wall else None

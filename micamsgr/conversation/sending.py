@@ -32,7 +32,7 @@ from .outlet import Outlet
 from .pacing import TokenBucket
 from .parts import Part
 from .planner import Situation
-from .policy import Delivery
+from .policy import Delivery, Handover
 
 _LEVELS = {Sent: LogLevel.info, NeverSent: LogLevel.error}
 
@@ -57,10 +57,13 @@ class Sender:
     _random: Callable[[], float]
     _alias: Callable[[Psid], str]
     _delivery: Delivery
+    _handover: Handover
 
     _look_ups: TokenBucket = field(init=False)
     # Of conversations that wait to be looked up: when they may be.
     _queued: dict[int, Tick] = field(factory=dict, init=False)
+    # By conversation, the notice after which its thread is passed on.
+    _farewells: dict[int, str] = field(factory=dict, init=False)
 
     _log = Logger()
 
@@ -75,9 +78,10 @@ class Sender:
 
     def forget(self, conversation: int) -> None:
         """
-        Look a conversation up no more: there is nothing to do in it.
+        Know no more of a conversation: there is nothing to do in it.
         """
         self._queued.pop(conversation, None)
+        self._farewells.pop(conversation, None)
 
     async def send(self, situation: Situation, part: Part) -> Situation:
         delay = self.outlet.reserve(situation.id)
@@ -125,7 +129,39 @@ class Sender:
             outcome=outcome,
             seconds=self._now().since(now.tick),
         )
-        return await self._lifetime.insist(lambda: self._store.change(part, after))
+        situation = await self._lifetime.insist(lambda: self._store.change(part, after))
+        if isinstance(outcome, NeverSent) and outcome.human:
+            return await self._give_way(situation)
+        if self._farewells.get(situation.id) == part.id and isinstance(outcome, Sent):
+            await self._pass_on(situation)
+        return situation
+
+    async def _give_way(self, situation: Situation) -> Situation:
+        """
+        Be quiet, since somebody else has the thread.
+        """
+        self._log.info(
+            "bot {bot}: another app has the thread of conversation {conversation}",
+            bot=self._bot,
+            conversation=situation.id,
+        )
+        until = self._now().wall + int(self._handover.quiet * 1000)
+        return await self._lifetime.insist(
+            lambda: self._store.take_over(situation.id, until)
+        )
+
+    def bid_farewell(self, conversation: int, notice: Part) -> None:
+        """
+        Pass the thread on, if the operator wishes it, once *notice* is sent;
+        unless this process ends before.
+        """
+        if self._handover.pass_to is not None:
+            self._farewells[conversation] = notice.id
+
+    async def _pass_on(self, situation: Situation) -> None:
+        del self._farewells[situation.id]
+        assert self._handover.pass_to is not None
+        await self._messenger.pass_on(situation.conversation, self._handover.pass_to)
 
     async def look_up(self, situation: Situation, part: Part) -> Situation:
         if self._queued.pop(situation.id, None) is None:

@@ -34,7 +34,7 @@ from .planner import (
     next_step,
     until_apology,
 )
-from .policy import Delivery, Manners
+from .policy import Delivery, Handover, Manners
 from .sending import Sender
 
 
@@ -65,6 +65,7 @@ class Steps:
     _alias: Callable[[Psid], str]
     _delivery: Delivery = field(kw_only=True)
     _manners: Manners = field(kw_only=True)
+    _handover: Handover = field(factory=Handover, kw_only=True)
     _slots: int = field(default=200, kw_only=True)
     _texts: bool = field(default=False, kw_only=True)
 
@@ -98,6 +99,7 @@ class Steps:
             self._random,
             self._alias,
             self._delivery,
+            self._handover,
         )
         self._answerer = Answerer(
             self._bot,

@@ -153,7 +153,8 @@ def read_outcome(answer: Answer) -> Outcome:
             pause=True,
             alarm=True,
         )
-    return NeverSent(error.meaning.value, error.detail)
+    human = error.meaning is Meaning.THREAD
+    return NeverSent(error.meaning.value, error.detail, human)
 
 
 def read_messages(answer: Answer, page: PageId, psid: Psid) -> LookedUp:
@@ -394,6 +395,25 @@ class GraphMessenger:
         answer = await self._get(path)
         return read_messages(answer, conversation.page, conversation.psid)
 
+    async def pass_on(self, conversation: Conversation, app: str) -> None:
+        document = {
+            "recipient": {"id": conversation.psid},
+            "target_app_id": app,
+            "metadata": "mica: no answer",
+        }
+        try:
+            answer = await self._post(
+                conversation.page, document, to="pass_thread_control"
+            )
+            if answer.status == 200:
+                return
+            why: object = read_error(answer).detail
+        except RemoteError as error:
+            why = error
+        self._log.error(
+            "a thread could not be passed to app {app}: {why}", app=app, why=why
+        )
+
     async def show(self, conversation: Conversation, presence: Presence) -> None:
         if presence is Presence.SEEN and not self._mark_seen:
             return
@@ -430,8 +450,10 @@ class GraphMessenger:
         except OutcomeUnknown as error:
             raise Unavailable(error.detail) from error
 
-    async def _post(self, page: PageId, document: dict[str, Any]) -> Answer:
-        url = f"{self._root}/{_path(page)}/messages?{self._proof}"
+    async def _post(
+        self, page: PageId, document: dict[str, Any], *, to: str = "messages"
+    ) -> Answer:
+        url = f"{self._root}/{_path(page)}/{to}?{self._proof}"
         return await self._exchange("POST", url, json.dumps(document).encode())
 
     async def _exchange(self, method: str, url: str, body: bytes | None) -> Answer:

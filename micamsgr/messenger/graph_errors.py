@@ -18,7 +18,7 @@ class Meaning(Enum):
     another time.  LIMIT: too much was asked for; the Page waits.  PAGE: token
     or permission trouble; the Page waits, and somebody must act.  WINDOW: too
     late, or not our turn.  PERSON: this person can't be reached.  MESSAGE: it
-    is not acceptable as it is.
+    is not acceptable as it is.  THREAD: another app has the thread.
     """
 
     DOUBT = "doubt"
@@ -28,6 +28,7 @@ class Meaning(Enum):
     WINDOW = "window"
     PERSON = "person"
     MESSAGE = "message"
+    THREAD = "thread"
 
 
 _M = Meaning
@@ -80,7 +81,7 @@ TABLE: dict[tuple[int, int | None], Meaning] = {
     (2018144, None): _M.WINDOW,
     (2018171, None): _M.PAGE,
     (2018234, None): _M.PAGE,
-    (2018300, None): _M.WINDOW,
+    (2018300, None): _M.THREAD,
     (2018321, None): _M.LATER,
     (9000001, None): _M.WINDOW,
 }

@@ -14,9 +14,10 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from attrs import frozen
+from attrs import asdict, frozen
 
 from micamsgr.conversation.events import (
+    Control,
     Echo,
     Event,
     Mid,
@@ -76,6 +77,13 @@ _KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
             "checkout_update",
         )
     },
+}
+
+# By kind, the member that names who is to own the thread: section 3.10.
+_OWNERS = {
+    "pass_thread_control": "new_owner_app_id",
+    "take_thread_control": "new_owner_app_id",
+    "request_thread_control": "requested_owner_app_id",
 }
 
 
@@ -309,13 +317,18 @@ def _other(
     if identity and isinstance(value, dict):
         told = [item.id_of("sender")]
         told += [value.get(name, content.get(name)) for name in identity]
-    return Other(
+    other = Other(
         key=item.key(kind, item.page, *told),
         page=item.page,
         at=item.at,
         kind=kind,
         psid=_person(item, "sender", "recipient") if "sender" in content else None,
     )
+    owner = _OWNERS.get(kind)
+    if owner is None or item.channel != "messaging":
+        return other
+    named = _id(value.get(owner)) if isinstance(value, dict) else None
+    return Control(**asdict(other), owner=named)
 
 
 def _change(page: PageId, at: int, change: dict[str, Any]) -> Other:

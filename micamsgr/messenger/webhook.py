@@ -57,6 +57,7 @@ class Channel:
 
     :ivar page: asks which Page is the bot's; ``None`` while nobody knows.
     :ivar allow: if not empty, only these people are answered.
+    :ivar app: its app's ID, where it is known.
     :ivar alias: names a person in the log.
     :ivar wake: told of conversations in which there is something to do.
     :ivar hush: told of one in which a human answers.
@@ -68,6 +69,7 @@ class Channel:
     page: Callable[[], PageId | None]
     allow: frozenset[str] = frozenset()
     handover: Handover
+    app: str | None = None
     alias: Callable[[Psid], str]
     wake: Callable[[Iterable[int]], None]
     hush: Callable[[int], None]
@@ -185,6 +187,7 @@ class Webhook:
             now=now,
             allow=channel.allow,
             handover=channel.handover,
+            app=channel.app,
         )
 
     def _tell(

@@ -92,6 +92,8 @@ def _take(
         utter(database, conversation, "person", event.at, event.text)
     elif isinstance(event, Echo) and arrival.reason == "echo":
         _echo(database, arrival, event, conversation, now, tally)
+    elif arrival.human:
+        _hand_over(database, arrival, conversation, now, tally)
 
 
 def _conversation(
@@ -167,19 +169,39 @@ def _echo(
     if part is not None:
         _settle(database, part, echo, tally)
         tally.wake[conversation] = arrival.bot
-        return
+    else:
+        _hand_over(database, arrival, conversation, now, tally)
+
+
+def _hand_over(
+    database: sqlite3.Connection,
+    arrival: Arrival,
+    conversation: int,
+    now: Moment,
+    tally: _Tally,
+) -> None:
+    """
+    Let the bot be quiet, or awake again.
+    """
     (opened,) = database.execute(
         "SELECT opened FROM conversation WHERE id = ?", (conversation,)
     ).fetchone()
-    until = quiet_until(arrival, echo, opened, now)
+    until = quiet_until(arrival, opened, now)
     if until is None:
         return
+    if until:
+        tally.takeovers[conversation] = arrival.bot
+        silence(database, conversation, until)
+        if isinstance(arrival.event, Echo) and arrival.event.text:
+            utter(database, conversation, "human", arrival.event.at, arrival.event.text)
+    else:
+        _set_quiet(database, conversation, until)
+
+
+def _set_quiet(database: sqlite3.Connection, conversation: int, until: int) -> None:
     database.execute(
         "UPDATE conversation SET quiet_until = ? WHERE id = ?", (until, conversation)
     )
-    if until:
-        tally.takeovers[conversation] = arrival.bot
-        _withdraw(database, echo, conversation)
 
 
 def _part_of(
@@ -224,10 +246,14 @@ def _settle(
         close_turn(database, after)
 
 
-def _withdraw(database: sqlite3.Connection, echo: Echo, conversation: int) -> None:
+def silence(database: sqlite3.Connection, conversation: int, until: int) -> None:
     """
-    Take back what the bot was about to say, since a human has answered.
+    Let the bot be quiet, and take back what it was about to say, since a
+    human answers.
+
+    :param until: milliseconds, by Meta's clock.
     """
+    _set_quiet(database, conversation, until)
     rows = database.execute(
         f"SELECT {PART} FROM part WHERE conversation = ? AND {OPEN_PART}"
         " ORDER BY turn, number",
@@ -245,8 +271,6 @@ def _withdraw(database: sqlite3.Connection, echo: Echo, conversation: int) -> No
     ).fetchall()
     for at, text in said:
         utter(database, conversation, "person", at, text)
-    if echo.text:
-        utter(database, conversation, "human", echo.at, echo.text)
     database.execute(
         "UPDATE event SET state = 'ignored', reason = 'human'"
         f" WHERE conversation = ? AND {OPEN_EVENT}",

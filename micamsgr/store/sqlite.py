@@ -20,7 +20,7 @@ from micamsgr.conversation.planner import Situation, Turn
 from micamsgr.conversation.reception import Arrival
 from micamsgr.conversation.states import TurnState
 
-from .arrivals import record
+from .arrivals import record, silence
 from .database import Transact
 from .rows import (
     close_turn,
@@ -178,6 +178,13 @@ class SQLiteStore:
             ).fetchone()
             if replace_part(database, before, after):
                 close_turn(database, after)
+            return read_situation(database, conversation)
+
+        return await self._write(work)
+
+    async def take_over(self, conversation: int, until: int) -> Situation:
+        def work(database: sqlite3.Connection) -> Situation:
+            silence(database, conversation, until)
             return read_situation(database, conversation)
 
         return await self._write(work)

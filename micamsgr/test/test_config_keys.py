@@ -335,8 +335,7 @@ class ValueTests(SynchronousTestCase):
         """
         config = with_keys(
             "limits: {person: {turns_per_day: 1}}\nsubscriptions:\n"
-            "assistant: {patience: 3, apology: {after: 3}}\n"
-            f"bots: [{{bot_name: b, {FACEBOOK[:-2]}, app_id: 1}},"
+            f"bots: [{{bot_name: b, {FACEBOOK[:-1]},"
             " llm: {provider: demo},"
             " limits: {bot: {tokens_per_day: 1}}}]\n"
             "clients: {body: 2MiB, per_address: 3}\n"
@@ -344,8 +343,6 @@ class ValueTests(SynchronousTestCase):
         self.assertEqual(
             config.without_effect,
             (
-                "bots[0].facebook.app_id",
-                "assistant.apology",
                 "limits",
                 "bots[0].limits",
                 "clients.per_address",

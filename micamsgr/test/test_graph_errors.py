@@ -71,7 +71,7 @@ DOCUMENTED: tuple[tuple[int, tuple[int, ...], str], ...] = (
     (2018144, (), "W"),
     (2018171, (), "A"),
     (2018234, (), "A"),
-    (2018300, (), "W"),
+    (2018300, (), "S"),
     (2018321, (), "T"),
     (36103, (), "A"),
     (9000001, (), "W"),
@@ -85,6 +85,7 @@ CLASSES = {
     "W": Meaning.WINDOW,
     "U": Meaning.PERSON,
     "P": Meaning.MESSAGE,
+    "S": Meaning.THREAD,
 }
 
 
@@ -133,7 +134,7 @@ class TableTests(SynchronousTestCase):
         What Meta prints as a code counts as a subcode too.
         """
         for code in (10, 100):
-            self.assertIs(meaning(400, code, 2018300), Meaning.WINDOW)
+            self.assertIs(meaning(400, code, 2018300), Meaning.THREAD)
             self.assertIs(meaning(400, code, 2018321), Meaning.LATER)
 
     def test_server_error(self) -> None:

@@ -248,7 +248,7 @@ class QuietUntilTests(SynchronousTestCase):
             **{"human": True, "quiet": 60.0, **more},
         )
         moment = evolve(NOW_READ, wall=NOW + now)
-        until = quiet_until(taken, heard, NOW + opened, moment)
+        until = quiet_until(taken, NOW + opened, moment)
         return until - NOW if until else until
 
     def test_human(self) -> None:

@@ -47,6 +47,7 @@ class ConversationTestCase(SynchronousTestCase):
 
     jitter = 1.0
     handover = Handover(wake="bot, go on")
+    app: str | None = None
 
     def setUp(self) -> None:
         self.options: dict[str, Any] = {}
@@ -93,6 +94,7 @@ class ConversationTestCase(SynchronousTestCase):
             lambda psid: f"alias of {psid[:1]}",
             delivery=delivery,
             manners=manners,
+            handover=self.options.get("handover", self.handover),
             slots=self.options.get("slots", 200),
             texts=self.options.get("texts", False),
         )
@@ -150,7 +152,14 @@ class ConversationTestCase(SynchronousTestCase):
         """
         now = self.clocks.now()
         arrivals = [
-            arrival(event, bot=BOT, ours=True, now=now, handover=self.handover)
+            arrival(
+                event,
+                bot=BOT,
+                ours=True,
+                now=now,
+                handover=self.handover,
+                app=self.app,
+            )
             for event in events
         ]
         recorded = self.successResultOf(self.store.record(arrivals, now))
