@@ -26,6 +26,7 @@ from .conversation.events import BotName, Conversation, Echo, Mid, PageId, Psid,
 from .conversation.interfaces import IMessenger, Presence
 from .conversation.moment import Moment, Tick
 from .conversation.outcomes import InDoubt, LookedUp, NeverSent, Outcome, Seen, Sent
+from .conversation.pacing import Pressure
 from .conversation.parts import Part
 from .errors import RemoteError, StoreUnavailable
 from .store.database import Work, in_transaction, open_database
@@ -55,8 +56,7 @@ class MemoryDatabase:
     """
     An SQLite database in memory, that does its work when the test wants.
 
-    :ivar stepped: whether transactions wait for :meth:`step`; otherwise each
-        is performed when it is asked for.
+    :ivar stepped: whether transactions wait for :meth:`step`.
     :ivar failing: whether transactions fail, and do nothing.
     """
 
@@ -89,8 +89,7 @@ class MemoryDatabase:
 
     def step(self) -> bool:
         """
-        Perform the oldest transaction that waits, and say whether there was
-        one.
+        Perform the oldest transaction that waits; say whether there was one.
         """
         if not self._waiting:
             return False
@@ -144,8 +143,7 @@ def stepped_store() -> tuple[MemoryStore, Callable[[], bool]]:
     """
     Make an empty store in memory, as slow as a test wants it.
 
-    :return: the store; and for the test a function that performs the oldest
-        transaction asked for, and says whether there was one.
+    :return: the store; and for the test its :meth:`MemoryDatabase.step`.
     """
     store = memory_store()
     store.database.stepped = True
@@ -161,8 +159,7 @@ class FixedClocks:
     Tell the time by a test's :class:`~twisted.internet.task.Clock`.
 
     :ivar boot: which boot of the machine it is.
-    :ivar wall: what the wall clock showed when the Clock showed 0, in
-        milliseconds; set it to let the wall clock jump.
+    :ivar wall: its milliseconds when the Clock showed 0; set it, and it jumps.
     """
 
     _clock: Clock
@@ -246,6 +243,7 @@ class MemoryMessenger:
     :ivar holding: for what :meth:`show` waits, if for anything.
     :ivar looked_up: whose conversations were looked up, oldest first.
     :ivar look_ups: what the next look-ups give; after these, what arrived.
+    :ivar pressed: a test calls it, as if an answer had told of a limit.
     """
 
     _now: Callable[[], Moment]
@@ -256,6 +254,7 @@ class MemoryMessenger:
     holding: Deferred[None] | None = field(default=None, init=False)
     looked_up: list[Psid] = field(factory=list, init=False)
     look_ups: list[LookedUp | RemoteError] = field(factory=list, init=False)
+    pressed: Callable[[Pressure], None] = field(default=lambda _: None, init=False)
 
     async def send(
         self, conversation: Conversation, text: str, metadata: str
@@ -356,10 +355,12 @@ class MemoryAssistant:
 
     :ivar pending: questions that wait for an answer, oldest first.
     :ivar asked: all questions, oldest first.
+    :ivar most: what a reply may cost, in tokens.
     """
 
     pending: list[Question] = field(factory=list, init=False)
     asked: list[Question] = field(factory=list, init=False)
+    most: int = field(default=1, init=False)
 
     async def reply(self, utterances: Sequence[Utterance]) -> Reply:
         question = Question(tuple(utterances))
@@ -370,6 +371,9 @@ class MemoryAssistant:
         except CancelledError:
             self.pending.remove(question)
             raise
+
+    def estimate(self, utterances: Sequence[Utterance]) -> int:
+        return self.most
 
     def answer(self, text: str = "hello", which: int = 0, *, tokens: int = 1) -> None:
         """
@@ -386,8 +390,7 @@ class MemoryAssistant:
 
     def answer_all(self) -> None:
         """
-        Answer every question with the last thing said, also those that are
-        asked in consequence.
+        Answer every question with the last thing said, also those that follow.
         """
         while self.pending:
             self.answer(f"re: {self.pending[0].texts[-1]}")
@@ -432,8 +435,7 @@ def echo(
     page: PageId = PAGE,
 ) -> Echo:
     """
-    Make the event that the Page said something; a new one each time, and by
-    default a human's words.
+    Make the event that the Page said something new, by default a human's words.
     """
     key = os.urandom(16)
     return Echo(
