@@ -49,6 +49,7 @@ from .planner import (
     Turn,
     Wait,
     after_failure,
+    closed,
     next_step,
 )
 from .policy import Delivery, Manners
@@ -118,6 +119,7 @@ class Steps:
             self._delivery.deadline,
             lambda: self.reopened(),
         )
+        self._messenger.pressed = self._outlet.press
         self._look_ups = TokenBucket(self._delivery.lookup_rate)
 
     @property
@@ -185,14 +187,9 @@ class Steps:
 
     def _next(self, situation: Situation) -> Step:
         now = self._now()
-        step = next_step(
-            situation,
-            now,
-            self._delivery,
-            self._manners,
-            self._outlet.paused(situation.id),
-            now.until(self._queued.get(situation.id)),
-        )
+        paused = self._outlet.paused(situation.id)
+        queued = now.until(self._queued.get(situation.id))
+        step = next_step(situation, now, self._delivery, self._manners, paused, queued)
         if isinstance(step, Rest):
             self._queued.pop(situation.id, None)
         return step
@@ -300,7 +297,11 @@ class Steps:
             lifecycle.compose(turn, Kind.ANSWER, number, text, now, self._entropy(10))
             for number, text in enumerate(self._split(reply.text), 1)
         ]
-        may_send = self._going and self._outlet.take(begun.situation.id)
+        may_send = (
+            self._going
+            and not closed(begun.situation, now)
+            and self._outlet.take(begun.situation.id)
+        )
         if may_send:
             parts[0] = lifecycle.intend(parts[0], now)
         situation = await self._insist(
@@ -333,10 +334,8 @@ class Steps:
 
     async def _send(self, situation: Situation, part: Part) -> Situation:
         delay = self._outlet.reserve(situation.id)
-        if delay > 0.0:
-            await self._wait(delay)
-            if not (self._going and self._outlet.open):
-                return situation
+        if delay is None or (delay > 0.0 and not await self._may_send_after(delay)):
+            return situation
         intended = lifecycle.intend(part, self._now())
         situation = await self._store.change(part, intended)
         if intended not in situation.parts:
@@ -421,13 +420,14 @@ class Steps:
             part, self._now(), self._delivery
         ) and self._outlet.sent_within(lifecycle.EVIDENCE_PATIENCE)
 
-    async def _wait(self, seconds: float) -> None:
+    async def _may_send_after(self, seconds: float) -> bool:
         waiting: Deferred[None] = deferLater(self._clock, seconds)
         self._waiting.add(waiting)
         try:
             await waiting
         finally:
             self._waiting.discard(waiting)
+        return self._going and self._outlet.open
 
     async def _insist(self, keep: Callable[[], Awaitable[T]]) -> T:
         """

@@ -33,18 +33,17 @@ from micamsgr.conversation.outcomes import (
     Seen,
     Sent,
 )
+from micamsgr.conversation.pacing import Pressure
 from micamsgr.errors import OutcomeUnknown, Refused, RemoteError, Unavailable
 from micamsgr.httpcall import Answer
 
 from .graph_errors import Meaning, hint, meaning, proof_refused
+from .usage import read_pressures, read_rest
 
 # Seconds to wait where the Graph API names no time.
 _AFTER_A_LIMIT = 30.0
 _AFTER_PAGE_TROUBLE = 60.0
 _LATER = 60.0
-
-# The longest wait that is believed, in seconds.
-_LONGEST_WAIT = 24 * 3600.0
 
 _CODE = re.compile("-?[0-9]{1,19}")
 _TRACE = re.compile("[A-Za-z0-9_-]{1,32}")
@@ -124,7 +123,7 @@ def read_error(answer: Answer) -> GraphError:
     )
     if means is Meaning.PAGE:
         detail += f": {todo}"
-    return GraphError(means, code, detail, _rest(answer))
+    return GraphError(means, code, detail, read_rest(answer.headers))
 
 
 def read_outcome(answer: Answer) -> Outcome:
@@ -246,30 +245,6 @@ def _trouble(answer: Answer) -> RemoteError:
     return Refused(error.detail)
 
 
-def _rest(answer: Answer) -> float | None:
-    """
-    Read for how many seconds the Graph API wants to be left alone.
-
-    Source: docs/messenger-platform.md, section 5.2.
-    """
-    waits: list[float] = []
-    # As bytes: as text, they would have to be UTF-8.
-    for header in answer.headers.getRawHeaders(b"retry-after", ()):
-        if header.isdigit():
-            waits.append(float(header[:9]))
-    usages = answer.headers.getRawHeaders(b"x-business-use-case-usage", ())
-    for usage in usages:
-        try:
-            businesses = _mapping(json.loads(usage)).values()
-        except (ValueError, RecursionError):
-            continue
-        for item in (item for items in businesses for item in _items(items)):
-            minutes = item.get("estimated_time_to_regain_access")
-            if isinstance(minutes, (int, float)) and minutes > 0:
-                waits.append(float(min(minutes, _LONGEST_WAIT)) * 60.0)
-    return min(max(waits), _LONGEST_WAIT) if waits else None
-
-
 def _document(answer: Answer) -> object:
     try:
         return json.loads(answer.body)
@@ -342,6 +317,7 @@ class GraphMessenger:
     :ivar _deadline: seconds for one call, from its start to the last byte.
     :ivar _correct: told the ``Date`` of each answer.
     :ivar _mark_seen: whether people may see that we read.
+    :ivar pressed: see :class:`~micamsgr.conversation.interfaces.IMessenger`.
     """
 
     _call: Call
@@ -351,6 +327,8 @@ class GraphMessenger:
     _deadline: float
     _correct: Callable[[str | None], None]
     _mark_seen: bool = True
+
+    pressed: Callable[[Pressure], None] = field(default=lambda _: None, init=False)
 
     _headers: Headers = field(init=False, repr=False)
     _json_headers: Headers = field(init=False, repr=False)
@@ -443,6 +421,8 @@ class GraphMessenger:
             # Not from whatever stands between us and Meta.
             dates = answer.headers.getRawHeaders(b"date")
             self._correct(dates[-1].decode("ascii", "replace") if dates else None)
+        for pressure in read_pressures(answer.status, answer.headers):
+            self.pressed(pressure)
         return answer
 
 

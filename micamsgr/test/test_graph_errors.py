@@ -23,6 +23,8 @@ DOCUMENTED: tuple[tuple[int, tuple[int, ...], str], ...] = (
     (-1, (2018012,), "X"),
     (1, (), "X"),
     (1, (1357046,), "X"),
+    # "A after one retry": what is in doubt is looked up before that.
+    (1, (99,), "X"),
     (2, (), "X"),
     (2, (2018344,), "A"),
     (3, (), "A"),

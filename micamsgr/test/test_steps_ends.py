@@ -153,6 +153,19 @@ class WindowTests(ConversationTestCase):
         self.assertEqual(self.store.events(), [("dead", "window")])
         self.assertEqual(self.store.turns(), [("expired", "window")])
 
+    def test_answer(self) -> None:
+        """
+        An answer that the assistant gives when it is too late is not sent.
+        """
+        self.say()
+        self.clock.advance(23.9 * HOUR)
+        self.assistant.answer("one|two")
+        self.assertEqual(self.sending(), [])
+        self.assertEqual(
+            self.states(),
+            [(PartState.EXPIRED, "window"), (PartState.EXPIRED, "sibling")],
+        )
+
     def test_opened_again(self) -> None:
         """
         When the person writes again, the answer that waited may be sent.
