@@ -34,10 +34,13 @@ class Unavailable(RemoteError):
     :ivar detail: for the log; holds no secret and no text that people wrote.
     :ivar retry_after: the least time to wait, in seconds, where the remote
         end named one.
+    :ivar tokens: what an LLM may have charged for the call all the same; 0
+        elsewhere.
     """
 
     detail: str
     retry_after: float | None = field(default=None)
+    tokens: int = field(default=0)
 
 
 @frozen
@@ -55,9 +58,13 @@ class OutcomeUnknown(RemoteError):
 class Refused(RemoteError):
     """
     The remote end understood, and said no; the same call can't succeed.
+
+    :ivar tokens: what an LLM may have charged for the call all the same; 0
+        elsewhere.
     """
 
     detail: str
+    tokens: int = field(default=0)
 
 
 @frozen

@@ -293,6 +293,8 @@ def _assistant(reactor: Any, bot: Bot, caller: HTTPCaller) -> IAssistant:
             history_messages=manners.history_messages,
             history_characters=manners.history_characters,
         ),
+        reactor.seconds,
+        random.random,
     )
 
 

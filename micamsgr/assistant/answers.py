@@ -14,94 +14,158 @@ from typing import Any
 from attrs import frozen
 from twisted.web.http_headers import Headers
 
+from micamsgr.assistant.breaker import Health
+from micamsgr.assistant.wording import presentable
 from micamsgr.conversation.assistant import Reply
 
-_LONGEST = 20_000
 _LONGEST_RETRY_AFTER = 86_400.0
-
-# Request Timeout, Conflict, Too Early, Too Many Requests: openai-python
-# repeats the same, and any 5xx.
-_PASSING = frozenset({408, 409, 425, 429})
-_FILTERED = frozenset({"content_filter", "content_policy_violation"})
-# These come as a 429, too, but no wait mends them.
-_UNPAID = frozenset(
-    {"insufficient_quota", "billing_not_active", "billing_hard_limit_reached"}
-)
-# What else a server may call an error that it sends with status 200.
-_LASTING = _UNPAID | frozenset(
-    {
-        "authentication_error",
-        "context_length_exceeded",
-        "invalid_api_key",
-        "invalid_request_error",
-        "model_not_found",
-        "not_found_error",
-        "permission_error",
-    }
-)
-
-# What the log may name of an answer: OpenAI's words, and vLLM's types.  Any
-# other could be a key, or what people wrote.
-_KNOWN = (
-    _FILTERED
-    | _LASTING
-    | {
-        "api_error",
-        "function_call",
-        "invalid_prompt",
-        "invalid_value",
-        "length",
-        "missing_required_parameter",
-        "overloaded_error",
-        "rate_limit_error",
-        "rate_limit_exceeded",
-        "requests",
-        "server_error",
-        "stop",
-        "string_above_max_length",
-        "timeout",
-        "tokens",
-        "tool_calls",
-        "unknown_parameter",
-        "unsupported_parameter",
-        "unsupported_value",
-    }
-    | {"BadRequestError", "InternalServerError", "NotFoundError"}
-)
-
-_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-_STATUS = re.compile("[45][0-9]{2}")
-# A control character but newline and tab, a mark, override or isolate of the
-# direction of writing, a lone surrogate.
-_UNWANTED = re.compile(
-    "[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
-    "\ud800-\udfff]"
-)
-# White space, what Unicode calls Default_Ignorable_Code_Point, and the braille
-# pattern without a dot.
-_INVISIBLE = re.compile(
-    "[\\s\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f"
-    "\u202a-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8"
-    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]*"
-)
-# Never closed where it took all the tokens there were.
-_REASONING = re.compile(r"\A(?:\s*<think>.*?(?:</think>|\Z))+", re.DOTALL)
-# A dot behind a line's first number does not end a sentence but begins an item.
-_SENTENCE_END = re.compile(
-    r"""(?:(?<!^\d)(?<!^\d\d)[.]|[!?…])["'”’»)\]]*(?=\s|\Z)|[。！？]["'”’」』）]*|\n""",
-    re.MULTILINE,
-)
 
 
 class Then(Enum):
     """
-    What may follow a fault: ask the same endpoint AGAIN later; ask the NEXT
-    one, as this one won't ever answer this; or GIVE UP, as none will.
+    What may follow a fault.
+
+    Ask the same endpoint AGAIN later; ask it once more with a SHORTER history;
+    ask it again once somebody has acted to MEND it; ask the NEXT one, as this
+    one won't ever answer this; or GIVE UP, as none will.
     """
 
     AGAIN = "again"
+    SHORTER = "shorter"
+    MEND = "mend"
     NEXT = "next"
     GIVE_UP = "give up"
+
+
+class Trouble(Enum):
+    """
+    Why there is no reply.
+
+    SHUT: it was not asked, as it fails.  SILENT: no whole answer came, or none
+    was asked for.  BUSY and BROKEN: it says so.  GARBLED: a success that is
+    not JSON, such as a proxy's page.  CHOICELESS: or not a completion.  FAILED:
+    or an error.  BLANK: it says nothing.  TOOLS: it calls tools, and we gave it
+    none.  FILTERED: it may not be answered.  TOO_LONG: more was said than the
+    model can take in.  UNPAID, NO_KEY and NO_MODEL: our account, key, or URL or
+    model isn't taken.  INVALID: this request isn't.
+    """
+
+    SHUT = "shut"
+    SILENT = "silent"
+    BUSY = "busy"
+    BROKEN = "broken"
+    GARBLED = "garbled"
+    CHOICELESS = "choiceless"
+    FAILED = "failed"
+    BLANK = "blank"
+    TOOLS = "tools"
+    FILTERED = "filtered"
+    TOO_LONG = "too long"
+    UNPAID = "unpaid"
+    NO_KEY = "no key"
+    NO_MODEL = "no model"
+    INVALID = "invalid"
+
+
+# What follows, and what it tells of the endpoint.  What one person's words may
+# have caused tells nothing bad of it, or it would be the others that wait.
+TABLE: dict[Trouble, tuple[Then, Health]] = {
+    Trouble.SHUT: (Then.AGAIN, Health.ILL),
+    Trouble.SILENT: (Then.AGAIN, Health.ILL),
+    Trouble.BUSY: (Then.AGAIN, Health.ILL),
+    Trouble.BROKEN: (Then.AGAIN, Health.ILL),
+    Trouble.GARBLED: (Then.AGAIN, Health.ILL),
+    Trouble.CHOICELESS: (Then.AGAIN, Health.ILL),
+    Trouble.FAILED: (Then.AGAIN, Health.ILL),
+    Trouble.BLANK: (Then.AGAIN, Health.WELL),
+    Trouble.TOOLS: (Then.AGAIN, Health.WELL),
+    Trouble.FILTERED: (Then.GIVE_UP, Health.WELL),
+    Trouble.TOO_LONG: (Then.SHORTER, Health.WELL),
+    Trouble.UNPAID: (Then.MEND, Health.LOCKED),
+    Trouble.NO_KEY: (Then.MEND, Health.LOCKED),
+    Trouble.NO_MODEL: (Then.MEND, Health.LOCKED),
+    Trouble.INVALID: (Then.NEXT, Health.WELL),
+}
+
+_TO_DO = {
+    Trouble.UNPAID: ", check what llm_config's account may still spend",
+    Trouble.NO_KEY: ", check llm_config's key",
+    Trouble.NO_MODEL: ", check llm_config.server and llm_config.model",
+}
+
+# By what an error calls itself, whatever its status.  OpenAI's words, and those
+# of servers that speak like it; where two are given, the first one counts.
+_NAMED = {
+    "authentication_error": Trouble.NO_KEY,
+    "billing_hard_limit_reached": Trouble.UNPAID,
+    "billing_not_active": Trouble.UNPAID,
+    "content_filter": Trouble.FILTERED,
+    "content_policy_violation": Trouble.FILTERED,
+    "context_length_exceeded": Trouble.TOO_LONG,
+    "exceed_context_size_error": Trouble.TOO_LONG,
+    "insufficient_quota": Trouble.UNPAID,
+    "invalid_api_key": Trouble.NO_KEY,
+    "model_not_found": Trouble.NO_MODEL,
+    "not_found_error": Trouble.NO_MODEL,
+    "permission_error": Trouble.NO_KEY,
+    "string_above_max_length": Trouble.TOO_LONG,
+}
+
+# Request Timeout, Conflict, Too Early, Too Many Requests: openai-python
+# repeats the same, and any 5xx.
+_BY_STATUS = {
+    401: Trouble.NO_KEY,
+    402: Trouble.UNPAID,
+    403: Trouble.NO_KEY,
+    404: Trouble.NO_MODEL,
+    405: Trouble.NO_MODEL,
+    408: Trouble.BUSY,
+    409: Trouble.BUSY,
+    413: Trouble.TOO_LONG,
+    425: Trouble.BUSY,
+    429: Trouble.BUSY,
+}
+
+# Errors of these statuses may say only in prose that the history is too long,
+# as vLLM's, Anthropic's and Google's do.  What they quote of a person's words
+# may look the same; then it costs one call.
+_MAY_BE_TOO_LONG = frozenset({400, 422})
+_TOO_LONG = re.compile(
+    r"context (length|size|window)|(prompt|input|request)s? (is|are) too (long|large)"
+    r"|maximum number of tokens|too many (input )?tokens|must have less than \d+ tokens"
+    r"|too large for model",
+    re.IGNORECASE,
+)
+
+# What the log may name of an answer: OpenAI's words, and vLLM's types.  Any
+# other could be a key, or what people wrote.
+_KNOWN = frozenset(_NAMED) | {
+    "BadRequestError",
+    "InternalServerError",
+    "NotFoundError",
+    "api_error",
+    "function_call",
+    "invalid_prompt",
+    "invalid_request_error",
+    "invalid_value",
+    "length",
+    "missing_required_parameter",
+    "overloaded_error",
+    "rate_limit_error",
+    "rate_limit_exceeded",
+    "requests",
+    "server_error",
+    "stop",
+    "timeout",
+    "tokens",
+    "tool_calls",
+    "unknown_parameter",
+    "unsupported_parameter",
+    "unsupported_value",
+}
+
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_STATUS = re.compile("[45][0-9]{2}")
 
 
 @frozen(kw_only=True)
@@ -112,11 +176,43 @@ class Fault:
     :ivar detail: for the log; holds no secret and no text that people wrote.
     :ivar retry_after: the least time to wait, in seconds, where the server
         named one.
+    :ivar tokens: what may have been spent all the same.
+    :ivar shut: in how many seconds to come back, where the endpoint is not
+        asked until then.
     """
 
-    then: Then
+    trouble: Trouble
     detail: str
     retry_after: float | None = None
+    tokens: int = 0
+    shut: float | None = None
+
+    @property
+    def then(self) -> Then:
+        """What may follow."""
+        return TABLE[self.trouble][0]
+
+    @property
+    def health(self) -> Health:
+        """What it tells of the endpoint."""
+        return TABLE[self.trouble][1]
+
+
+def estimated(size: int) -> int:
+    """
+    Estimate the tokens of so many bytes.
+    """
+    return size // 4 + 1
+
+
+def most_tokens(text: str) -> int:
+    """
+    Say how many tokens *text* may have at most.
+
+    No more than one to two characters of ASCII, as in a page full of odd
+    names and numbers, and as many as it has bytes of any other writing.
+    """
+    return len(text) // 2 + (len(text.encode("utf-8", "replace")) - len(text)) + 1
 
 
 def read_answer(
@@ -125,11 +221,9 @@ def read_answer(
     """
     Read what an endpoint sent back.
 
-    The text of a reply is stripped, is free of reasoning, of control
-    characters but newline and tab, and of what sets the direction of writing,
-    shows something, and has at most 20,000 characters.  If it was cut short, there or
-    by the LLM, it ends with an ellipsis, after the last whole sentence where
-    that keeps half of it.
+    What becomes of an LLM's words says
+    :func:`~micamsgr.assistant.wording.presentable`; what follows from anything
+    else, *TABLE*.
 
     :param asked: the size of the request, in bytes, from which tokens are
         estimated where the LLM did not count them.
@@ -138,54 +232,104 @@ def read_answer(
         document = json.loads(body)
     except (ValueError, RecursionError):
         document = None
+    success = 200 <= status < 300
+    spent = estimated(asked) if success else 0
     if not isinstance(document, dict):
-        if 200 <= status < 300:
-            return Fault(then=Then.AGAIN, detail=f"HTTP {status}, not a JSON object")
+        if success:
+            detail = f"HTTP {status}, not a JSON object"
+            return Fault(trouble=Trouble.GARBLED, detail=detail, tokens=spent)
         document = {}
-    if not 200 <= status < 300 or document.get("error"):
-        return _read_error(status, headers, document)
+    counted = _counted(document.get("usage"))
+    spent = counted or spent
+    if not success or document.get("error"):
+        return _read_error(status, headers, document, spent)
     try:
         choice = document["choices"][0]
+        if choice.get("error"):
+            return _read_error(status, headers, choice, spent)
         message = choice["message"]
         finish = choice.get("finish_reason")
         content = _joined(message.get("content"))
         refusal = _joined(message.get("refusal"))
+        tools = message.get("tool_calls") or message.get("function_call")
     except (LookupError, TypeError, AttributeError):
-        return Fault(then=Then.AGAIN, detail=f"HTTP {status} without choices")
+        detail = f"HTTP {status} without choices"
+        return Fault(trouble=Trouble.CHOICELESS, detail=detail, tokens=spent)
     cut = finish in ("length", "content_filter")
-    text = _presentable(content, cut) or _presentable(refusal, cut)
+    text = presentable(content, cut) or presentable(refusal, cut)
     if not text:
-        then = Then.GIVE_UP if finish == "content_filter" else Then.AGAIN
+        trouble = Trouble.TOOLS if tools else Trouble.BLANK
+        if finish == "content_filter":
+            trouble = Trouble.FILTERED
         detail = " ".join([f"HTTP {status} without text", *_shown(finish)])
-        return Fault(then=then, detail=detail)
+        return Fault(trouble=trouble, detail=detail, tokens=spent)
     size = asked + len((content or refusal).encode("utf-8", "replace"))
-    return Reply(text=text, tokens=_counted(document.get("usage")) or size // 4 + 1)
+    return Reply(text=text, tokens=counted or estimated(size))
 
 
-def _read_error(status: int, headers: Headers, document: dict[str, Any]) -> Fault:
+def _read_error(
+    status: int, headers: Headers, document: dict[str, Any], spent: int
+) -> Fault:
     error = document.get("error")
     if not isinstance(error, dict):
         error = document
+    trouble = _trouble(status, error)
     code, kind = error.get("code"), error.get("type")
-    names = _names(code, kind)
     detail = " ".join([f"HTTP {status}", *_shown(code, kind)])
-    if 200 <= status < 300:
+    again = TABLE[trouble][0] is Then.AGAIN
+    return Fault(
+        trouble=trouble,
+        detail=detail + _TO_DO.get(trouble, ""),
+        retry_after=_retry_after(headers) if again else None,
+        tokens=spent,
+    )
+
+
+def _trouble(status: int, error: dict[str, Any]) -> Trouble:
+    names = _names(error.get("code"), error.get("type"))
+    success = 200 <= status < 300
+    if success:
         # Some servers that pass on another's answer put its status in here.
         inner = [int(name) for name in names if _STATUS.fullmatch(name)]
         status = inner[0] if inner else status
-    if status in (401, 403):
-        detail += ", check llm_config's key"
-    if not _FILTERED.isdisjoint(names):
-        return Fault(then=Then.GIVE_UP, detail=detail)
-    if status in _PASSING or status >= 500:
-        passing = _UNPAID.isdisjoint(names)
-    elif 200 <= status < 300:
-        passing = _LASTING.isdisjoint(names[:1])
-    else:
-        passing = False
-    if not passing:
-        return Fault(then=Then.NEXT, detail=detail)
-    return Fault(then=Then.AGAIN, detail=detail, retry_after=_retry_after(headers))
+    if status == 403 and _flagged(error):
+        return Trouble.FILTERED
+    named = [_NAMED[name] for name in names if name in _NAMED]
+    # A server that is busy or broken may call that what it likes, but for
+    # what comes as a 429 and no wait mends.
+    known = set(named) & {Trouble.FILTERED, Trouble.UNPAID}
+    if known:
+        return known.pop()
+    if status >= 500:
+        return Trouble.BROKEN
+    if status in _BY_STATUS and _BY_STATUS[status] is Trouble.BUSY:
+        return Trouble.BUSY
+    if success and 200 <= status < 300:
+        if named and names[0] in _NAMED:
+            return named[0]
+        lasting = names[:1] == ["invalid_request_error"]
+        return Trouble.INVALID if lasting else Trouble.FAILED
+    if named:
+        return named[0]
+    if status == 403 and not error:
+        # A proxy's: it may not like this person's words.
+        return Trouble.INVALID
+    if status in _MAY_BE_TOO_LONG and _TOO_LONG.search(str(error.get("message"))):
+        return Trouble.TOO_LONG
+    if status < 400:
+        return Trouble.NO_MODEL
+    return _BY_STATUS.get(status, Trouble.INVALID)
+
+
+def _flagged(error: dict[str, Any]) -> bool:
+    """
+    Tell a person's words that were not let through from a key that was not:
+    OpenRouter says both with a 403.
+    """
+    metadata = error.get("metadata")
+    return isinstance(metadata, dict) and bool(
+        metadata.get("reasons") or metadata.get("flagged_input")
+    )
 
 
 def _names(*values: object) -> list[str]:
@@ -226,33 +370,6 @@ def _joined(content: object) -> str:
         if isinstance(part, dict) and part.get("type") == "text"
     ]
     return "".join(text for text in texts if isinstance(text, str))
-
-
-def _presentable(content: str, cut: bool) -> str:
-    """
-    Make *content* fit for a person to read.
-
-    :param cut: the LLM was stopped before its end.
-    """
-    text = _without_reasoning(_UNWANTED.sub("", content)).strip()
-    if len(text) > _LONGEST:
-        text, cut = text[: _LONGEST - len(" …")], True
-    if _INVISIBLE.fullmatch(text):
-        return ""
-    if not cut:
-        return text
-    whole = len(text)
-    for match in _SENTENCE_END.finditer(text, len(text) // 2):
-        whole = match.end()
-    return text[:whole].rstrip() + " …"
-
-
-def _without_reasoning(text: str) -> str:
-    # Some chat templates open the block, so that only its end is in the text.
-    reasoning, closed, rest = text.partition("</think>")
-    if closed and "<think>" not in reasoning and rest.lstrip(" \t").startswith("\n"):
-        return rest
-    return _REASONING.sub("", text)
 
 
 def _counted(usage: object) -> int:

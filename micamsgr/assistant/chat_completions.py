@@ -10,17 +10,29 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger, LogLevel
 from twisted.python.failure import Failure
 from twisted.web.http_headers import Headers
 from zope.interface import implementer
 
-from micamsgr.assistant.answers import Fault, Then, read_answer
+from micamsgr.assistant.answers import (
+    Fault,
+    Then,
+    Trouble,
+    estimated,
+    most_tokens,
+    read_answer,
+)
+from micamsgr.assistant.breaker import Breaker, Health
+from micamsgr.assistant.prompt import shorter
 from micamsgr.conversation.assistant import IAssistant, Reply, Utterance
 from micamsgr.errors import OutcomeUnknown, Refused, Unavailable
 from micamsgr.httpcall import Answer
+
+# The most tokens of an answer, where the configuration names none.
+_LONGEST_ANSWER = 4096
 
 
 @frozen(kw_only=True)
@@ -48,13 +60,27 @@ class Endpoint:
 def after_faults(faults: Sequence[Fault]) -> Unavailable | Refused:
     """
     Decide what it means that every endpoint asked has failed.
+
+    The wait is the shortest that one of them named, or that it is left alone
+    for; none where any that is not left alone, and named none, may be asked
+    again.
     """
     detail = "; ".join(fault.detail for fault in faults)
-    again = [fault for fault in faults if fault.then is Then.AGAIN]
-    if not again or any(fault.then is Then.GIVE_UP for fault in faults):
-        return Refused(detail)
-    waits = [fault.retry_after for fault in again if fault.retry_after is not None]
-    return Unavailable(detail, min(waits, default=None))
+    tokens = sum(fault.tokens for fault in faults)
+    later = [fault for fault in faults if fault.then in (Then.AGAIN, Then.MEND)]
+    if not later or any(fault.then is Then.GIVE_UP for fault in faults):
+        return Refused(detail, tokens)
+    there = [fault for fault in later if fault.shut is None]
+    waits = [_wait(fault) for fault in later]
+    if there and all(fault.retry_after is None for fault in there):
+        waits = []
+    known = [wait for wait in waits if wait is not None]
+    return Unavailable(detail, min(known, default=None), tokens)
+
+
+def _wait(fault: Fault) -> float | None:
+    waits = [wait for wait in (fault.retry_after, fault.shut) if wait is not None]
+    return max(waits, default=None)
 
 
 class Call(Protocol):
@@ -84,9 +110,24 @@ class _Prepared:
     endpoint: Endpoint
     host: str
     headers: Headers = field(repr=False)
+    breaker: Breaker
+
+    def request(self, messages: Sequence[Mapping[str, str]]) -> bytes:
+        """
+        Make the body of a request.
+        """
+        document = {
+            "model": self.endpoint.model,
+            "messages": messages,
+            **self.endpoint.parameters,
+        }
+        return json.dumps(document, ensure_ascii=False).encode("utf-8", "replace")
 
 
-def _prepare(endpoint: Endpoint) -> _Prepared:
+def _prepare(
+    endpoint: Endpoint, ticks: Callable[[], float], random: Callable[[], float]
+) -> _Prepared:
+    host = urlsplit(endpoint.url).hostname or ""
     headers = Headers()
     for name, value in endpoint.headers.items():
         headers.addRawHeader(name, value)
@@ -94,7 +135,8 @@ def _prepare(endpoint: Endpoint) -> _Prepared:
         headers.addRawHeader("Content-Type", "application/json")
     if endpoint.api_key is not None and not headers.hasHeader("authorization"):
         headers.addRawHeader("Authorization", f"Bearer {endpoint.api_key}")
-    return _Prepared(endpoint, urlsplit(endpoint.url).hostname or "", headers)
+    breaker = Breaker(host, endpoint.model, ticks, random)
+    return _Prepared(endpoint, host, headers, breaker)
 
 
 @implementer(IAssistant)
@@ -103,21 +145,48 @@ class ChatCompletions:
     """
     Ask the first of several endpoints, and where it fails the next, at once.
 
+    For one reply each of them is asked once at most; once more if the history
+    was too long for it.  Whoever wants the reply asks again, later.  An
+    endpoint that fails is left alone for a while; see
+    :class:`~micamsgr.assistant.breaker.Breaker`.
+
     :ivar _endpoints: in the order in which they are asked; at least one.
     :ivar _prompt: composes the messages; see
         :func:`micamsgr.assistant.prompt.messages`.
+    :ivar _ticks: the monotonic clock, in seconds.
+    :ivar _random: makes a number from 0.0 to 1.0.
     """
 
     _call: Call
     _endpoints: Sequence[Endpoint]
     _prompt: Callable[[Sequence[Utterance]], Sequence[Mapping[str, str]]]
+    _ticks: Callable[[], float]
+    _random: Callable[[], float]
 
     _prepared: Sequence[_Prepared] = field(init=False)
 
     _log = Logger()
 
     def __attrs_post_init__(self) -> None:
-        self._prepared = tuple(map(_prepare, self._endpoints))
+        self._prepared = tuple(
+            _prepare(endpoint, self._ticks, self._random)
+            for endpoint in self._endpoints
+        )
+
+    def estimate(self, utterances: Sequence[Utterance]) -> int:
+        """
+        See :class:`~micamsgr.conversation.assistant.IAssistant`.
+
+        Each endpoint may be asked, and may have charged before it failed.
+        Where none is configured, an answer is taken to have at most 4096
+        tokens.
+        """
+        messages = self._prompt(utterances)
+        return sum(
+            most_tokens(prepared.request(messages).decode("utf-8"))
+            + _longest_answer(prepared.endpoint.parameters)
+            for prepared in self._prepared
+        )
 
     async def reply(self, utterances: Sequence[Utterance]) -> Reply:
         """
@@ -129,12 +198,14 @@ class ChatCompletions:
         for prepared in self._prepared:
             outcome = await self._ask(prepared, messages)
             if isinstance(outcome, Reply):
-                return outcome
+                spent = sum(fault.tokens for fault in faults)
+                return evolve(outcome, tokens=outcome.tokens + spent)
             faults.append(outcome)
-            # Of a single one, whoever asked tells it.
-            level = LogLevel.warn if len(self._prepared) > 1 else LogLevel.debug
+            # Of a single one, whoever asked tells it; and that one is left
+            # alone was told when that began.
+            several = len(self._prepared) > 1 and outcome.trouble is not Trouble.SHUT
             self._log.emit(
-                level,
+                LogLevel.warn if several else LogLevel.debug,
                 "no answer from {host}: {detail}; {then}",
                 host=prepared.host,
                 detail=outcome.detail,
@@ -147,13 +218,36 @@ class ChatCompletions:
     async def _ask(
         self, prepared: _Prepared, messages: Sequence[Mapping[str, str]]
     ) -> Reply | Fault:
+        """
+        Ask an endpoint, unless it is left alone.
+        """
+        breaker = prepared.breaker
+        entered = breaker.enter()
+        if entered is None:
+            detail = "not asked, as it failed before"
+            return Fault(trouble=Trouble.SHUT, detail=detail, shut=breaker.wait())
+        outcome: Reply | Fault | None = None
+        try:
+            outcome = await self._exchange(prepared, messages)
+            if isinstance(outcome, Fault) and outcome.then is Then.SHORTER:
+                less = shorter(messages)
+                if less != messages:
+                    outcome = await self._exchange(prepared, less)
+        finally:
+            if isinstance(outcome, Fault):
+                health, named = outcome.health, outcome.retry_after
+                breaker.leave(entered, health, named, outcome.detail)
+            else:
+                breaker.leave(entered, None if outcome is None else Health.WELL)
+        if isinstance(outcome, Fault):
+            return evolve(outcome, shut=breaker.wait())
+        return outcome
+
+    async def _exchange(
+        self, prepared: _Prepared, messages: Sequence[Mapping[str, str]]
+    ) -> Reply | Fault:
+        body = prepared.request(messages)
         endpoint = prepared.endpoint
-        request = {
-            "model": endpoint.model,
-            "messages": messages,
-            **endpoint.parameters,
-        }
-        body = json.dumps(request, ensure_ascii=False).encode("utf-8", "replace")
         call = self._call(
             "POST",
             endpoint.url,
@@ -163,9 +257,21 @@ class ChatCompletions:
         )
         try:
             answer = await _until_canceled(call)
-        except (Unavailable, OutcomeUnknown) as error:
-            return Fault(then=Then.AGAIN, detail=error.detail)
+        except Unavailable as error:
+            return Fault(trouble=Trouble.SILENT, detail=error.detail)
+        except OutcomeUnknown as error:
+            spent = estimated(len(body))
+            return Fault(trouble=Trouble.SILENT, detail=error.detail, tokens=spent)
         return read_answer(answer.status, answer.headers, answer.body, asked=len(body))
+
+
+def _longest_answer(parameters: Mapping[str, object]) -> int:
+    """
+    Say how many tokens an answer may have.
+    """
+    asked = (parameters.get(name) for name in ("max_completion_tokens", "max_tokens"))
+    known = [count for count in asked if isinstance(count, int) and count > 0]
+    return max(known, default=_LONGEST_ANSWER)
 
 
 def _until_canceled(call: Coroutine[Any, Any, Answer]) -> Deferred[Answer]:

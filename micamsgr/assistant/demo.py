@@ -21,6 +21,9 @@ from micamsgr.errors import Refused, Unavailable
 _SLOWNESS = 8.0
 _RETRY_AFTER = 2.0
 
+# What a reply costs: nothing, but no reply may count as less.
+_TOKENS = 1
+
 
 def _words(pattern: str) -> re.Pattern[str]:
     return re.compile(rf"\b(?:{pattern})\b")
@@ -265,6 +268,12 @@ class Demo:
             return _reply(_SLOWLY)
         return _reply(_answer(said, all(u.role is not Role.BOT for u in utterances)))
 
+    def estimate(self, utterances: Sequence[Utterance]) -> int:
+        """
+        See :class:`~micamsgr.conversation.assistant.IAssistant`.
+        """
+        return _TOKENS
+
     def _at_second_try(self, utterances: Sequence[Utterance]) -> Reply:
         if utterances not in self._failed:
             self._failed.add(utterances)
@@ -294,4 +303,4 @@ def _answer(said: str, first: bool) -> str:
 
 
 def _reply(text: str) -> Reply:
-    return Reply(text=text, tokens=1)
+    return Reply(text=text, tokens=_TOKENS)

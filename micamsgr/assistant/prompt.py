@@ -5,7 +5,7 @@ conversation as the budget allows.  Nothing here waits.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby, takewhile
 
 from micamsgr.conversation.assistant import Role, Utterance
@@ -62,6 +62,47 @@ def messages(
         {"role": role, "content": "\n".join(content for _, content in run)}
         for role, run in groupby(told, key=lambda pair: pair[0])
     ]
+
+
+def shorter(told: Sequence[Mapping[str, str]]) -> Sequence[Mapping[str, str]]:
+    """
+    Leave out the oldest half of a conversation, for a model that can't take in
+    as much.
+
+    That is half of all characters but those of the system prompt, in whole
+    messages, and what has then lost its question.  The present turn stays
+    whole; but if it is most of it the past goes, and of the present turn the
+    first half.
+
+    :param told: what :func:`messages` made.
+
+    :return: the same where nothing can be left out.
+    """
+    first = 1 if told and told[0]["role"] == "system" else 0
+    system, past, present = told[:first], told[first:-1], told[first:][-1:]
+    said = sum(len(message["content"]) for message in (*past, *present))
+    before = sum(len(message["content"]) for message in past)
+    if before * 4 < said:
+        return [
+            *system,
+            *(
+                {
+                    **message,
+                    "content": message["content"][-(len(message["content"]) // 2) :],
+                }
+                for message in present
+            ),
+        ]
+    dropped = 0
+    while past and (dropped * 2 < said or past[0]["role"] != "user"):
+        dropped += len(past[0]["content"])
+        past = past[1:]
+    return [*system, *past, *present]
+
+
+def _second_half(message: Mapping[str, str]) -> Mapping[str, str]:
+    content = message["content"]
+    return {**message, "content": content[len(content) // 2 :]}
 
 
 def _present(utterances: Sequence[Utterance]) -> Sequence[Utterance]:

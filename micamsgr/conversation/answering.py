@@ -22,7 +22,7 @@ from .lateness import Lateness
 from .lifetime import Lifetime
 from .moment import Moment
 from .parts import Kind, Part
-from .planner import Situation, Turn, after_failure, until_apology
+from .planner import Situation, Turn, after_failure, closed, until_apology
 from .policy import Manners
 from .presence import Typing
 from .sending import Sender
@@ -237,8 +237,10 @@ class Answerer:
             lifecycle.compose(turn, Kind.ANSWER, number, text, now, self._entropy(10))
             for number, text in enumerate(self._split(reply.text), 1)
         ]
-        may_send = not self._lifetime.over and self._sender.outlet.take(
-            begun.situation.id
+        may_send = (
+            not self._lifetime.over
+            and not closed(begun.situation, now)
+            and self._sender.outlet.take(begun.situation.id)
         )
         if may_send:
             parts[0] = lifecycle.intend(parts[0], now)

@@ -40,8 +40,9 @@ class Reply:
     What the assistant answers.
 
     :ivar text: of any length; never blank.
-    :ivar tokens: of prompt and answer together, as the LLM counted them or,
-        where it did not, an estimate; at least 1.
+    :ivar tokens: all that was spent on it, of prompt and answer together, and
+        on whatever was asked in vain before: as the LLM counted them or, where
+        it did not, an estimate; at least 1.
     """
 
     text: str = field(repr=False)
@@ -65,4 +66,14 @@ class IAssistant(Interface):
         :raises micamsgr.errors.Unavailable: try again, not before its
             *retry_after* where it has one.
         :raises micamsgr.errors.Refused: there is no sense in trying again.
+            Both tell in *tokens* what may have been spent.
+        """
+
+    def estimate(utterances: Sequence[Utterance]) -> int:
+        """
+        Say what one reply to that may cost at most, in tokens; at least 1.
+
+        An upper bound in practice: a reply costs more only if the LLM takes
+        more tokens for a text than any is known to, or answers at greater
+        length than it was allowed to.
         """

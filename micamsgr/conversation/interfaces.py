@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from enum import Enum
 
 from attrs import field, frozen
-from zope.interface import Interface
+from zope.interface import Attribute, Interface
 
 from .assistant import Utterance
 from .events import BotName, Conversation, Mid, PageId
@@ -179,6 +179,11 @@ class IMessenger(Interface):
     """
     One Page's way to the people who write to it.
     """
+
+    pressed = Attribute(
+        "Called with a :class:`~.pacing.Pressure` whenever an answer, to whatever"
+        " was asked, tells how near a limit is; set by who sends."
+    )
 
     async def send(conversation: Conversation, text: str, metadata: str) -> Outcome:
         """

@@ -11,11 +11,23 @@ from twisted.logger import Logger, LogLevel
 
 from .events import BotName
 from .outcomes import NeverSent, NotSent, Outcome, Sent
-from .pacing import TokenBucket
+from .pacing import Pressure, TokenBucket
 
 # Seconds.
 _SHORTEST_PAUSE = 5.0
 _LONGEST_PAUSE = 900.0
+
+# Who has to wait longer for the rate is not kept at work, in seconds.
+_SHORT_WAIT = 2.0
+
+# For so many seconds a limit counts as being as near as was told of it, or as
+# it was when a rest from it began.
+_REMEMBERED = 300.0
+
+# What is slowed down where the operator has set no limit, in messages per
+# second.
+# Source: docs/messenger-platform.md, section 5.2.
+_CEILING = 40.0
 
 
 @frozen
@@ -45,11 +57,26 @@ def next_pause(named: float | None, last: Pause | None, now: float) -> Pause:
     return Pause(length, now + length)
 
 
+@frozen
+class _Told:
+    """
+    A limit that was told of.
+
+    :ivar rested: when messages may be sent again.
+    :ivar until: when it is forgotten.
+    """
+
+    pressure: Pressure
+    rested: float
+    until: float
+
+
 @define(eq=False)
 class Outlet:
     """
-    One Page's way out: so many messages per second, and none while the Graph
-    API refuses the Page as such, as with an expired token or at a rate limit.
+    One Page's way out: so many messages per second, fewer while a limit of the
+    Graph API is near, and none while that is reached, or while the Graph API
+    refuses the Page as such, as with an expired token.
 
     After a pause one message tries; only when it got through do the others
     follow.  What looks like the Page's trouble may be that of one
@@ -76,10 +103,16 @@ class Outlet:
     _tried: float | None = field(default=None, init=False)
     # The conversations that failed since each had a chance to try, and how.
     _suspects: dict[int, NotSent] = field(factory=dict, init=False)
+    # When these may try, at the latest: however long others try in vain.
+    _turn: float = field(default=0.0, init=False)
     # The conversations that failed while others got through.
     _aside: dict[int, Pause] = field(factory=dict, init=False)
     # When a message last got through.
     _sent: float | None = field(default=None, init=False)
+    # The limits that were told of, by their source.
+    _told: dict[str, _Told] = field(factory=dict, init=False)
+    # Of conversations that wait for the rate: when each may send.
+    _places: dict[int, float] = field(factory=dict, init=False)
 
     _log = Logger()
 
@@ -88,8 +121,11 @@ class Outlet:
 
     @property
     def open(self) -> bool:
-        """Whether the last message that tells of the Page got through."""
-        return self._pause is None
+        """
+        Whether the last message that tells of the Page got through, and no
+        limit is reached.
+        """
+        return self._pause is None and self._rested() <= self._ticks()
 
     def paused(self, conversation: int) -> float:
         """
@@ -98,9 +134,10 @@ class Outlet:
         own = self._aside.get(conversation)
         until = 0.0 if own is None else own.until
         if self._pause is not None:
-            behind = self._trial if conversation in self._suspects else 0.0
-            until = max(until, self._pause.until + behind)
-        return max(0.0, until - self._ticks())
+            suspect = conversation in self._suspects
+            until = max(until, self._turn if suspect else self._pause.until)
+        place = self._places.get(conversation, 0.0)
+        return max(0.0, max(until, self._rested(), place) - self._ticks())
 
     def sent_within(self, seconds: float) -> bool:
         """
@@ -112,22 +149,31 @@ class Outlet:
         """
         Take leave to send at once, if it may be had.
         """
+        self._keep_pace()
         return (
             self.open
             and self.paused(conversation) <= 0.0
             and self._bucket.take(self._ticks())
         )
 
-    def reserve(self, conversation: int) -> float:
+    def reserve(self, conversation: int) -> float | None:
         """
         Take leave to send in a conversation that is not paused; or, after the
         Page's pause, to be the one that tries.
 
-        :return: the seconds to wait before; none for the one that tries.
+        :return: the seconds to wait before, few; none for the one that tries.
+            ``None`` where that would be long: it is paused meanwhile.
         """
         now = self._ticks()
-        wait = self._bucket.reserve(now)
+        self._keep_pace()
+        if self._places.pop(conversation, None) is not None:
+            wait = 0.0
+        else:
+            wait = self._bucket.reserve(now)
         if self._pause is None:
+            if wait > _SHORT_WAIT:
+                self._give_place(conversation, now + wait)
+                return None
             return wait
         self._pause = evolve(self._pause, until=now + self._trial)
         if self._tried is None:
@@ -136,6 +182,85 @@ class Outlet:
             # All others had their chance, and have it again after this one.
             self._suspects.clear()
         return 0.0
+
+    def _give_place(self, conversation: int, at: float) -> None:
+        # The earliest is the first; of who has not come nobody knows whether
+        # there is still something to send.
+        long_ago = self._ticks() - _REMEMBERED
+        while self._places:
+            first = next(iter(self._places))
+            if self._places[first] > long_ago:
+                break
+            del self._places[first]
+        self._places[conversation] = at
+
+    def press(self, pressure: Pressure) -> None:
+        """
+        Learn how near a limit is.
+        """
+        now = self._ticks()
+        before = self._told.get(pressure.source)
+        rested = now + pressure.rest
+        until = rested + _REMEMBERED
+        if pressure.share >= 1.0 and pressure.rest <= 0.0:
+            self._told.pop(pressure.source, None)
+        else:
+            self._told[pressure.source] = _Told(pressure, rested, until)
+        self._tell(pressure, None if before is None else before.pressure)
+        if pressure.rest > 0.0:
+            # They would all come at once when it is over.
+            self._places.clear()
+            self._bucket.change(self._bucket.rate, now)
+        self._keep_pace()
+        if before is not None and before.rested > now and self._rested() <= now:
+            self._reopened()
+
+    def _rested(self) -> float:
+        """
+        Tell when no limit is reached any more.
+        """
+        return max((told.rested for told in self._told.values()), default=0.0)
+
+    def _keep_pace(self) -> None:
+        """
+        Take the rate that the limits allow.
+        """
+        if not self._told and self._bucket.rate == self._rate:
+            return
+        now = self._ticks()
+        for source, told in list(self._told.items()):
+            if told.until <= now:
+                del self._told[source]
+        share = min((told.pressure.share for told in self._told.values()), default=1.0)
+        rate = self._rate if share >= 1.0 else (self._rate or _CEILING) * share
+        if rate == self._bucket.rate:
+            return
+        faster = rate > self._bucket.rate > 0.0 or rate == 0.0
+        self._bucket.change(rate, now)
+        if faster and self._places:
+            self._places.clear()
+            self._reopened()
+
+    def _tell(self, pressure: Pressure, before: Pressure | None) -> None:
+        """
+        Log what changes for people.
+        """
+        share = 1.0 if before is None else before.share
+        if pressure.rest > 0.0 and (before is None or before.rest <= 0.0):
+            self._log.warn(
+                "nothing is sent for bot {bot} for {rest:.0f} s, to keep a limit:"
+                " {detail}",
+                bot=self._bot,
+                rest=pressure.rest,
+                detail=pressure.detail,
+            )
+        elif (pressure.share < 1.0) != (share < 1.0):
+            self._log.info(
+                "bot {bot} sends at {percent:.0f} % of its rate: {detail}",
+                bot=self._bot,
+                percent=pressure.share * 100.0,
+                detail=pressure.detail,
+            )
 
     def note(self, conversation: int, outcome: Outcome, begun: float) -> None:
         """
@@ -151,7 +276,8 @@ class Outlet:
             if self._pause is not None and not tried:
                 until = next_pause(outcome.rest, None, self._ticks()).until
                 self._pause = evolve(self._pause, until=max(self._pause.until, until))
-            elif self.open and conversation in self._aside:
+                self._turn = max(self._turn, until + self._trial)
+            elif self._pause is None and conversation in self._aside:
                 self._set_aside(conversation, outcome)
             else:
                 self._shut(conversation, outcome)
@@ -162,6 +288,7 @@ class Outlet:
 
     def _shut(self, conversation: int, outcome: NotSent) -> None:
         self._pause = next_pause(outcome.rest, self._pause, self._ticks())
+        self._turn = self._pause.until + self._trial
         self._tried = None
         self._suspects[conversation] = outcome
         self._log.emit(

@@ -4,7 +4,26 @@ Not too much at once.
 
 from __future__ import annotations
 
-from attrs import define, field
+from attrs import define, field, frozen
+
+
+@frozen(kw_only=True)
+class Pressure:
+    """
+    How near a limit of somebody else's is.
+
+    :ivar source: which limit; what is told of one replaces what was told of it
+        before.
+    :ivar share: of the usual rate, how much is still to be used; above 0, and
+        1 where there is no reason to hurry less.
+    :ivar rest: for how many seconds nothing is to be sent.
+    :ivar detail: for the log.
+    """
+
+    source: str
+    share: float = 1.0
+    rest: float = 0.0
+    detail: str = ""
 
 
 @define(eq=False)
@@ -22,6 +41,15 @@ class TokenBucket:
 
     def __attrs_post_init__(self) -> None:
         self._full = self._tokens = max(1.0, self.rate)
+
+    def change(self, rate: float, now: float) -> None:
+        """
+        Let through *rate* per second from now on; who waits on credit is
+        forgotten, and has to ask again.
+        """
+        self.wait(now)
+        self.rate, self._full = rate, max(1.0, rate)
+        self._tokens = min(self._full, max(0.0, self._tokens))
 
     def take(self, now: float) -> bool:
         """

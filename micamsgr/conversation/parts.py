@@ -53,6 +53,10 @@ GUARD = 2.0
 # messages can be sent.
 EVIDENCE_PATIENCE = 3600.0
 
+# The longest that a part in doubt is held, in seconds: as long as the 24-hour
+# window would be open at most, if the person wrote nothing more.
+_LONGEST_HELD = 24 * 3600.0
+
 # How far Meta's clock may be behind our idea of it, in milliseconds; and where
 # that idea is from before a reboot.
 _SLACK = 5_000
@@ -273,7 +277,9 @@ def after_look_up(
         return evolve(
             part, state=PartState.COMPOSED, resent=True, looked=None, rest=None
         )
-    if delivery.unresolved is Unresolved.HOLD:
+    assert part.intended is not None
+    held = now.since(part.intended)
+    if delivery.unresolved is Unresolved.HOLD and held < _LONGEST_HELD:
         return evolve(part, rest=now.plus(_LONGEST_REST))
     return _dead(part)
 

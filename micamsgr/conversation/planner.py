@@ -164,11 +164,11 @@ def next_step(
     :param paused: for so many seconds nothing may be sent for this Page.
     :param queued: for so many seconds others are looked up.
     """
-    closed = now.sure and now.wall - situation.heard > WINDOW
+    too_late = closed(situation, now)
     waits: list[float] = []
     look_up: LookUp | None = None
     for part in situation.parts:
-        if closed and part.state is PartState.COMPOSED:
+        if too_late and part.state is PartState.COMPOSED:
             return Change(part, parts.expire(part, "window"))
         if part.withdrawn and part.state is PartState.COMPOSED:
             return Change(part, parts.expire(part, "human"))
@@ -178,7 +178,7 @@ def next_step(
         if do is Do.ADOPT:
             return Change(part, parts.adopt(part, now))
         if do is Do.LOOK_UP:
-            if closed and parts.sought_long(part, now, delivery):
+            if too_late and parts.sought_long(part, now, delivery):
                 return Change(part, parts.abandon(part))
             look_up = look_up or LookUp(part)
             wait = queued
@@ -192,7 +192,7 @@ def next_step(
         if part.kind is Kind.NOTICE and part.state is not PartState.UNKNOWN:
             break
     else:
-        step = _turn_step(situation, now, manners, paused, closed)
+        step = _turn_step(situation, now, manners, paused)
         if isinstance(step, Wait):
             waits.append(step.seconds)
         elif not isinstance(step, Rest):
@@ -202,15 +202,22 @@ def next_step(
     return Wait(min(waits)) if waits else Rest()
 
 
+def closed(situation: Situation, now: Moment) -> bool:
+    """
+    Say whether it is too late to send anything in a conversation.
+    """
+    return now.sure and now.wall - situation.heard > WINDOW
+
+
 def _turn_step(
-    situation: Situation, now: Moment, manners: Manners, paused: float, closed: bool
+    situation: Situation, now: Moment, manners: Manners, paused: float
 ) -> Step:
     turn = situation.turn
     if turn is not None and turn.state is TurnState.COMPOSED:
         return Rest()
     if turn is None and situation.waiting is None:
         return Rest()
-    if closed:
+    if closed(situation, now):
         return Lapse("window")
     if turn is None:
         return Begin() if paused <= 0.0 else Wait(paused)

@@ -85,16 +85,18 @@ class Sender:
 
     async def send(self, situation: Situation, part: Part) -> Situation:
         delay = self.outlet.reserve(situation.id)
-        if delay > 0.0:
-            await self._lifetime.wait(delay)
-            if self._lifetime.over or not self.outlet.open:
-                return situation
+        if delay is None or (delay > 0.0 and not await self._may_send_after(delay)):
+            return situation
         intended = lifecycle.intend(part, self._now())
         situation = await self._store.change(part, intended)
         if intended not in situation.parts:
             # Something else became of it meanwhile.
             return situation
         return await self.write(situation, intended)
+
+    async def _may_send_after(self, seconds: float) -> bool:
+        await self._lifetime.wait(seconds)
+        return not self._lifetime.over and self.outlet.open
 
     async def write(self, situation: Situation, part: Part) -> Situation:
         """

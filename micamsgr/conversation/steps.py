@@ -89,6 +89,7 @@ class Steps:
             self._delivery.deadline,
             lambda: self.reopened(),
         )
+        self._messenger.pressed = outlet.press
         self._sender = Sender(
             self._bot,
             self._now,

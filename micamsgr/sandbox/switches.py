@@ -135,3 +135,6 @@ class Troubled:
         if self._switches.on(Trouble.LLM_FAILS):
             raise Unavailable("the LLM fails, as the sandbox was asked")
         return await self._assistant.reply(utterances)
+
+    def estimate(self, utterances: Sequence[Utterance]) -> int:
+        return self._assistant.estimate(utterances)

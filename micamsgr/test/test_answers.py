@@ -10,7 +10,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.http_headers import Headers
 
-from micamsgr.assistant.answers import Fault, Then, read_answer
+from micamsgr.assistant.answers import Fault, Then, Trouble, read_answer
 from micamsgr.conversation.assistant import Reply
 
 
@@ -250,19 +250,27 @@ class FaultTests(SynchronousTestCase):
 
     def test_lasting(self) -> None:
         """
-        An endpoint that does not take this key, this model or this request is
-        not asked again, but the next one is.
+        An endpoint that does not take this request is not asked again, but
+        the next one is.
         """
-        for status in (301, 400, 401, 402, 403, 404, 413, 422):
+        for status in (400, 406, 418, 422):
             self.assertIs(self.then(failing(code="x"), status), Then.NEXT, status)
+
+    def test_to_mend(self) -> None:
+        """
+        An endpoint that takes no request at all may be asked again once
+        somebody has acted.
+        """
+        for status in (301, 401, 402, 403, 404, 405):
+            self.assertIs(self.then(failing(code="x"), status), Then.MEND, status)
 
     def test_unpaid(self) -> None:
         """
         Exceeding a quota that is paid for is not taken for being too fast.
         """
         for error in ({"code": "insufficient_quota"}, {"type": "insufficient_quota"}):
-            self.assertIs(self.then(failing(**error), 429), Then.NEXT)
-            self.assertIs(self.then(failing(**error), 200), Then.NEXT)
+            self.assertIs(self.then(failing(**error), 429), Then.MEND)
+            self.assertIs(self.then(failing(**error), 200), Then.MEND)
 
     def test_filtered(self) -> None:
         """
@@ -279,10 +287,10 @@ class FaultTests(SynchronousTestCase):
         for error, then in (
             ({"code": 502}, Then.AGAIN),
             ({"code": "429"}, Then.AGAIN),
-            ({"code": 401}, Then.NEXT),
+            ({"code": 401}, Then.MEND),
             ({"code": "4.1"}, Then.AGAIN),
             ({"code": "rate_limit_exceeded"}, Then.AGAIN),
-            ({"code": "context_length_exceeded"}, Then.NEXT),
+            ({"code": "context_length_exceeded"}, Then.SHORTER),
             ({"code": None, "type": "invalid_request_error"}, Then.NEXT),
             (
                 {"code": "rate_limit_exceeded", "type": "invalid_request_error"},
@@ -329,11 +337,15 @@ class FaultTests(SynchronousTestCase):
         for body in (b"<html>", b"", b"\xff", b"[" * 100_000, b"1" * 5000):
             self.assertEqual(
                 read_answer(200, Headers(), body),
-                Fault(then=Then.AGAIN, detail="HTTP 200, not a JSON object"),
+                Fault(
+                    trouble=Trouble.GARBLED,
+                    detail="HTTP 200, not a JSON object",
+                    tokens=1,
+                ),
             )
             self.assertEqual(
                 read_answer(502, Headers(), body),
-                Fault(then=Then.AGAIN, detail="HTTP 502"),
+                Fault(trouble=Trouble.BROKEN, detail="HTTP 502"),
             )
 
     def test_detail(self) -> None:
@@ -343,20 +355,20 @@ class FaultTests(SynchronousTestCase):
         """
         for code, kind, detail in (
             (
-                "model_not_found",
+                "invalid_prompt",
                 "invalid_request_error",
-                "HTTP 404 model_not_found invalid_request_error",
+                "HTTP 418 invalid_prompt invalid_request_error",
             ),
-            (None, "not_found_error", "HTTP 404 not_found_error"),
-            ("", None, "HTTP 404"),
-            (404, "sk-secret", "HTTP 404 404 unknown"),
-            ("Alice said hi", "y" * 65, "HTTP 404 unknown"),
-            ("Alice", "stop", "HTTP 404 unknown stop"),
-            (4111111111, ["Alice"], "HTTP 404 unknown"),
-            (True, {"Alice": 1}, "HTTP 404 unknown"),
+            (None, "invalid_request_error", "HTTP 418 invalid_request_error"),
+            ("", None, "HTTP 418"),
+            (404, "sk-secret", "HTTP 418 404 unknown"),
+            ("Alice said hi", "y" * 65, "HTTP 418 unknown"),
+            ("Alice", "stop", "HTTP 418 unknown stop"),
+            (4111111111, ["Alice"], "HTTP 418 unknown"),
+            (True, {"Alice": 1}, "HTTP 418 unknown"),
         ):
-            outcome = read(failing(code=code, type=kind), 404)
-            self.assertEqual(outcome, Fault(then=Then.NEXT, detail=detail))
+            outcome = read(failing(code=code, type=kind), 418)
+            self.assertEqual(outcome, Fault(trouble=Trouble.INVALID, detail=detail))
 
     def test_finish(self) -> None:
         """
@@ -367,28 +379,41 @@ class FaultTests(SynchronousTestCase):
             ("sk-secret", "HTTP 200 without text unknown"),
         ):
             outcome = read(completion("", finish))
-            self.assertEqual(outcome, Fault(then=Then.AGAIN, detail=detail))
-
-    def test_key(self) -> None:
-        """
-        Where the key isn't taken, the operator is told what to check.
-        """
-        for document, status, detail in (
-            (failing(code="invalid_api_key"), 401, "HTTP 401 invalid_api_key"),
-            (failing(), 403, "HTTP 403"),
-            (failing(code=401), 200, "HTTP 200 401"),
-        ):
-            outcome = read(document, status)
             self.assertEqual(
-                outcome,
-                Fault(then=Then.NEXT, detail=f"{detail}, check llm_config's key"),
+                outcome, Fault(trouble=Trouble.BLANK, detail=detail, tokens=12)
             )
 
-    def test_detail_elsewhere(self) -> None:
+    def test_to_do(self) -> None:
         """
-        Code and type are found where vLLM puts them, too.
+        Where somebody must act, the operator is told what to check.
         """
-        outcome = read({"object": "error", "type": "NotFoundError", "code": 404}, 404)
-        self.assertEqual(
-            outcome, Fault(then=Then.NEXT, detail="HTTP 404 404 NotFoundError")
-        )
+        for document, status, detail in (
+            (
+                failing(code="invalid_api_key"),
+                401,
+                "HTTP 401 invalid_api_key, check llm_config's key",
+            ),
+            (failing(), 403, "HTTP 403, check llm_config's key"),
+            (failing(code=401), 200, "HTTP 200 401, check llm_config's key"),
+            (
+                failing(),
+                402,
+                "HTTP 402, check what llm_config's account may still spend",
+            ),
+            (
+                failing(code="insufficient_quota"),
+                429,
+                "HTTP 429 insufficient_quota, check what llm_config's account may"
+                " still spend",
+            ),
+            (
+                {"object": "error", "type": "NotFoundError", "code": 404},
+                404,
+                "HTTP 404 404 NotFoundError, check llm_config.server and"
+                " llm_config.model",
+            ),
+            ({}, 302, "HTTP 302, check llm_config.server and llm_config.model"),
+        ):
+            outcome = read(document, status)
+            assert isinstance(outcome, Fault)
+            self.assertEqual((outcome.then, outcome.detail), (Then.MEND, detail))

@@ -7,7 +7,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.http_headers import Headers
 
-from micamsgr.assistant.answers import Fault, Then, read_answer
+from micamsgr.assistant.answers import Fault, Trouble, read_answer
 from micamsgr.test.test_answers import failing, read
 
 
@@ -76,5 +76,6 @@ class RetryAfterTests(SynchronousTestCase):
         """
         headers = Headers({b"Retry-After": [b"\xff"]})
         self.assertEqual(
-            read_answer(503, headers, b""), Fault(then=Then.AGAIN, detail="HTTP 503")
+            read_answer(503, headers, b""),
+            Fault(trouble=Trouble.BROKEN, detail="HTTP 503"),
         )

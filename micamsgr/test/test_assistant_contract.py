@@ -89,6 +89,20 @@ class AssistantContract(_Base):
         self.assertEqual(reply.text, "fine")
         self.assertGreaterEqual(reply.tokens, 1)
 
+    def test_estimate(self) -> None:
+        """
+        What a reply may cost is known before it is asked for, is no less than
+        it then costs, and grows with what was said.
+        """
+        most = self.assistant.estimate(SAID)
+        self.assertGreaterEqual(most, 1)
+        asking = self.ask()
+        self.answer("fine")
+        self.assertLessEqual(self.successResultOf(asking).tokens, most)
+        said = (*SAID[:-1], Utterance(Role.PERSON, "how are you? " * 100))
+        self.assertGreaterEqual(self.assistant.estimate(said), most)
+        self.assertEqual(self.assistant.estimate(SAID), most)
+
     def test_together(self) -> None:
         """
         Questions that are asked together are answered each for itself.
@@ -108,6 +122,7 @@ class AssistantContract(_Base):
         self.put_off(7.0)
         error = self.failureResultOf(asking, Unavailable).value
         self.assertEqual(error.retry_after, 7.0)
+        self.assertGreaterEqual(error.tokens, 0)
 
     def test_refused(self) -> None:
         """
@@ -115,7 +130,8 @@ class AssistantContract(_Base):
         """
         asking = self.ask()
         self.refuse()
-        self.failureResultOf(asking, Refused)
+        error = self.failureResultOf(asking, Refused).value
+        self.assertGreaterEqual(error.tokens, 0)
 
     def test_canceled(self) -> None:
         """
@@ -208,6 +224,8 @@ class ChatCompletionsTests(AssistantContract, SynchronousTestCase):
             lambda utterances: messages(
                 "Be kind.", utterances, history_messages=40, history_characters=24000
             ),
+            lambda: 0.0,
+            lambda: 0.0,
         )
 
     def pending(self) -> int:
@@ -223,5 +241,5 @@ class ChatCompletionsTests(AssistantContract, SynchronousTestCase):
         self.server.answer(0, 429, {"error": error}, retry_after=f"{retry_after:.0f}")
 
     def refuse(self) -> None:
-        error = {"message": "bad key", "type": "invalid_request_error"}
-        self.server.answer(0, 401, {"error": error})
+        error = {"message": "no", "type": "invalid_request_error"}
+        self.server.answer(0, 400, {"error": error})

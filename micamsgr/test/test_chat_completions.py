@@ -104,6 +104,8 @@ class ChatCompletionsTests(SynchronousTestCase):
             self.servers.call,
             endpoints,
             lambda said: [{"role": "user", "content": u.text} for u in said],
+            lambda: 0.0,
+            lambda: 0.0,
         )
         return Deferred.fromCoroutine(assistant.reply(WORDS))
 
@@ -111,7 +113,12 @@ class ChatCompletionsTests(SynchronousTestCase):
         """
         It has every method that the interface declares.
         """
-        verifyObject(IAssistant, ChatCompletions(Servers([]).call, [], lambda _: []))
+        verifyObject(
+            IAssistant,
+            ChatCompletions(
+                Servers([]).call, [], lambda _: [], lambda: 0.0, lambda: 0.0
+            ),
+        )
 
     def test_request(self) -> None:
         """
@@ -181,7 +188,11 @@ class ChatCompletionsTests(SynchronousTestCase):
         """
         servers = Servers([HELLO])
         assistant = ChatCompletions(
-            servers.call, [FIRST], lambda _: [{"role": "user", "content": "ж\ud800"}]
+            servers.call,
+            [FIRST],
+            lambda _: [{"role": "user", "content": "ж\ud800"}],
+            lambda: 0.0,
+            lambda: 0.0,
         )
         self.successResultOf(assistant.reply(WORDS))
         [message] = servers.requests[0].document["messages"]
@@ -241,10 +252,10 @@ class ChatCompletionsTests(SynchronousTestCase):
         Where no endpoint will ever answer this, there is no sense in asking
         again.
         """
-        locked, invalid = answer(failing(), 402), answer(failing(code="x"), 400)
-        asked = self.ask([FIRST, SECOND], locked, invalid)
+        odd, invalid = answer(failing(), 422), answer(failing(code="x"), 400)
+        asked = self.ask([FIRST, SECOND], odd, invalid)
         error = self.failureResultOf(asked, Refused).value
-        self.assertEqual(error.detail, "HTTP 402; HTTP 400 unknown")
+        self.assertEqual(error.detail, "HTTP 422; HTTP 400 unknown")
 
     def test_give_up(self) -> None:
         """
@@ -261,14 +272,14 @@ class ChatCompletionsTests(SynchronousTestCase):
         For each of several endpoints that fails the operator is warned, and
         told which, why, and what may follow.
         """
-        failed = answer(failing(code="model_not_found"), 404)
+        failed = answer(failing(code="x"), 400)
         with capturedLogs() as events:
             self.ask([FIRST, SECOND], failed, HELLO)
         [event] = events
         self.assertEqual(event["log_level"].name, "warn")
         self.assertEqual(
             (event["host"], event["detail"], event["then"]),
-            ("first.example", "HTTP 404 model_not_found", "next"),
+            ("first.example", "HTTP 400 unknown", "next"),
         )
 
     def test_log_of_one(self) -> None:
@@ -319,7 +330,9 @@ class ChatCompletionsTests(SynchronousTestCase):
         """
         call: Deferred[Answer] = Deferred()
         servers = Servers([call, HELLO])
-        assistant = ChatCompletions(servers.call, [FIRST, SECOND], lambda _: [])
+        assistant = ChatCompletions(
+            servers.call, [FIRST, SECOND], lambda _: [], lambda: 0.0, lambda: 0.0
+        )
         asked = Deferred.fromCoroutine(assistant.reply(WORDS))
         asked.cancel()
         self.failureResultOf(asked, CancelledError)

@@ -8,7 +8,7 @@ from micamsgr.conversation.outcomes import InDoubt, NotSent
 from micamsgr.conversation.policy import Delivery
 from micamsgr.conversation.states import PartState
 from micamsgr.errors import Unavailable
-from micamsgr.test.test_steps import ConversationTestCase
+from micamsgr.test.conversation_case import ConversationTestCase
 from micamsgr.test.test_steps_pace import people
 from micamsgr.testing import ALICE, BOB, CAROL, echo, said
 

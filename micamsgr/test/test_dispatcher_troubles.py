@@ -15,7 +15,7 @@ from micamsgr.conversation.assistant import Reply, Utterance
 from micamsgr.conversation.policy import Delivery
 from micamsgr.conversation.states import PartState
 from micamsgr.store.database import Transact, Work
-from micamsgr.test.test_steps import ConversationTestCase
+from micamsgr.test.conversation_case import ConversationTestCase
 from micamsgr.test.test_steps_pace import people
 from micamsgr.testing import ALICE, BOB, MemoryAssistant, said
 

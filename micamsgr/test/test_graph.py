@@ -22,13 +22,14 @@ from zope.interface.verify import verifyObject
 from micamsgr.conversation.events import BotName, Conversation, Mid, PageId, Psid
 from micamsgr.conversation.interfaces import IMessenger, Presence
 from micamsgr.conversation.outcomes import InDoubt, NeverSent, NotSent, Outcome, Sent
+from micamsgr.conversation.pacing import Pressure
 from micamsgr.errors import Unavailable
 from micamsgr.httpcall import Answer, HTTPCaller, outbound_client
 from micamsgr.messenger.graph import (
     GraphMessenger,
     appsecret_proof,
-    read_page,
 )
+from micamsgr.messenger.graph_answers import read_page
 from micamsgr.testing import ALICE, PAGE
 
 from .test_httpcall import Wire
@@ -270,6 +271,19 @@ class SendTests(GraphCase):
         for body in (b"", b"<html>", b"[]", b"7"):
             self.answered(b"Date: " + DATE.encode() + b"\r\n", body)
         self.assertEqual(self.dates, [])
+
+    def test_pressure(self) -> None:
+        """
+        What an answer tells of a limit is passed on.
+        """
+        told: list[Pressure] = []
+        self.messenger.pressed = told.append
+        self.answered(b'X-App-Usage: {"call_count": 96}\r\n', b'{"error": {}}')
+        self.answered(b"Retry-After: 20\r\n", b"<html>")
+        self.assertEqual(
+            [(each.source, each.rest) for each in told],
+            [("app", 60.0), ("server", 20.0)],
+        )
 
     def answered(self, header: bytes, body: bytes) -> None:
         """

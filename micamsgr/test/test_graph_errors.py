@@ -14,7 +14,7 @@ from twisted.web.http_headers import Headers
 from micamsgr.conversation.events import Mid
 from micamsgr.conversation.outcomes import InDoubt, NeverSent, NotSent, Sent
 from micamsgr.httpcall import Answer
-from micamsgr.messenger.graph import read_error, read_outcome
+from micamsgr.messenger.graph_answers import read_error, read_outcome
 from micamsgr.messenger.graph_errors import TABLE, Meaning, meaning
 
 # As docs/messenger-platform.md, section 5.1, has it: codes, subcodes (none
@@ -23,6 +23,8 @@ DOCUMENTED: tuple[tuple[int, tuple[int, ...], str], ...] = (
     (-1, (2018012,), "X"),
     (1, (), "X"),
     (1, (1357046,), "X"),
+    # "A after one retry": what is in doubt is looked up before that.
+    (1, (99,), "X"),
     (2, (), "X"),
     (2, (2018344,), "A"),
     (3, (), "A"),

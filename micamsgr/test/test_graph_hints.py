@@ -8,7 +8,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from micamsgr.messenger.graph import read_error
+from micamsgr.messenger.graph_answers import read_error
 from micamsgr.messenger.graph_errors import Meaning
 
 from .test_graph_errors import answer

@@ -15,7 +15,8 @@ from micamsgr.conversation.events import Mid
 from micamsgr.conversation.outcomes import LookedUp, Seen
 from micamsgr.errors import Refused, Unavailable
 from micamsgr.httpcall import Answer
-from micamsgr.messenger.graph import appsecret_proof, read_messages
+from micamsgr.messenger.graph import appsecret_proof
+from micamsgr.messenger.graph_answers import read_messages
 from micamsgr.testing import ALICE, BOB, PAGE
 
 from .test_graph import SECRET, TOKEN, WITH_ALICE, GraphCase, answer

@@ -14,7 +14,7 @@ from twisted.web.http_headers import Headers
 from micamsgr.conversation.events import PageId, Psid
 from micamsgr.errors import Refused, Unavailable
 from micamsgr.httpcall import Answer
-from micamsgr.messenger.graph import (
+from micamsgr.messenger.graph_answers import (
     read_error,
     read_messages,
     read_outcome,

@@ -90,7 +90,8 @@ class NotificationTests(SynchronousTestCase):
             ("request_thread_control", "requested_owner_app_id"),
         ):
             for owner in (OURS, int(OURS)):
-                event = self.event(**{kind: {member: owner, "metadata": ""}})
+                content: Any = {kind: {member: owner, "metadata": ""}}
+                event = self.event(**content)
                 assert isinstance(event, Control)
                 self.assertEqual((event.kind, event.owner), (kind, OURS))
                 self.assertEqual((event.page, event.psid), (PAGE, ALICE))
@@ -112,7 +113,8 @@ class NotificationTests(SynchronousTestCase):
         Older payloads lack it; what is of another shape is no reason to
         refuse the notification.
         """
-        for value in ({}, {"new_owner_app_id": None}, [], None, "x"):
+        values: tuple[Any, ...] = ({}, {"new_owner_app_id": None}, [], None, "x")
+        for value in values:
             event = self.event(take_thread_control=value)
             assert isinstance(event, Control)
             self.assertIsNone(event.owner)

@@ -86,3 +86,16 @@ class TokenBucketTests(SynchronousTestCase):
         self.assertTrue(bucket.take(100.0))
         self.assertFalse(bucket.take(50.0))
         self.assertTrue(bucket.take(51.0))
+
+    def test_slower(self) -> None:
+        """
+        From when the rate is changed it is the new one, what was saved is no
+        more than it allows, and nobody waits on credit any more.
+        """
+        bucket = TokenBucket(30.0)
+        bucket.change(4.0, 0.0)
+        self.assertEqual(self.taken(bucket, 0.0), 4)
+        for _ in range(100):
+            bucket.reserve(0.0)
+        bucket.change(30.0, 0.0)
+        self.assertEqual(self.taken(bucket, 0.1), 3)

@@ -106,6 +106,18 @@ class AfterLookUpTests(SynchronousTestCase):
             after = self.after(UNKNOWN, forbidden, unresolved=policy)
             self.assertEqual(after.state, state)
 
+    def test_not_held_for_ever(self) -> None:
+        """
+        What is held is given up after a day, also if the person goes on to
+        write; or they would never be answered again.
+        """
+        forbidden = NoEvidence("no permission", lasting=True)
+        for hours, state in ((23.9, PartState.UNKNOWN), (24.1, PartState.DEAD)):
+            after = self.after(
+                UNKNOWN, forbidden, hours * 3600.0, unresolved=Unresolved.HOLD
+            )
+            self.assertEqual(after.state, state)
+
     def test_resent_once(self) -> None:
         """
         Nothing is sent again without evidence for a second time.

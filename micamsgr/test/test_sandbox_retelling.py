@@ -15,7 +15,7 @@ from micamsgr.errors import Refused, Unavailable
 from micamsgr.sandbox.story import Line, from_log
 from micamsgr.testing import ALICE, PAGE
 
-from .test_steps import ConversationTestCase
+from .conversation_case import ConversationTestCase
 from .test_webhook import WebhookCase, entry, message, notification, post
 
 

@@ -14,7 +14,7 @@ from micamsgr.conversation.states import EventState, PartState
 from micamsgr.errors import Refused
 from micamsgr.testing import ALICE, BOB, BOT, INBOX, PAGE, echo, said
 
-from .test_steps import ConversationTestCase
+from .conversation_case import ConversationTestCase
 
 OURS, OTHER = "731904582216637", "446677889900112"
 

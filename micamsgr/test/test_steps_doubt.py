@@ -9,7 +9,7 @@ from micamsgr.conversation.outcomes import InDoubt, LookedUp, NotSent, Seen
 from micamsgr.conversation.policy import Delivery, Manners, Unresolved
 from micamsgr.conversation.states import PartState
 from micamsgr.errors import Refused, Unavailable
-from micamsgr.test.test_steps import ConversationTestCase
+from micamsgr.test.conversation_case import ConversationTestCase
 from micamsgr.testing import ALICE, BOB, Arrived, stepped_store
 
 DOUBT = InDoubt("timeout")

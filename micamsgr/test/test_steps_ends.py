@@ -12,7 +12,7 @@ from micamsgr.conversation.outcomes import InDoubt, NeverSent, NotSent
 from micamsgr.conversation.policy import Manners
 from micamsgr.conversation.states import PartState
 from micamsgr.errors import Unavailable
-from micamsgr.test.test_steps import NEVER, ConversationTestCase
+from micamsgr.test.conversation_case import NEVER, ConversationTestCase
 from micamsgr.testing import ALICE, BOB, echo
 
 HOUR = 3600.0
@@ -152,6 +152,19 @@ class WindowTests(ConversationTestCase):
         self.assertEqual((self.sending(), self.assistant.pending), ([], []))
         self.assertEqual(self.store.events(), [("dead", "window")])
         self.assertEqual(self.store.turns(), [("expired", "window")])
+
+    def test_answer(self) -> None:
+        """
+        An answer that the assistant gives when it is too late is not sent.
+        """
+        self.say()
+        self.clock.advance(23.9 * HOUR)
+        self.assistant.answer("one|two")
+        self.assertEqual(self.sending(), [])
+        self.assertEqual(
+            self.states(),
+            [(PartState.EXPIRED, "window"), (PartState.EXPIRED, "sibling")],
+        )
 
     def test_opened_again(self) -> None:
         """

@@ -14,7 +14,7 @@ from micamsgr.conversation.states import PartState
 from micamsgr.errors import Refused, Unavailable
 from micamsgr.testing import ALICE, BOB, CAROL, echo
 
-from .test_steps import ConversationTestCase
+from .conversation_case import ConversationTestCase
 
 MANNERS = Manners(apology_after=20.0, apology_text="One moment")
 SORRY = MANNERS.apology_text

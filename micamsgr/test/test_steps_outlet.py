@@ -6,7 +6,7 @@ looks like the Page's.
 from __future__ import annotations
 
 from micamsgr.conversation.outcomes import NotSent
-from micamsgr.test.test_steps import ConversationTestCase
+from micamsgr.test.conversation_case import ConversationTestCase
 from micamsgr.testing import ALICE, BOB, CAROL
 
 TOKEN = NotSent(detail="code 200", rest=60.0, pause=True, alarm=True)

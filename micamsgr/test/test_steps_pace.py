@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from micamsgr.conversation.events import Psid
 from micamsgr.conversation.outcomes import InDoubt, NotSent
+from micamsgr.conversation.pacing import Pressure
 from micamsgr.conversation.policy import Delivery
-from micamsgr.test.test_steps import ConversationTestCase
+from micamsgr.test.conversation_case import ConversationTestCase
 from micamsgr.testing import ALICE, BOB, CAROL
 
 TOKEN = NotSent(detail="code 190", rest=60.0, pause=True, alarm=True)
@@ -46,6 +47,56 @@ class RateTests(ConversationTestCase):
         self.assertEqual(sent, [30, 60, 90, 100])
         self.messenger.settle_all()
         self.assertEqual(self.messenger.texts(), [f"re: {psid}" for psid in everybody])
+
+    def test_near_a_limit(self) -> None:
+        """
+        While a limit of the Graph API is near, answers go out at a share of
+        the rate, in the order in which they were made; who waits for that
+        keeps nobody from being thought about; and once it is far, all go.
+        """
+        self.restart(most_at_work=5)
+        self.messenger.pressed(Pressure(source="messenger", share=0.1))
+        everybody = people(100)
+        for psid in everybody:
+            self.say(psid, psid)
+        self.assertEqual(len(self.assistant.pending), 100)
+        self.assistant.answer_all()
+        sent = []
+        for _ in range(3):
+            self.messenger.settle_all()
+            sent.append(len(self.messenger.texts()))
+            self.wait(10.0)
+        self.assertEqual(sent, [3, 33, 63])
+        self.messenger.pressed(Pressure(source="messenger"))
+        for _ in range(12):
+            self.messenger.settle_all()
+            self.wait(0.25)
+        self.assertEqual(self.messenger.texts(), [f"re: {psid}" for psid in everybody])
+
+    def test_limit_reached(self) -> None:
+        """
+        While it is reached nothing is sent, nothing is asked of the assistant,
+        and then one message at a time shows how it is.
+        """
+        reached = Pressure(source="messenger", share=0.01, rest=600.0)
+        for psid in people(10):
+            self.say(psid, psid)
+        self.messenger.pressed(reached)
+        self.assistant.answer_all()
+        self.say("late", ALICE)
+        self.wait(599.0)
+        self.assertEqual((self.sending(), self.assistant.pending), ([], []))
+        self.wait(2.0)
+        self.assertEqual(len(self.sending()), 1)
+        self.messenger.pressed(reached)
+        self.messenger.settle()
+        self.wait(599.0)
+        self.assertEqual(self.sending(), [])
+        self.messenger.pressed(Pressure(source="messenger"))
+        self.assistant.answer_all()
+        self.wait(1.0)
+        self.messenger.settle_all()
+        self.assertEqual(len(self.messenger.texts()), 11)
 
     def test_no_limit(self) -> None:
         """
