@@ -252,6 +252,7 @@ def _bot(
         delivery=bot.delivery,
         manners=manners,
         handover=bot.handover,
+        limits=bot.limits,
         slots=bot.llm.concurrency,
         texts=texts,
     )

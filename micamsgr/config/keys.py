@@ -61,7 +61,6 @@ from micamsgr.conversation.policy import (
 
 # Keys that are read, and whose feature is not built yet.
 WITHOUT_EFFECT = (
-    "limits",
     "subscriptions",
     "retention",
     "admin",
@@ -255,6 +254,7 @@ _limits = Section(
         "person.turns_per_day": count(0),
         "person.tokens_per_day": count(0),
         "bot.tokens_per_day": count(0),
+        "text": message,
     },
 )
 

@@ -20,10 +20,11 @@ from .events import BotName, Psid
 from .interfaces import Begun, IMessenger, IStore
 from .lateness import Lateness
 from .lifetime import Lifetime
+from .limits import Limit
 from .moment import Moment
 from .parts import Kind, Part
 from .planner import Situation, Turn, after_failure, closed, until_apology
-from .policy import Manners
+from .policy import Limits, Manners
 from .presence import Typing
 from .sending import Sender
 
@@ -61,6 +62,7 @@ class Answerer:
     _entropy: Callable[[int], bytes]
     _alias: Callable[[Psid], str]
     _manners: Manners = field(kw_only=True)
+    _limits: Limits = field(kw_only=True)
     _slots: int = field(kw_only=True)
     _texts: bool = field(kw_only=True)
 
@@ -101,10 +103,16 @@ class Answerer:
         """
         try:
             begun = await self._store.begin(
-                situation.id, self._manners.history_messages, self._now()
+                situation.id,
+                self._manners.history_messages,
+                self._limits,
+                self._assistant.estimate,
+                self._now(),
             )
             if begun is None:
                 return await self._store.situation(situation.id)
+            if begun.limit is not None:
+                return await self._refuse(begun.turn, begun.limit)
             reply = await self._reply(begun)
         finally:
             self.free_slot()
@@ -132,9 +140,9 @@ class Answerer:
         except CancelledError:
             raise
         except Refused as error:
-            return await self.fail(turn, error.detail)
+            return await self.fail(turn, error.detail, error.tokens)
         except Exception as error:
-            return await self._park(turn, error)
+            return await self._park(begun, error)
         self._log.debug(
             "turn {turn} of {bot} has an answer of {tokens} tokens, in {seconds:.3f} s",
             turn=turn.id,
@@ -208,15 +216,17 @@ class Answerer:
         entropy = self._entropy(10)
         return lifecycle.compose(turn.id, Kind.APOLOGY, 1, text, now, entropy)
 
-    async def _park(self, turn: Turn, error: Exception) -> Situation:
+    async def _park(self, begun: Begun, error: Exception) -> Situation:
         """
         Let a turn rest for which there is no answer yet.
         """
+        turn = begun.turn
         if isinstance(error, Unavailable):
-            detail, least = error.detail, error.retry_after
+            detail, least, tokens = error.detail, error.retry_after, error.tokens
         else:
             self._log.failure("a defect, asking the assistant")
             detail, least = f"a defect: {type(error).__name__}", _AFTER_A_DEFECT
+            tokens = self._assistant.estimate(begun.utterances)
         delay = after_failure(turn.tries + 1, least, self._random())
         self._log.warn(
             "turn {turn} of {bot} has no answer yet: {detail}; again in {delay:.1f} s",
@@ -226,7 +236,9 @@ class Answerer:
             delay=delay,
         )
         rest = self._now().plus(delay)
-        return await self._lifetime.insist(lambda: self._store.park(turn, rest))
+        return await self._lifetime.insist(
+            lambda: self._store.park(turn, rest, detail, tokens)
+        )
 
     async def _compose(self, begun: Begun, reply: Reply) -> Situation:
         now = self._now()
@@ -259,19 +271,45 @@ class Answerer:
             return await self._sender.write(situation, parts[0])
         return situation
 
-    async def fail(self, turn: Turn, reason: str) -> Situation:
+    async def fail(self, turn: Turn, reason: str, tokens: int) -> Situation:
+        """
+        Give a turn up, and tell the person so.
+
+        :param tokens: what was spent since it was last taken up.
+        """
         self._log.error(
-            "turn {turn} of {bot} failed: {reason}",
+            "turn {turn} of {bot} failed: {reason}; before: {why}"
+            if turn.why
+            else "turn {turn} of {bot} failed: {reason}",
             turn=turn.id,
             bot=self._bot,
             reason=reason,
+            why=turn.why,
         )
         now = self._now()
-        fallback = self._manners.fallback
-        entropy = self._entropy(10)
-        notice = lifecycle.compose(turn.id, Kind.NOTICE, 1, fallback, now, entropy)
+        notice = self._notice(turn, self._manners.fallback, now)
         situation = await self._lifetime.insist(
-            lambda: self._store.fail(turn, reason, notice, now)
+            lambda: self._store.fail(turn, reason, notice, now, tokens)
         )
         self._sender.bid_farewell(situation.id, notice)
         return situation
+
+    async def _refuse(self, turn: Turn, limit: Limit) -> Situation:
+        """
+        Give a turn up for which there is no money.
+        """
+        self._log.warn(
+            "turn {turn} of {bot} is not answered: limits.{limit} is reached",
+            turn=turn.id,
+            bot=self._bot,
+            limit=limit.value,
+        )
+        now = self._now()
+        notice = self._notice(turn, self._limits.text, now)
+        return await self._lifetime.insist(
+            lambda: self._store.refuse(turn, limit, notice, now)
+        )
+
+    def _notice(self, turn: Turn, text: str, now: Moment) -> Part:
+        entropy = self._entropy(10)
+        return lifecycle.compose(turn.id, Kind.NOTICE, 1, text, now, entropy)

@@ -4,7 +4,7 @@ What the center needs of the rooms around it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from enum import Enum
 
 from attrs import field, frozen
@@ -12,10 +12,12 @@ from zope.interface import Attribute, Interface
 
 from .assistant import Utterance
 from .events import BotName, Conversation, Mid, PageId
+from .limits import Limit
 from .moment import Moment, Tick
 from .outcomes import LookedUp, Outcome
 from .parts import Part
 from .planner import Situation, Turn
+from .policy import Limits
 from .reception import Arrival
 
 
@@ -45,11 +47,13 @@ class Begun:
 
     :ivar utterances: what was said in the conversation so far, oldest first;
         the last ones are those that want an answer.
+    :ivar limit: what is reached, so that the assistant is not to be asked.
     """
 
     situation: Situation
     turn: Turn
     utterances: tuple[Utterance, ...] = field(repr=False)
+    limit: Limit | None = None
 
 
 class IStore(Interface):
@@ -83,12 +87,21 @@ class IStore(Interface):
         Read a conversation's unfinished business.
         """
 
-    async def begin(conversation: int, history: int, now: Moment) -> Begun | None:
+    async def begin(
+        conversation: int,
+        history: int,
+        limits: Limits,
+        estimate: Callable[[Sequence[Utterance]], int],
+        now: Moment,
+    ) -> Begun | None:
         """
         Take up the turn that is open; or, where there is none, open one over
-        all the pending events.  It is then ``generating``.
+        all the pending events.  It is then ``generating``, and what it may
+        cost is set aside, if the limits allow.
 
         :param history: the most utterances to return beside the turn's own.
+        :param estimate: counts the tokens that a reply may cost at most; may
+            be called in another thread.
 
         :return: ``None`` where there is nothing to answer.
         """
@@ -106,9 +119,12 @@ class IStore(Interface):
         :param part: may be ``sending`` already.
         """
 
-    async def park(turn: Turn, rest: Tick) -> Situation:
+    async def park(turn: Turn, rest: Tick, why: str, tokens: int) -> Situation:
         """
         Let a turn that is ``generating`` rest until *rest*.
+
+        :param why: there is no answer yet.
+        :param tokens: what was spent.
         """
 
     async def compose(
@@ -122,10 +138,18 @@ class IStore(Interface):
         """
 
     async def fail(
-        turn: Turn, reason: str, notice: Part | None, now: Moment
+        turn: Turn, reason: str, notice: Part, now: Moment, tokens: int
     ) -> Situation:
         """
         Give up a turn: its events are dead, and the person gets *notice*.
+
+        :param tokens: what was spent since the turn was taken up.
+        """
+
+    async def refuse(turn: Turn, limit: Limit, notice: Part, now: Moment) -> Situation:
+        """
+        Give up a turn since a limit is reached; the person gets *notice* once
+        in the time for which the limit holds.
         """
 
     async def lapse(conversation: int, reason: str) -> Situation:

@@ -27,6 +27,7 @@ class Turn:
     :ivar began: milliseconds, by Meta's clock, when the oldest of its events
         was received.
     :ivar tries: how often the LLM was asked in vain.
+    :ivar why: the last time was in vain.
     :ivar rest: the LLM is not to be asked before.
     :ivar apologized: the person was told, or is being told, that the answer
         is late.
@@ -36,6 +37,7 @@ class Turn:
     state: TurnState
     began: int
     tries: int = 0
+    why: str | None = None
     rest: Tick | None = None
     apologized: bool = False
 

@@ -96,9 +96,13 @@ class Limits:
     :ivar person_tokens_per_day: most tokens of the LLM, asked and answered,
         that one person may use.
     :ivar bot_tokens_per_day: the same, for all people who write to one bot.
+    :ivar text: what a person reads where a limit is reached.
     """
 
     person_turns_per_minute: int = 60
     person_turns_per_day: int = 1000
     person_tokens_per_day: int = 200_000
     bot_tokens_per_day: int = 5_000_000
+    text: str = (
+        "That is all that I can answer for now. Please write again a little later."
+    )

@@ -34,7 +34,7 @@ from .planner import (
     next_step,
     until_apology,
 )
-from .policy import Delivery, Handover, Manners
+from .policy import Delivery, Handover, Limits, Manners
 from .sending import Sender
 
 
@@ -66,6 +66,7 @@ class Steps:
     _delivery: Delivery = field(kw_only=True)
     _manners: Manners = field(kw_only=True)
     _handover: Handover = field(factory=Handover, kw_only=True)
+    _limits: Limits = field(factory=Limits, kw_only=True)
     _slots: int = field(default=200, kw_only=True)
     _texts: bool = field(default=False, kw_only=True)
 
@@ -116,6 +117,7 @@ class Steps:
             self._entropy,
             self._alias,
             manners=self._manners,
+            limits=self._limits,
             slots=self._slots,
             texts=self._texts,
         )
@@ -200,7 +202,7 @@ class Steps:
         if isinstance(step, Apologize):
             return await self._answerer.apologize(situation)
         if isinstance(step, Fail):
-            return await self._answerer.fail(step.turn, step.reason)
+            return await self._answerer.fail(step.turn, step.reason, 0)
         assert isinstance(step, Lapse)
         self._log.warn(
             "not answered in conversation {conversation} of {bot}: {reason}",

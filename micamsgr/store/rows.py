@@ -38,7 +38,7 @@ def read_situation(database: sqlite3.Connection, conversation: int) -> Situation
         raise KeyError(conversation)
     bot, page, psid, heard = row
     turn = database.execute(
-        "SELECT id, state, began, tries, rest, boot, EXISTS (SELECT 1 FROM part"
+        "SELECT id, state, began, tries, reason, rest, boot, EXISTS (SELECT 1 FROM part"
         " WHERE turn = turn.id AND kind = 'apology')"
         f" FROM turn WHERE conversation = ? AND {OPEN_TURN}",
         (conversation,),
@@ -64,12 +64,13 @@ def read_situation(database: sqlite3.Connection, conversation: int) -> Situation
 
 
 def _read_turn(row: tuple[Any, ...]) -> Turn:
-    id, state, began, tries, rest, boot, apologized = row
+    id, state, began, tries, why, rest, boot, apologized = row
     return Turn(
         id=id,
         state=TurnState(state),
         began=began,
         tries=tries,
+        why=why,
         rest=_tick(rest, boot),
         apologized=bool(apologized),
     )
@@ -230,7 +231,7 @@ def utter(
     )
 
 
-def history(
+def utterances(
     database: sqlite3.Connection, turn: Turn, most: int
 ) -> tuple[Utterance, ...]:
     """

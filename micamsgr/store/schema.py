@@ -128,8 +128,10 @@ MIGRATIONS = (
     -- from the thread after an outage (backfill).
     ALTER TABLE event ADD COLUMN source TEXT NOT NULL DEFAULT 'webhook';
 
-    -- What is set aside for the call of the LLM that is under way.
+    -- What is set aside for the call of the LLM that is under way, and of
+    -- which day's limits.
     ALTER TABLE turn ADD COLUMN reserved INTEGER;
+    ALTER TABLE turn ADD COLUMN reserved_on INTEGER;
 
     -- What was used of the limits: by one person, or, where the conversation
     -- is 0, by all who write to the bot.
@@ -139,7 +141,9 @@ MIGRATIONS = (
         day INTEGER NOT NULL,         -- since the epoch, UTC
         turns INTEGER NOT NULL DEFAULT 0,
         tokens INTEGER NOT NULL DEFAULT 0,  -- what is reserved among them
-        told INTEGER NOT NULL DEFAULT 0,    -- whether the person was told
+        minute INTEGER NOT NULL DEFAULT 0,  -- since the epoch: the last one
+        minute_turns INTEGER NOT NULL DEFAULT 0,  -- in that minute
+        told_until INTEGER NOT NULL DEFAULT 0,  -- ms: the person knows so long
         PRIMARY KEY (bot, conversation, day)
     ) STRICT, WITHOUT ROWID;
 

@@ -6,17 +6,19 @@ in one transaction with what it depends on.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Sequence
 
 from attrs import define
 from zope.interface import implementer
 
+from micamsgr.conversation.assistant import Utterance
 from micamsgr.conversation.events import BotName, Mid, PageId
 from micamsgr.conversation.interfaces import Begun, IStore, Recorded
+from micamsgr.conversation.limits import Limit, over_until
 from micamsgr.conversation.moment import Moment, Tick
 from micamsgr.conversation.parts import Part
 from micamsgr.conversation.planner import Situation, Turn
+from micamsgr.conversation.policy import Limits
 from micamsgr.conversation.reception import Arrival
 from micamsgr.conversation.states import TurnState
 
@@ -24,13 +26,14 @@ from .arrivals import record, silence
 from .database import Transact
 from .rows import (
     close_turn,
-    history,
     insert_part,
     read_situation,
     replace_part,
     utter,
+    utterances,
 )
 from .schema import OPEN_EVENT, OPEN_PART, OPEN_TURN
+from .spending import reserve, settle, tell
 
 
 @implementer(IStore)
@@ -72,7 +75,14 @@ class SQLiteStore:
     async def situation(self, conversation: int) -> Situation:
         return await self._read(lambda database: read_situation(database, conversation))
 
-    async def begin(self, conversation: int, most: int, now: Moment) -> Begun | None:
+    async def begin(
+        self,
+        conversation: int,
+        history: int,
+        limits: Limits,
+        estimate: Callable[[Sequence[Utterance]], int],
+        now: Moment,
+    ) -> Begun | None:
         def work(database: sqlite3.Connection) -> Begun | None:
             turn = database.execute(
                 f"SELECT id, state FROM turn WHERE conversation = ? AND {OPEN_TURN}",
@@ -88,9 +98,11 @@ class SQLiteStore:
             )
             situation = read_situation(database, conversation)
             assert situation.turn is not None
-            return Begun(
-                situation, situation.turn, history(database, situation.turn, most)
+            said = utterances(database, situation.turn, history)
+            limit = reserve(
+                database, situation.turn.id, limits, now.wall, estimate(said)
             )
+            return Begun(situation, situation.turn, said, limit)
 
         return await self._write(work)
 
@@ -123,21 +135,26 @@ class SQLiteStore:
 
         return await self._write(work)
 
-    async def park(self, turn: Turn, rest: Tick) -> Situation:
-        return await self._change_turn(
-            turn,
-            "UPDATE turn SET state = 'ready', tries = tries + 1, rest = ?, boot = ?"
-            " WHERE id = ? AND state = 'generating'",
-            (rest.seconds, rest.boot, turn.id),
-        )
+    async def park(self, turn: Turn, rest: Tick, why: str, tokens: int) -> Situation:
+        def work(database: sqlite3.Connection) -> Situation:
+            settle(database, turn.id, tokens)
+            database.execute(
+                "UPDATE turn SET state = 'ready', tries = tries + 1, reason = ?,"
+                " rest = ?, boot = ? WHERE id = ? AND state = 'generating'",
+                (why, rest.seconds, rest.boot, turn.id),
+            )
+            return read_situation(database, _conversation(database, turn))
+
+        return await self._write(work)
 
     async def compose(
         self, turn: Turn, text: str, parts: Sequence[Part], tokens: int, now: Moment
     ) -> Situation:
         def work(database: sqlite3.Connection) -> Situation:
             conversation = _conversation(database, turn)
+            settle(database, turn.id, tokens)
             changed = database.execute(
-                "UPDATE turn SET state = 'composed', tokens = ?"
+                "UPDATE turn SET state = 'composed', reason = NULL, tokens = ?"
                 " WHERE id = ? AND state = 'generating'",
                 (tokens, turn.id),
             ).rowcount
@@ -151,13 +168,27 @@ class SQLiteStore:
         return await self._write(work)
 
     async def fail(
-        self, turn: Turn, reason: str, notice: Part | None, now: Moment
+        self, turn: Turn, reason: str, notice: Part, now: Moment, tokens: int
     ) -> Situation:
         def work(database: sqlite3.Connection) -> Situation:
             conversation = _conversation(database, turn)
+            settle(database, turn.id, tokens)
             if _end_turn(database, conversation, "failed", reason):
                 _finish_events(database, turn.id, conversation, "dead", reason)
-                if notice is not None:
+                insert_part(database, conversation, notice)
+            return read_situation(database, conversation)
+
+        return await self._write(work)
+
+    async def refuse(
+        self, turn: Turn, limit: Limit, notice: Part, now: Moment
+    ) -> Situation:
+        def work(database: sqlite3.Connection) -> Situation:
+            conversation = _conversation(database, turn)
+            until, reason = over_until(limit, now.wall), f"limits.{limit.value}"
+            if _end_turn(database, conversation, "failed", reason):
+                _finish_events(database, turn.id, conversation, "dead", reason)
+                if tell(database, turn.id, now.wall, until):
                     insert_part(database, conversation, notice)
             return read_situation(database, conversation)
 
@@ -219,15 +250,6 @@ class SQLiteStore:
             )
 
         await self._write(work)
-
-    async def _change_turn(
-        self, turn: Turn, update: str, values: tuple[Any, ...]
-    ) -> Situation:
-        def work(database: sqlite3.Connection) -> Situation:
-            database.execute(update, values)
-            return read_situation(database, _conversation(database, turn))
-
-        return await self._write(work)
 
 
 def _conversation(database: sqlite3.Connection, turn: Turn) -> int:

@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from micamsgr.conversation.dispatcher import Dispatcher
 from micamsgr.conversation.events import Event, Psid
 from micamsgr.conversation.parts import Part
-from micamsgr.conversation.policy import Delivery, Handover, Manners
+from micamsgr.conversation.policy import Delivery, Handover, Limits, Manners
 from micamsgr.conversation.reception import arrival
 from micamsgr.conversation.states import PartState
 from micamsgr.conversation.steps import Steps
@@ -91,6 +91,7 @@ class ConversationTestCase(SynchronousTestCase):
             delivery=delivery,
             manners=manners,
             handover=self.options.get("handover", self.handover),
+            limits=self.options.get("limits", Limits()),
             slots=self.options.get("slots", 200),
             texts=self.options.get("texts", False),
         )

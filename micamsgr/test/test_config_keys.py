@@ -334,17 +334,15 @@ class ValueTests(SynchronousTestCase):
         Keys that are given, and whose feature is not built yet, are listed.
         """
         config = with_keys(
-            "limits: {person: {turns_per_day: 1}}\nsubscriptions:\n"
+            "subscriptions:\n"
             f"bots: [{{bot_name: b, {FACEBOOK[:-1]},"
-            " llm: {provider: demo},"
-            " limits: {bot: {tokens_per_day: 1}}}]\n"
+            " llm: {provider: demo}, subscriptions: {repair: no}}]\n"
             "clients: {body: 2MiB, per_address: 3}\n"
         )
         self.assertEqual(
             config.without_effect,
             (
-                "limits",
-                "bots[0].limits",
+                "bots[0].subscriptions",
                 "clients.per_address",
             ),
         )

@@ -119,6 +119,8 @@ class UseTests(SynchronousTestCase):
         for spelled, name in self.renamed.items():
             if f".{key}".endswith(f".{spelled}"):
                 return name
+        if key.startswith("limits."):
+            return key.partition(".")[2].replace(".", "_")
         section, _, name = key.rpartition(".")
         sent_on = section == "llm_config" and name not in fields_dict(LanguageModel)
         return "parameters" if sent_on else name
@@ -129,7 +131,7 @@ class UseTests(SynchronousTestCase):
         as one without effect.
         """
         top = self.read_by("tap.py")
-        policies = ("delivery.", "handover.", "assistant.")
+        policies = ("delivery.", "handover.", "assistant.", "limits.")
         center = self.read_by("tap.py", "conversation/*.py")
         unread = {
             key

@@ -296,8 +296,11 @@ class IndexTests(MemoryCase):
         await self.store.claimed([Mid("m_1")], first.id)
         await self.arrive(said(psid=BOB))
         turn = (await self.begin(2)).turn
-        turn = (await self.store.park(turn, Tick(1.0, "boot"))).turn or turn
-        await self.store.fail(turn, "refused", part(turn, kind=Kind.NOTICE), MOMENT)
+        notice = part(turn, kind=Kind.NOTICE)
+        turn = (await self.store.park(turn, Tick(1.0, "boot"), "", 0)).turn or turn
+        await self.store.apologize(turn, part(turn, kind=Kind.APOLOGY))
+        await self.store.fail(turn, "refused", notice, MOMENT, 0)
+        await self.store.take_over(2, 0)
         await self.store.lapse(2, "window")
         self.kept.set_trace_callback(None)
         searches = {

@@ -21,6 +21,7 @@ from micamsgr.conversation.interfaces import Begun, IStore
 from micamsgr.conversation.moment import Moment, Tick
 from micamsgr.conversation.parts import Kind, Part
 from micamsgr.conversation.planner import Turn
+from micamsgr.conversation.policy import Limits
 from micamsgr.conversation.reception import Arrival
 from micamsgr.conversation.states import EventState, PartState, TurnState
 from micamsgr.store.service import StoreService
@@ -77,7 +78,7 @@ class StoreCase(TestCase):
         await self.store.record(arrivals, evolve(MOMENT, wall=NOW + after))
 
     async def begin(self, conversation: int = 1) -> Begun:
-        begun = await self.store.begin(conversation, 100, MOMENT)
+        begun = await self.store.begin(conversation, 100, Limits(), len, MOMENT)
         assert begun is not None
         return begun
 
@@ -196,7 +197,7 @@ class StoreContract(Contract):
         await self.arrive(said())
         turn = (await self.begin()).turn
         notice = part(turn, kind=Kind.NOTICE)
-        await self.store.fail(turn, "refused", notice, MOMENT)
+        await self.store.fail(turn, "refused", notice, MOMENT, 0)
         self.assertEqual(await self.store.waiting(BOT, 0, 9), [1])
         await self.store.change(notice, lifecycle.expire(notice, "window"))
         self.assertEqual(await self.store.waiting(BOT, 0, 9), [])
@@ -245,7 +246,7 @@ class StoreContract(Contract):
         """
         await self.compose()
         await self.arrive(said())
-        self.assertIsNone(await self.store.begin(1, 100, MOMENT))
+        self.assertIsNone(await self.store.begin(1, 100, Limits(), len, MOMENT))
 
     async def test_begin_again(self) -> None:
         """
@@ -270,10 +271,10 @@ class StoreContract(Contract):
             turn = (await self.begin()).turn
             self.assertIsNone(turn.rest)
             rest = Tick(120.0, "boot")
-            situation = await self.store.park(turn, rest)
+            situation = await self.store.park(turn, rest, "busy", 0)
             self.assertEqual(
                 situation.turn,
-                evolve(turn, state=TurnState.READY, tries=tries, rest=rest),
+                evolve(turn, state=TurnState.READY, tries=tries, why="busy", rest=rest),
             )
 
     async def test_compose(self) -> None:
@@ -308,7 +309,7 @@ class StoreContract(Contract):
             await self.store.compose(turn, f"re: {text}", [composed], 7, MOMENT)
             await self.store.change(composed, lifecycle.expire(composed, "window"))
         await self.arrive(said("three"), said("four"))
-        begun = await self.store.begin(1, 3, MOMENT)
+        begun = await self.store.begin(1, 3, Limits(), len, MOMENT)
         assert begun is not None
         self.assertEqual(
             [(u.role.value, u.text) for u in begun.utterances],
@@ -331,7 +332,7 @@ class StoreContract(Contract):
         await self.arrive(said("still there?"))
         notice = part(turn, kind=Kind.NOTICE)
         for _ in range(2):
-            situation = await self.store.fail(turn, "refused", notice, MOMENT)
+            situation = await self.store.fail(turn, "refused", notice, MOMENT, 0)
             self.assertEqual(situation.parts, (notice,))
             self.assertIsNone(situation.turn)
             self.assertIsNotNone(situation.waiting)

@@ -23,7 +23,7 @@ from micamsgr.conversation.moment import Moment, Tick
 from micamsgr.conversation.outcomes import Outcome
 from micamsgr.conversation.parts import Kind, Part
 from micamsgr.conversation.planner import Situation
-from micamsgr.conversation.policy import Handover
+from micamsgr.conversation.policy import Handover, Limits
 from micamsgr.conversation.reception import Arrival, arrival
 from micamsgr.testing import ALICE, BOB, BOT, NOW, PAGE, memory_store, said
 
@@ -84,7 +84,7 @@ class RecordCase(SynchronousTestCase):
         return self.now(self.store.waiting(BOT, 0, 100))
 
     def begin(self, conversation: int = 1) -> Begun:
-        begun = self.now(self.store.begin(conversation, 100, moment()))
+        begun = self.now(self.store.begin(conversation, 100, Limits(), len, moment()))
         assert begun is not None
         return begun
 
