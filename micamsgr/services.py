@@ -4,9 +4,12 @@ Services that start one after another, and stop in the reverse order.
 
 from __future__ import annotations
 
+import errno
 import resource
 import signal
+import socket
 from collections.abc import Callable, Sequence
+from types import FrameType
 from typing import Any
 
 from attrs import define, field
@@ -16,10 +19,40 @@ from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import (
     IListeningPort,
     IProtocolFactory,
+    IReactorCore,
     IReactorFromThreads,
 )
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+
+_IN_USE = "stop what listens there (`ss -lptux` names it), or name another endpoint"
+_OTHERWISE = "name another endpoint"
+
+# What to do, by what the system says.
+_TCP_ADVICE = {
+    errno.EACCES: (
+        "ports below 1024 need CAP_NET_BIND_SERVICE: start it as a service, as"
+        " etc/micamessenger.service does, or name a port from 1024 on"
+    ),
+    errno.EADDRINUSE: _IN_USE,
+    errno.EADDRNOTAVAIL: (
+        "this machine has no such address (`ip address` lists those that it has):"
+        " name one of them, or leave interface= out for all of them"
+    ),
+    errno.EAFNOSUPPORT: "this machine has no IPv6: name an IPv4 address",
+}
+_UNIX_ADVICE = {
+    errno.EACCES: "let the daemon's user write into the socket's directory",
+    errno.EADDRINUSE: f"{_IN_USE}, or delete the file if nobody does",
+    errno.ENOENT: "the socket's directory is missing: make it, or name another path",
+    errno.ENOTDIR: "what should be the socket's directory is none: name another path",
+    errno.EROFS: (
+        "the service may write only below /run and /var/lib/micamessenger: name a"
+        " path there"
+    ),
+}
+
+_ENDING = (signal.SIGTERM, signal.SIGINT)
 
 
 class CannotStart(Exception):
@@ -54,12 +87,12 @@ class Listener(Service):
     Take connections at an endpoint.
 
     :ivar _endpoint: a Twisted server endpoint description.
-    :ivar _key: which key of the configuration names it, for the error.
+    :ivar _place: where the configuration names it, for the error.
     """
 
     _reactor: Any
     _endpoint: str
-    _key: str
+    _place: str
     _factory: IProtocolFactory
 
     _port: IListeningPort | None = field(default=None, init=False)
@@ -72,18 +105,22 @@ class Listener(Service):
         """
         super().startService()
         outcome: list[IListeningPort | Failure] = []
-        endpoint = serverFromString(self._reactor, self._endpoint)
+        try:
+            endpoint = serverFromString(self._reactor, self._endpoint)
+        except LookupError:
+            raise self._refusal(
+                "systemd hands over no such socket; start it by its socket unit"
+            ) from None
         # All endpoints that can be named so know at once.
         endpoint.listen(self._factory).addBoth(outcome.append)
         port = outcome[0]
         if isinstance(port, Failure):
-            raise CannotStart(
-                f"{self._key}: can't listen on {self._endpoint}:"
-                f" {port.getErrorMessage().rstrip('.')}; stop what listens there,"
-                " or name another endpoint"
-            )
+            raise self._refusal(why_not(port.value, self._endpoint))
         self._port = port
         self._log.info("listening on {host}", host=self._port.getHost())
+
+    def _refusal(self, why: str) -> CannotStart:
+        return CannotStart(f"{self._place}: can't listen on {self._endpoint}: {why}")
 
     async def _stop(self, port: IListeningPort) -> None:
         await maybeDeferred(port.stopListening)
@@ -92,6 +129,24 @@ class Listener(Service):
         super().stopService()
         port, self._port = self._port, None
         return None if port is None else Deferred.fromCoroutine(self._stop(port))
+
+
+def why_not(error: object, endpoint: str) -> str:
+    """
+    Say why nobody can listen somewhere, and what to do.
+
+    :param error: Twisted's or the system's.
+    :param endpoint: the description of where.
+    """
+    # Twisted wraps what the system says; but for a lock, which is text.
+    cause = getattr(error, "socketError", error)
+    if isinstance(cause, socket.gaierror):
+        return "no address is known by that name; put an IP address after interface="
+    if not isinstance(cause, OSError):
+        return f"{str(cause).rstrip('.')}; {_IN_USE}"
+    advice = _UNIX_ADVICE if endpoint.startswith("unix:") else _TCP_ADVICE
+    what = cause.strerror or str(cause)
+    return f"{what}; {advice.get(cause.errno or 0, _OTHERWISE)}"
 
 
 @define(eq=False)
@@ -105,6 +160,67 @@ class Closing(Service):
     def stopService(self) -> Any:
         super().stopService()
         return self._close()
+
+
+class Draining(MultiService):
+    """
+    Services that let what is in flight finish, all at once, and say so.
+    """
+
+    _log = Logger()
+
+    def __init__(self, most: float) -> None:
+        """
+        :param most: seconds after which each of them gives up.
+        """
+        super().__init__()
+        self._most = most
+
+    def stopService(self) -> Deferred[Any]:
+        stopping: Deferred[Any] = super().stopService()
+        if not stopping.called:
+            # A warning, so that the sandbox says it too: silence invites people
+            # to press Ctrl-C again.
+            self._log.warn(
+                "stopping: what is in flight may take {most:g} s to finish; another"
+                " Ctrl-C or SIGTERM ends it at once, and loses nothing",
+                most=self._most,
+            )
+        return stopping
+
+
+@define(eq=False)
+class SecondSignal(Service):
+    """
+    Let the second SIGTERM or Ctrl-C end the process at once, whatever the
+    first one waits for.
+
+    A third finds nobody.  Twisted would try to stop a second time, and log a
+    defect.
+    """
+
+    _reactor: IReactorCore
+
+    _first: dict[int, Any] = field(factory=dict, init=False)
+
+    def startService(self) -> None:
+        super().startService()
+        # The reactor puts its own in place when it begins to run.
+        self._reactor.callWhenRunning(self._arm)
+
+    def _arm(self) -> None:
+        for number in _ENDING:
+            before = signal.getsignal(number)
+            # Not where it is ignored, as for a job in the background.
+            if callable(before):
+                self._first[number] = before
+                signal.signal(number, self._signaled)
+
+    def _signaled(self, number: int, frame: FrameType | None) -> None:
+        # From here on the system's own way, which doesn't depend on us.
+        for each in self._first:
+            signal.signal(each, signal.SIG_DFL)
+        self._first[number](number, frame)
 
 
 @define(eq=False)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from attrs import define
-from twisted.application.service import IService, MultiService, Service
+from twisted.application.service import IService, Service
 from twisted.internet.interfaces import IProtocolFactory
 from twisted.logger import ILogObserver, Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory
@@ -56,15 +56,20 @@ from .sandbox.service import (
 from .services import (
     CannotStart,
     Closing,
+    Draining,
     InTurn,
     Listener,
     OnHangup,
+    SecondSignal,
     raise_file_limit,
 )
 from .store.service import StoreService
 from .web.certificates import CertificateWatch
 from .web.site import Budget, LimitedSite
 from .web.tls import CertificateFiles, ServerCertificate, Unusable, utc_now
+
+# Seconds that a stop gives to what is in flight.
+_DRAIN = 10.0
 
 
 class Options(UsageOptions):
@@ -163,6 +168,7 @@ def makeService(options: Options) -> IService:
     elsewhere = any(parent.get(key) for key in ("logfile", "syslog", "logger"))
     log = observer(sys.stdout, level=config.log.level, format=config.log.format)
     root = Daemon(None if elsewhere else log)
+    SecondSignal(reactor).setServiceParent(root)
     for service in build(reactor, config, Clocks(boot_id())):
         service.setServiceParent(root)
     return root
@@ -177,7 +183,7 @@ def build(reactor: Any, config: Config, clocks: Clocks) -> list[Any]:
     client, pool = outbound_client(reactor, connections=max(64, connections))
     caller = HTTPCaller(reactor, client.request)
     sandbox = _sandbox(reactor, config, caller)
-    bots = MultiService()
+    bots = Draining(_DRAIN)
     channels: dict[BotName, Channel] = {}
     for bot in config.bots:
         assistant = _assistant(reactor, bot, caller)
@@ -256,7 +262,9 @@ def _bot(
         slots=bot.llm.concurrency,
         texts=texts,
     )
-    dispatcher = Dispatcher(bot.name, reactor, store, steps, random.random)
+    dispatcher = Dispatcher(
+        bot.name, reactor, store, steps, random.random, drain=_DRAIN
+    )
     finder = PageFinder(
         bot.name,
         reactor,
@@ -372,14 +380,15 @@ def _sandbox_listeners(
         sandbox.root, reactor, largest_body=1 << 16, unverified=Budget(1 << 20)
     )
     return [
-        Listener(reactor, endpoint, "sandbox.listen", site)
+        Listener(reactor, endpoint, config.places[endpoint], site)
         for endpoint in config.sandbox.listen
     ]
 
 
 def _listeners(reactor: Any, config: Config, site: IProtocolFactory) -> list[Service]:
     services: list[Service] = [
-        Listener(reactor, endpoint, "listen", site) for endpoint in config.listen
+        Listener(reactor, endpoint, config.places[endpoint], site)
+        for endpoint in config.listen
     ]
     reload: list[Callable[[], None]] = []
     if config.tls is not None:
@@ -397,7 +406,7 @@ def _listeners(reactor: Any, config: Config, site: IProtocolFactory) -> list[Ser
             watch,
             *services,
             *(
-                Listener(reactor, endpoint, "tls.listen", secure)
+                Listener(reactor, endpoint, config.places[endpoint], secure)
                 for endpoint in tls.listen
             ),
         ]

@@ -197,11 +197,16 @@ class Daemon(ProcessProtocol):
 
     def kill(self) -> None:
         """Let it die at once, if it hasn't."""
-        self._signal("KILL")
+        self.signal("KILL")
 
     def terminate(self) -> None:
         """Ask it to stop, if it hasn't."""
-        self._signal("TERM")
+        self.signal("TERM")
+
+    def signal(self, name: str) -> None:
+        """Send it a signal, such as ``INT``, if it hasn't died."""
+        with suppress(ProcessExitedAlready):
+            self._process.signalProcess(name)
 
     async def stop(self) -> None:
         """
@@ -224,10 +229,6 @@ class Daemon(ProcessProtocol):
         awaited, self._awaited = self._awaited, []
         for exited in awaited:
             exited.callback(self._status)
-
-    def _signal(self, name: str) -> None:
-        with suppress(ProcessExitedAlready):
-            self._process.signalProcess(name)
 
 
 async def eventually(condition: Callable[[], object], seconds: float = 20.0) -> None:

@@ -12,6 +12,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import yaml
 from twisted.internet import reactor as _reactor
 from twisted.internet.task import deferLater
 
@@ -105,6 +106,49 @@ class StopTests(DaemonCase):
         self.assertEqual(await self.said(ALICE), ["You said: A question without end"])
         await self.settled()
 
+    async def end(self, first: str, second: str) -> None:
+        """
+        Start a daemon, and end it by two signals while the language model
+        keeps it waiting.
+        """
+        daemon = await self.serve(log={"level": "warn"})
+        self.stand_ins.model.faults = in_turn("completion", llm.HANGING)
+        asked = len(self.stand_ins.journal.of(Asked))
+        self.write(ALICE, f"To be ended by {first} and {second}")
+        await self.stand_ins.until(
+            lambda: len(self.stand_ins.journal.of(Asked)) > asked
+        )
+        daemon.signal(first)
+        await eventually(lambda: "stopping" in daemon.output)
+        (line,) = daemon.output.splitlines()
+        self.assertRegex(line, "warn .*stopping: .* 10 s")
+        daemon.signal(second)
+        daemon.signal("TERM")
+        self.assertIn(await daemon.exited, (-2, -15))
+        # Nothing of a traceback, and nothing of a stop that came to its end.
+        self.assertEqual(daemon.output.splitlines(), [line])
+
+    async def test_second_signal(self) -> None:
+        """
+        Asked to stop, the daemon says for how long it may wait; asked again,
+        by whichever signal, it ends at once and without a word, and what it
+        gave up is done after the next start.
+        """
+        for first, second in (("TERM", "TERM"), ("INT", "INT"), ("TERM", "INT")):
+            await self.end(first, second)
+        await self.serve()
+        await self.said(ALICE)
+        await self.settled()
+
+
+def _line_of(text: str, daemon: Daemon) -> int:
+    """
+    Tell in which line of the daemon's configuration something stands.
+    """
+    lines = yaml.safe_dump(daemon.configuration).splitlines()
+    (number,) = (n for n, line in enumerate(lines, 1) if text in line)
+    return number
+
 
 def _listening(port: int) -> bool:
     with socket.socket() as probe:
@@ -148,7 +192,8 @@ class StartTests(DaemonCase):
         free = free_port()
         endpoints = [f"tcp:{p}:interface=127.0.0.1" for p in (free, self.port)]
         daemon = self.elsewhere(listen=endpoints)
-        await self.fails(daemon, "listen", str(self.port), "another endpoint")
+        place = f"mica.yaml:{_line_of(endpoints[1], daemon)}: listen: "
+        await self.fails(daemon, place, str(self.port), "another endpoint")
         self.assertFalse(_listening(free))
 
     async def test_store_in_use(self) -> None:

@@ -138,9 +138,29 @@ class Node:
     def null(self) -> bool:
         return self._yaml is None or self._yaml.tag == _NULL
 
+    @property
+    def bare(self) -> Node:
+        """The same place without its value, for what is wrong with its key."""
+        return evolve(self, yaml=None)
+
     def refusal(self, problem: str) -> ConfigError:
-        """Make the error that says what is wrong here."""
+        """
+        Make the error that says what is wrong here, and from where the value
+        came if it doesn't stand here.
+        """
+        problem += self._origin()
         return ConfigError([Fault(self.line, self.path, problem, self.source.name)])
+
+    def _origin(self) -> str:
+        if not isinstance(self._yaml, yaml.ScalarNode):
+            return ""
+        matches = [*_REFERENCE.finditer(self._yaml.value)]
+        environ = self.source.environ
+        names = {it["name"]: 0 for it in matches if environ.get(it["name"] or "")}
+        origins = [f"the environment variable {name}" for name in names]
+        # As written: a variable in the path may hold a secret by mistake.
+        origins += [f"the file {it['file']!r}" for it in matches if it["file"]]
+        return f" (from {' and '.join(origins)})" if origins else ""
 
     def child(self, key: str, line: int | None, value: yaml.Node | None) -> Node:
         # What is no plain word may be a secret, or upset a terminal.
@@ -225,13 +245,13 @@ class Node:
         if file:
             return self._content(file)
         if not name:
-            raise self.refusal(
+            raise self.bare.refusal(
                 "expected ${NAME}, ${NAME:-default} or ${file:/path};"
                 " write $${ where ${ itself is meant"
             )
         value = self.source.environ.get(name) or (default or "")[2:]
         if not value and default is None:
-            raise self.refusal(
+            raise self.bare.refusal(
                 f"the environment variable {name} is unset or empty; set it, or"
                 f" write ${{{name}:-default}}"
             )
@@ -247,11 +267,11 @@ class Node:
             text = content.decode("utf-8").removesuffix("\n").removesuffix("\r")
         except OSError as error:
             problem = f"{written!r} cannot be read: {error.strerror}"
-            raise self.refusal(problem) from None
+            raise self.bare.refusal(problem) from None
         except ValueError:  # also of a path with NUL in it
-            raise self.refusal(f"{written!r} is not text in UTF-8") from None
+            raise self.bare.refusal(f"{written!r} is not text in UTF-8") from None
         if not text or len(content) > _LARGEST_FILE:
-            raise self.refusal(f"{written!r} is empty, or larger than 1 MiB")
+            raise self.bare.refusal(f"{written!r} is empty, or larger than 1 MiB")
         return text
 
     def members(self) -> tuple[dict[str, Node], list[Fault]]:
@@ -275,7 +295,7 @@ class Node:
                 faults += child.refusal("expected a plain word as each key").faults
             elif name in found:
                 problem = f"given twice, first in line {found[name].line}; keep one"
-                faults += child.refusal(problem).faults
+                faults += child.bare.refusal(problem).faults
             else:
                 found[name] = child
         return found, faults
@@ -334,7 +354,7 @@ def entries(
             result.faults += inner.faults
         else:
             problem = f"unknown key; {_nearest(key, {*known, *deeper})}"
-            result.faults += member.refusal(problem).faults
+            result.faults += member.bare.refusal(problem).faults
     return result
 
 

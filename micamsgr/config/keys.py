@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from attrs import evolve
 
 from micamsgr.config.document import Entries, Fault, Node, entries, gather
+from micamsgr.config.listening import DEFAULT, places
 from micamsgr.config.readers import (
     boolean,
     chat_url,
@@ -70,7 +71,6 @@ WITHOUT_EFFECT = (
     "public_url",
 )
 
-_LISTEN = "tcp:8080:interface=127.0.0.1:backlog=1024"
 _SLACK = 15  # seconds by which the quarantine should exceed the deadline
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _LEAST_BODY = 1 << 20  # bytes; docs/messenger-platform.md, section 2.3
@@ -317,7 +317,7 @@ def _repeated(nodes: tuple[Node, ...], path: str, problem: str) -> Iterator[Faul
             continue
         if text in seen:
             place = f"in line {seen[text].line}; each needs its own"
-            yield from found.refusal(f"{problem}, {place}").faults
+            yield from found.bare.refusal(f"{problem}, {place}").faults
         seen.setdefault(text, found)
 
 
@@ -348,8 +348,8 @@ def _complete(found: Entries, config: Config) -> Config:
     listen = config.listen
     if not listen and config.tls is None:
         if "listen" in found:
-            raise found["listen"].refusal(f"empty; put {_LISTEN} here, or give tls")
-        listen = (_LISTEN,)
+            raise found["listen"].refusal(f"empty; put {DEFAULT} here, or give tls")
+        listen = (DEFAULT,)
     return evolve(
         config,
         listen=listen,
@@ -414,7 +414,7 @@ ROOT = Section(
             ),
         ),
     },
-    inlined={"bots": _bots, "tls": _tls},
+    inlined={"bots": _bots, "tls": _tls, "places": places},
     shared={**_BOT_KEYS, "tls": _tls_section, "bots": each(_bot)},
     finish=_complete,
 )

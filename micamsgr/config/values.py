@@ -207,6 +207,8 @@ class Config:
     :ivar listen: Twisted endpoint strings for plain HTTP.
     :ivar store: absolute path of the SQLite file.
     :ivar public_url: what Meta calls, without a slash at its end.
+    :ivar places: by endpoint string, each of them: the file, line and key that
+        name it.
     :ivar warnings: for the operator, a line each.
     :ivar without_effect: dotted keys that the file gives, and whose feature
         is not built yet.
@@ -222,5 +224,6 @@ class Config:
     sandbox: Sandbox = field(factory=Sandbox)
     retention: Retention = field(factory=Retention)
     public_url: str | None = None
+    places: Mapping[str, str] = field(factory=dict, eq=False)
     warnings: tuple[str, ...] = ()
     without_effect: tuple[str, ...] = ()

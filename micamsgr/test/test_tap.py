@@ -347,11 +347,12 @@ class StartTests(DaemonCase):
 
     def test_port_taken(self) -> None:
         """
-        A port that is taken is one line with the key that names it.
+        A port that is taken is one line with the file, the line and the key
+        that name it.
         """
         self.reactor.refuses.add(8081)
         line = self.refused(self.build())
-        self.assertIn("listen: can't listen on tcp:8081", line)
+        self.assertIn("mica.yaml:16: listen: can't listen on tcp:8081", line)
 
     def test_no_certificate(self) -> None:
         """
