@@ -41,8 +41,8 @@ class Trouble(Enum):
     """
     Why there is no reply.
 
-    SHUT: it was not asked, as it fails.  SILENT: no whole answer came, or none
-    was asked for.  BUSY and BROKEN: it says so.  GARBLED: a success that is
+    SHUT: it was not asked, as it fails.  SILENT: no whole answer came, or the
+    server wasn't reached.  BUSY and BROKEN: it says so.  GARBLED: a success that is
     not JSON, such as a proxy's page.  CHOICELESS: or not a completion.  FAILED:
     or an error.  BLANK: it says nothing.  TOOLS: it calls tools, and we gave it
     none.  FILTERED: it may not be answered.  TOO_LONG: more was said than the
@@ -133,7 +133,7 @@ _MAY_BE_TOO_LONG = frozenset({400, 422})
 _TOO_LONG = re.compile(
     r"context (length|size|window)|(prompt|input|request)s? (is|are) too (long|large)"
     r"|maximum number of tokens|too many (input )?tokens|must have less than \d+ tokens"
-    r"|too large for model",
+    r"|too large for model|max_new_tokens\W+must be",
     re.IGNORECASE,
 )
 
@@ -200,7 +200,7 @@ class Fault:
 
 def estimated(size: int) -> int:
     """
-    Estimate the tokens of so many bytes.
+    Estimate the tokens of so many bytes, as they are in prose.
     """
     return size // 4 + 1
 
@@ -209,8 +209,9 @@ def most_tokens(text: str) -> int:
     """
     Say how many tokens *text* may have at most.
 
-    No more than one to two characters of ASCII, as in a page full of odd
-    names and numbers, and as many as it has bytes of any other writing.
+    Half a token for each character, where English prose takes a quarter; and
+    one for each byte of UTF-8 beyond a character's first, where a Chinese one
+    takes one or two tokens for its three bytes, an emoji two or three for four.
     """
     return len(text) // 2 + (len(text.encode("utf-8", "replace")) - len(text)) + 1
 
@@ -279,10 +280,15 @@ def _read_error(
     again = TABLE[trouble][0] is Then.AGAIN
     return Fault(
         trouble=trouble,
-        detail=detail + _TO_DO.get(trouble, ""),
+        detail=detail + _TO_DO.get(_by_status(status, trouble), ""),
         retry_after=_retry_after(headers) if again else None,
         tokens=spent,
     )
+
+
+def _by_status(status: int, trouble: Trouble) -> Trouble:
+    # Somebody else's 403 may be about the key all the same.
+    return Trouble.NO_KEY if status == 403 and trouble is Trouble.INVALID else trouble
 
 
 def _trouble(status: int, error: dict[str, Any]) -> Trouble:

@@ -412,6 +412,11 @@ class FaultTests(SynchronousTestCase):
                 "HTTP 404 404 NotFoundError, check llm_config.server and"
                 " llm_config.model",
             ),
+            (
+                failing(code="permission_error"),
+                400,
+                "HTTP 400 permission_error, check llm_config's key",
+            ),
             ({}, 302, "HTTP 302, check llm_config.server and llm_config.model"),
         ):
             outcome = read(document, status)

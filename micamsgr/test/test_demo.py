@@ -47,6 +47,14 @@ class DemoTests(SynchronousTestCase):
         """
         verifyObject(IAssistant, self.demo)
 
+    def test_estimate(self) -> None:
+        """
+        What a reply costs is known beforehand, and as little as may be.
+        """
+        said = [Utterance(Role.PERSON, "hello " * 1000)]
+        reply = self.successResultOf(Deferred.fromCoroutine(self.demo.reply(said)))
+        self.assertEqual((self.demo.estimate(said), reply.tokens), (1, 1))
+
     def test_first(self) -> None:
         """
         Whoever writes for the first time is greeted, and told what this is

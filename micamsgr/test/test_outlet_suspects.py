@@ -73,6 +73,16 @@ class SuspectTests(OutletTestCase):
         self.assertEqual(self.reopened, 1)
         self.assertEqual(self.paused(), [0.0, 0.0, 0.0])
 
+    def test_longer(self) -> None:
+        """
+        Where something that was in flight tells of a longer pause, the one that
+        failed first tries after others, too.
+        """
+        self.attempt(LIMIT, ONE)
+        long = NotSent(detail="code 4", rest=300.0, pause=True)
+        self.outlet.note(TWO, long, 1000.0)
+        self.assertEqual(self.paused(), [315.0, 300.0, 300.0])
+
     def test_set_aside(self) -> None:
         """
         When another gets through, the Page is open again, and only the one

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from micamsgr.assistant.prompt import messages
+from micamsgr.assistant.prompt import messages, shorter
 from micamsgr.conversation.assistant import Role, Utterance
 
 
@@ -204,3 +204,55 @@ class MessagesTests(SynchronousTestCase):
         Blank instructions are not sent.
         """
         self.assertEqual(self.told(person("a"), instructions=" \n"), [("user", "a")])
+
+
+class ShorterTests(SynchronousTestCase):
+    """
+    Tests for :func:`micamsgr.assistant.prompt.shorter`.
+    """
+
+    def shorter(self, *said: tuple[str, str]) -> list[tuple[str, str]]:
+        """
+        Leave out half, of pairs of role and content.
+        """
+        told = [{"role": role, "content": content} for role, content in said]
+        return [(each["role"], each["content"]) for each in shorter(told)]
+
+    def test_half(self) -> None:
+        """
+        The oldest half of what was said goes; the instructions, however long,
+        and what was said last stay.
+        """
+        rules, last = ("system", "x" * 999), ("user", "f" * 10)
+        said = [("user", "a" * 10), ("assistant", "b" * 10)]
+        later = [("user", "c" * 10), ("assistant", "d" * 10)]
+        self.assertEqual(
+            self.shorter(rules, *said, *said, *said, *later, *later, last),
+            [rules, *later, *later, last],
+        )
+        self.assertEqual(
+            self.shorter(rules, *said, *later, *later, last), [rules, *later, last]
+        )
+
+    def test_lost_question(self) -> None:
+        """
+        An answer whose question has gone goes with it.
+        """
+        said = [("user", "a" * 60), ("assistant", "b" * 20), ("user", "c" * 20)]
+        self.assertEqual(self.shorter(*said), [("user", "c" * 20)])
+
+    def test_long_turn(self) -> None:
+        """
+        Where the past is little of it, it goes, and the person's last words
+        keep their end.
+        """
+        said = [("user", "a"), ("assistant", "b"), ("user", "cdefghijkl")]
+        self.assertEqual(self.shorter(*said), [("user", "hijkl")])
+
+    def test_nothing(self) -> None:
+        """
+        Where nothing can go everything stays.
+        """
+        self.assertEqual(self.shorter(), [])
+        self.assertEqual(self.shorter(("system", "x")), [("system", "x")])
+        self.assertEqual(self.shorter(("user", "")), [("user", "")])

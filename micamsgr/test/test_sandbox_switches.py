@@ -126,6 +126,13 @@ class TroubledTests(SynchronousTestCase):
         """
         verifyObject(IAssistant, self.assistant)
 
+    def test_estimate(self) -> None:
+        """
+        A reply may cost what it costs without troubles.
+        """
+        self.inner.most = 4711
+        self.assertEqual(self.assistant.estimate([]), 4711)
+
     def test_slow(self) -> None:
         """
         A slow LLM is asked eight seconds later.
