@@ -3,12 +3,15 @@ What people may use: whether there is room for one more call of the LLM, and
 until when there is none.
 
 Minutes and days are those of UTC, whole ones.  What a call may cost is set
-aside before it is made, and what it did cost is settled after it; what a
-process that died had set aside counts as spent.
+aside before it is made, as far as so much is left, and what it did cost is
+settled after it; what a process that died had set aside counts as spent.  So
+a limit on tokens is passed by what the calls under way cost more than was
+left, and by nothing else.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import Enum
 
 from attrs import frozen
@@ -44,29 +47,36 @@ class Usage:
     bot_tokens: int = 0
 
 
-def reached(limits: Limits, usage: Usage, turns: int, tokens: int) -> Limit | None:
+def reached(limits: Limits, usage: Usage, turns: int) -> Limit | None:
     """
-    Name the limit, if any, that would be passed by so much more.
+    Name the limit, if any, that leaves no room for more.
 
     :param turns: 1 for a turn that begins, 0 for another call in it.
     """
-    for limit, most, would_be in (
-        (
-            Limit.TURNS_PER_MINUTE,
-            limits.person_turns_per_minute,
-            usage.minute_turns + turns,
-        ),
-        (Limit.TURNS_PER_DAY, limits.person_turns_per_day, usage.turns + turns),
-        (Limit.TOKENS_PER_DAY, limits.person_tokens_per_day, usage.tokens + tokens),
-        (
-            Limit.BOT_TOKENS_PER_DAY,
-            limits.bot_tokens_per_day,
-            usage.bot_tokens + tokens,
-        ),
+    for limit, most, used in (
+        (Limit.TURNS_PER_MINUTE, limits.person_turns_per_minute, usage.minute_turns),
+        (Limit.TURNS_PER_DAY, limits.person_turns_per_day, usage.turns),
     ):
-        if most and would_be > most:
+        if turns and most and used >= most:
+            return limit
+    for limit, most, used in _tokens(limits, usage):
+        if most and used >= most:
             return limit
     return None
+
+
+def set_aside(limits: Limits, usage: Usage, cost: int) -> int:
+    """
+    Say how many tokens to set aside for a call that may cost so many: no more
+    than are left, so that a small limit allows at least one call.
+    """
+    left = [most - used for _, most, used in _tokens(limits, usage) if most]
+    return min([cost, *left])
+
+
+def _tokens(limits: Limits, usage: Usage) -> Iterator[tuple[Limit, int, int]]:
+    yield Limit.TOKENS_PER_DAY, limits.person_tokens_per_day, usage.tokens
+    yield Limit.BOT_TOKENS_PER_DAY, limits.bot_tokens_per_day, usage.bot_tokens
 
 
 def over_until(limit: Limit, now: int) -> int:

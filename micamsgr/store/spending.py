@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from micamsgr.conversation.limits import DAY, MINUTE, Limit, Usage, reached
+from micamsgr.conversation.limits import DAY, MINUTE, Limit, Usage, reached, set_aside
 from micamsgr.conversation.policy import Limits
 
 # In the place of a conversation: all who write to a bot.
@@ -19,12 +19,13 @@ def reserve(
     turn: int,
     limits: Limits,
     now: int,
-    tokens: int,
+    cost: int,
 ) -> Limit | None:
     """
-    Set aside what a call may cost, if no limit is passed by it.
+    Set aside what a call may cost, if no limit is reached.
 
     :param now: milliseconds.
+    :param cost: the most tokens that it may cost.
 
     :return: the limit that is reached; then nothing is set aside.
     """
@@ -34,9 +35,11 @@ def reserve(
         (turn,),
     ).fetchone()
     day, minute = now // DAY, now // MINUTE
-    limit = reached(limits, _usage(database, bot, conversation, now), turns, tokens)
+    usage = _usage(database, bot, conversation, now)
+    limit = reached(limits, usage, turns)
     if limit is not None:
         return limit
+    tokens = set_aside(limits, usage, cost)
     database.execute(
         "INSERT INTO spending (bot, conversation, day, turns, tokens, minute,"
         " minute_turns) VALUES (:bot, :conversation, :day, :turns, :tokens, :minute,"

@@ -144,7 +144,7 @@ class TokenTests(LimitsCase):
         """
         What a call did cost is what counts after it.
         """
-        self.limit(bot_tokens_per_day=MOST + 20)
+        self.limit(bot_tokens_per_day=30)
         self.assertEqual([self.ask() for _ in range(4)], [True, True, True, False])
         self.assertEqual((self.spent(), self.spent(1)), (30, 30))
 
@@ -153,7 +153,7 @@ class TokenTests(LimitsCase):
         A person's own tokens may be fewer than everybody's.
         """
         self.limit(person_tokens_per_day=MOST, bot_tokens_per_day=10 * MOST)
-        self.assertEqual([self.ask(tokens=1) for _ in range(2)], [True, False])
+        self.assertEqual([self.ask(tokens=MOST) for _ in range(2)], [True, False])
         self.assertTrue(self.ask(BOB))
 
     def test_failed(self) -> None:
@@ -185,7 +185,7 @@ class TokenTests(LimitsCase):
         self.limit(person_tokens_per_day=2 * MOST)
         self.say()
         for _ in range(2):
-            self.assistant.fail(Unavailable("timeout", tokens=60))
+            self.assistant.fail(Unavailable("timeout", tokens=MOST))
             self.wait(2.0)
         self.assertEqual(self.assistant.pending, [])
         self.assertEqual(self.sending(), [TEXT])
