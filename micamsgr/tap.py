@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from attrs import define
+from attrs import define, evolve
 from twisted.application.service import IService, Service
 from twisted.internet.interfaces import IProtocolFactory
 from twisted.logger import ILogObserver, Logger
@@ -30,7 +30,7 @@ from .assistant.prompt import messages
 from .clock import Clocks, boot_id
 from .config import load_config
 from .config.document import ConfigError
-from .config.values import Bot, Config, LanguageModel
+from .config.values import Bot, Config, LanguageModel, Secret
 from .conversation.assistant import IAssistant
 from .conversation.dispatcher import Dispatcher
 from .conversation.events import BotName, Psid
@@ -178,6 +178,8 @@ def build(reactor: Any, config: Config, clocks: Clocks) -> list[Any]:
     """
     Make the services, in the order in which they start.
     """
+    bots_of_this_run = tuple(_of_this_run(bot, config) for bot in config.bots)
+    config = evolve(config, bots=bots_of_this_run)
     store = StoreService(reactor, config.store)
     connections = sum(bot.llm.concurrency for bot in config.bots)
     client, pool = outbound_client(reactor, connections=max(64, connections))
@@ -329,6 +331,19 @@ def _alias(secret: str) -> Callable[[Psid], str]:
         return hmac.new(key, psid.encode(), hashlib.sha256).hexdigest()[:8]
 
     return alias
+
+
+def _of_this_run(bot: Bot, config: Config) -> Bot:
+    """
+    Give a bot of the sandbox a secret that nobody knows.
+
+    The one in the file may be known, and with it any page that a browser on
+    this machine shows could write to the bot, at the cost of who pays for it.
+    """
+    if not _in_sandbox(bot, config):
+        return bot
+    secret = Secret(os.urandom(16).hex())
+    return evolve(bot, facebook=evolve(bot.facebook, secret=secret))
 
 
 def _in_sandbox(bot: Bot, config: Config) -> bool:

@@ -5,6 +5,7 @@ Server-Sent Events: what happens, told to every browser that looks on.
 from __future__ import annotations
 
 import json
+import re
 from collections import deque
 from collections.abc import Callable
 from typing import Any, cast
@@ -45,8 +46,11 @@ class _Listener:
         Tell it something; or, where it has not read for long, give it up: it
         may come again.
         """
+        # What it can't take at once pauses it; that alone is no reason, for
+        # the state of long chats may be larger than all that may wait.
+        behind = self._waiting
         self._request.write(data)
-        if self._waiting is not None:
+        if behind is not None and self._waiting is not None:
             self._waiting += len(data)
             if self._waiting > _MOST_WAITING:
                 self.stopProducing()
@@ -140,7 +144,7 @@ class EventStream(Resource):
 
     def _missed(self, seen: str) -> bytes:
         run, _, number = seen.rpartition("-")
-        if run == self._run and number.isdecimal():
+        if run == self._run and re.fullmatch("[0-9]{1,15}", number):
             missed = self._told - int(number)
             if 0 <= missed <= len(self._backlog):
                 return b"".join(list(self._backlog)[len(self._backlog) - missed :])

@@ -130,6 +130,36 @@ class EventStreamTests(SynchronousTestCase):
             producer.resumeProducing()
         self.assertFalse(peer.transport.disconnected)
 
+    def test_large_state(self) -> None:
+        """
+        One is told everything at first, however long the chats are, and is
+        not given up for it.
+        """
+        self.stream._state = lambda: "x" * (2 << 20)
+        peer = Peer(self.site)
+        self.peers.append(peer)
+        write = peer.transport.write
+
+        def fill(data: bytes) -> None:
+            # As a socket does, whose buffer is full.
+            write(data)
+            if len(data) > 1 << 16:
+                peer.transport.producer.pauseProducing()
+
+        self.patch(peer.transport, "write", fill)
+        self.patch(peer.transport, "writeSequence", lambda it: fill(b"".join(it)))
+        peer.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        self.assertFalse(peer.transport.disconnected)
+        self.assertGreater(len(peer.received()), 2 << 20)
+
+    def test_odd_id(self) -> None:
+        """
+        An ID of the last event that nobody gave counts as none.
+        """
+        for seen in ("run-", "run-x", "run-" + "9" * 5000, "run-\u0661"):
+            peer = self.listen(seen.encode("utf-8").decode("latin-1"))
+            self.assertEqual(self.heard(peer), ["run-0 state"])
+
     def test_signs_of_life(self) -> None:
         """
         While somebody looks on there is a sign of life now and then.

@@ -341,6 +341,35 @@ class StoreContract(Contract):
         utterances = (await self.begin()).utterances
         self.assertEqual([u.text for u in utterances], ["hi", "still there?"])
 
+    async def test_open(self) -> None:
+        """
+        A turn may be opened before the assistant is asked, over all that
+        waits then; another one is not opened beside it.
+        """
+        await self.arrive(said("one"))
+        for _ in range(2):
+            situation = await self.store.open(1)
+            assert situation.turn is not None
+            self.assertEqual(situation.turn.state, TurnState.READY)
+        await self.arrive(said("two"))
+        begun = await self.begin()
+        self.assertEqual([it.text for it in begun.utterances], ["one"])
+        self.assertEqual(len(self.rows("turn")), 1)
+
+    async def test_apologize(self) -> None:
+        """
+        A turn has one apology at most, and none once its answer is there.
+        """
+        await self.arrive(said())
+        turn = (await self.begin()).turn
+        sorry = part(turn, kind=Kind.APOLOGY)
+        for name in ("s0", "s1"):
+            situation = await self.store.apologize(turn, evolve(sorry, id=name))
+            self.assertEqual([it.id for it in situation.parts], ["s0"])
+        await self.store.compose(turn, "hello", [part(turn)], 7, MOMENT)
+        situation = await self.store.apologize(turn, evolve(sorry, number=2, id="s2"))
+        self.assertNotIn("s2", [it.id for it in situation.parts])
+
     async def test_lapse(self) -> None:
         """
         What can't be answered any more ends in silence: first the open turn,
