@@ -343,8 +343,7 @@ class StoreContract(Contract):
 
     async def test_open(self) -> None:
         """
-        A turn may be opened before the assistant is asked, over all that
-        waits then; another one is not opened beside it.
+        A turn may be opened before the assistant is asked, but only one.
         """
         await self.arrive(said("one"))
         for _ in range(2):
