@@ -232,7 +232,8 @@ class PlainTests(SynchronousTestCase):
         filled with a great many, is left as it is.
         """
         text = "|a" * 100 + "|\n" + "|-" * 100 + "|\n" + "|\n" * 9798
-        self.assertEqual(plain(text), text)
+        # To tell the difference would take long.
+        self.assertTrue(plain(text) == text)
         self.assertEqual(plain("|A|B|\n|-|-|\n|c|\n|d|"), "A: B\nc: –\nd: –")
 
     def test_struck(self) -> None:
