@@ -5,15 +5,18 @@ What any assistant promises, and the assistants that there are.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from attrs import define, field
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.http_headers import Headers
 from zope.interface.verify import verifyObject
 
 from micamsgr.assistant.chat_completions import ChatCompletions, Endpoint
+from micamsgr.assistant.demo import Demo
 from micamsgr.assistant.prompt import messages
 from micamsgr.conversation.assistant import IAssistant, Reply, Role, Utterance
 from micamsgr.errors import OutcomeUnknown, Refused, Unavailable
@@ -26,6 +29,8 @@ SAID = (
     Utterance(Role.PERSON, "how are you?"),
 )
 
+Said = Sequence[Utterance]
+
 if TYPE_CHECKING:
     _Base = SynchronousTestCase
 else:
@@ -37,9 +42,16 @@ class AssistantContract(_Base):
     Tests for :class:`micamsgr.conversation.assistant.IAssistant`.
 
     A test case of an implementation has these methods besides.
+
+    :ivar questions: two things said, to be answered when the test says so.
+    :ivar putting_off: what is said to be put off.
+    :ivar refused: what is said to be refused.
     """
 
     assistant: IAssistant
+    questions: tuple[Said, Said] = (SAID, SAID)
+    putting_off: Said = SAID
+    refused: Said = SAID
 
     def pending(self) -> int:
         """
@@ -47,15 +59,19 @@ class AssistantContract(_Base):
         """
         raise NotImplementedError
 
-    def answer(self, text: str, which: int = 0) -> None:
+    def answer(self, which: int = 0) -> str:
         """
         Let the other end answer a question.
+
+        :return: what it said.
         """
         raise NotImplementedError
 
-    def put_off(self, retry_after: float) -> None:
+    def put_off(self) -> float:
         """
         Let the other end put us off.
+
+        :return: for how many seconds.
         """
         raise NotImplementedError
 
@@ -65,11 +81,11 @@ class AssistantContract(_Base):
         """
         raise NotImplementedError
 
-    def ask(self) -> Deferred[Reply]:
+    def ask(self, said: Said) -> Deferred[Reply]:
         """
         Ask for an answer.
         """
-        return Deferred.fromCoroutine(self.assistant.reply(SAID))
+        return Deferred.fromCoroutine(self.assistant.reply(said))
 
     def test_interface(self) -> None:
         """
@@ -82,38 +98,38 @@ class AssistantContract(_Base):
         The reply is what was answered, with a count of tokens, and no sooner
         than it was answered.
         """
-        asking = self.ask()
+        asking = self.ask(self.questions[0])
         self.assertNoResult(asking)
-        self.answer("fine")
+        answered = self.answer()
         reply = self.successResultOf(asking)
-        self.assertEqual(reply.text, "fine")
+        self.assertEqual(reply.text, answered)
         self.assertGreaterEqual(reply.tokens, 1)
 
     def test_together(self) -> None:
         """
         Questions that are asked together are answered each for itself.
         """
-        first, second = self.ask(), self.ask()
-        self.answer("to the second", 1)
+        first, second = map(self.ask, self.questions)
+        answered = self.answer(1)
         self.assertNoResult(first)
-        self.assertEqual(self.successResultOf(second).text, "to the second")
-        self.answer("to the first")
-        self.assertEqual(self.successResultOf(first).text, "to the first")
+        self.assertEqual(self.successResultOf(second).text, answered)
+        answered = self.answer()
+        self.assertEqual(self.successResultOf(first).text, answered)
 
     def test_unavailable(self) -> None:
         """
         One that puts us off is unavailable, for the time that it names.
         """
-        asking = self.ask()
-        self.put_off(7.0)
+        asking = self.ask(self.putting_off)
+        wanted = self.put_off()
         error = self.failureResultOf(asking, Unavailable).value
-        self.assertEqual(error.retry_after, 7.0)
+        self.assertEqual(error.retry_after, wanted)
 
     def test_refused(self) -> None:
         """
         Where there is no sense in asking again it refuses.
         """
-        asking = self.ask()
+        asking = self.ask(self.refused)
         self.refuse()
         self.failureResultOf(asking, Refused)
 
@@ -121,7 +137,8 @@ class AssistantContract(_Base):
         """
         A question that nobody waits for any more ends at once, as canceled.
         """
-        asking = self.ask()
+        asking = self.ask(self.questions[0])
+        self.assertEqual(self.pending(), 1)
         asking.cancel()
         self.failureResultOf(asking, CancelledError)
         self.assertEqual(self.pending(), 0)
@@ -130,12 +147,12 @@ class AssistantContract(_Base):
         """
         After any failure it can be asked again.
         """
-        asking = self.ask()
-        self.put_off(7.0)
+        asking = self.ask(self.putting_off)
+        self.put_off()
         self.failureResultOf(asking, Unavailable)
-        asking = self.ask()
-        self.answer("fine")
-        self.assertEqual(self.successResultOf(asking).text, "fine")
+        asking = self.ask(self.questions[0])
+        answered = self.answer()
+        self.assertEqual(self.successResultOf(asking).text, answered)
 
 
 class MemoryAssistantTests(AssistantContract, SynchronousTestCase):
@@ -149,11 +166,13 @@ class MemoryAssistantTests(AssistantContract, SynchronousTestCase):
     def pending(self) -> int:
         return len(self.assistant.pending)
 
-    def answer(self, text: str, which: int = 0) -> None:
-        self.assistant.answer(text, which)
+    def answer(self, which: int = 0) -> str:
+        self.assistant.answer(f"fine, {which}", which)
+        return f"fine, {which}"
 
-    def put_off(self, retry_after: float) -> None:
-        self.assistant.fail(Unavailable("the test says so", retry_after))
+    def put_off(self) -> float:
+        self.assistant.fail(Unavailable("the test says so", 7.0))
+        return 7.0
 
     def refuse(self) -> None:
         self.assistant.fail(Refused("the test says so"))
@@ -213,15 +232,56 @@ class ChatCompletionsTests(AssistantContract, SynchronousTestCase):
     def pending(self) -> int:
         return len(self.server.calls)
 
-    def answer(self, text: str, which: int = 0) -> None:
-        message = {"role": "assistant", "content": text}
+    def answer(self, which: int = 0) -> str:
+        message = {"role": "assistant", "content": f"fine, {which}"}
         choice = {"index": 0, "message": message, "finish_reason": "stop"}
         self.server.answer(which, 200, {"choices": [choice]})
+        return f"fine, {which}"
 
-    def put_off(self, retry_after: float) -> None:
+    def put_off(self) -> float:
         error = {"message": "slow down", "type": "requests", "code": None}
-        self.server.answer(0, 429, {"error": error}, retry_after=f"{retry_after:.0f}")
+        self.server.answer(0, 429, {"error": error}, retry_after="7")
+        return 7.0
 
     def refuse(self) -> None:
         error = {"message": "bad key", "type": "invalid_request_error"}
         self.server.answer(0, 401, {"error": error})
+
+
+def asked(text: str) -> Said:
+    """
+    Say something in a conversation that has begun.
+    """
+    return (*SAID[:2], Utterance(Role.PERSON, text))
+
+
+class DemoTests(AssistantContract, SynchronousTestCase):
+    """
+    The assistant without an LLM, which only what it is asked makes slow.
+    """
+
+    questions = asked("slow"), asked("What does it cost?")
+    putting_off = asked("flaky")
+    refused = asked("fail")
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.assistant = Demo(self.clock)
+
+    def pending(self) -> int:
+        return len(self.clock.getDelayedCalls())
+
+    def answer(self, which: int = 0) -> str:
+        clock = Clock()
+        replying = Deferred.fromCoroutine(Demo(clock).reply(self.questions[which]))
+        # Only the first takes its time.
+        if which == 0:
+            clock.advance(8.0)
+            self.clock.advance(8.0)
+        return self.successResultOf(replying).text
+
+    def put_off(self) -> float:
+        return 2.0
+
+    def refuse(self) -> None:
+        pass
