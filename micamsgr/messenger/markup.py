@@ -221,6 +221,10 @@ def _emphasis(state: StateInline, silent: bool) -> bool:
             closes = _may_close(before, after, length, closes)
         else:
             opens, closes = opens and length > 1, True
+        if length == 1 and closes and not opens and _is_factor(after):
+            # Within what is bold it multiplies.
+            begun = state.delimiters[-1:]
+            closes = any(one.length == 1 and one.open for one in begun)
     for _ in range(length):
         state.push("text", "", 0).content = marker
         place = len(state.tokens) - 1
@@ -235,9 +239,9 @@ def _may_open(before: str, after: str, length: int, common: bool) -> bool:
     """
     Say whether asterisks may begin emphasis.
 
-    They multiply, and don't, within a word, behind what closes, and between
-    numbers.  But where words have no spaces between them, more may than by
-    CommonMark's rule, to which punctuation must not meet a letter.
+    Within a word, behind what closes, and beside a number they multiply.  But
+    where words have no spaces between them, more may begin it than CommonMark
+    allows, which wants no punctuation to meet a letter.
 
     :param before: up to two characters.
     :param length: how many asterisks there are.
@@ -262,7 +266,8 @@ def _may_close(before: str, after: str, length: int, common: bool) -> bool:
     last = before[-1:]
     if not last or last.isspace():
         return False
-    if length == 1 and last.isdigit() and after.isdigit():
+    factor = after.isalnum() or after == "("
+    if length == 1 and (after.isdigit() or (last.isdigit() and factor)):
         return False
     kind = category(last)
     if common or kind in _OPENING:
@@ -283,6 +288,10 @@ def _is_closing(before: str, after: str) -> bool:
         quoted = earlier.isalnum() or earlier in _ENDS or _kind(earlier) in _CLOSING
         return quoted and not elided
     return last in _UNITS or _kind(last) in _CLOSING
+
+
+def _is_factor(after: str) -> bool:
+    return after.isalnum() or _kind(after) in ("Ps", "Sc")
 
 
 def _kind(character: str) -> str:

@@ -103,6 +103,8 @@ class LookalikeTests(SynchronousTestCase):
             ("»*a*« and \"*b*\" ('*c*')", "»a« and \"b\" ('c')"),
             ("**a**(*b*), (*c*): **d (e)**", "a(b), (c): d (e)"),
             ("**Note:**This, **1.**That", "Note:This, 1.That"),
+            ("**a*b = 2*c, 3*(d+1) = (d)*e** *f*", "a*b = 2*c, 3*(d+1) = (d)*e f"),
+            ("*N*ew *Y*ork, **so *N*ew**, *Part 2*", "New York, so New, Part 2"),
             ("[a](//b)**c**`d`**e**", "a: //b cde"),
             ("用Python**编写**的**「名前」**Maps", "用Python编写的「名前」Maps"),
             (
