@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
 from twisted.internet.defer import CancelledError, Deferred
@@ -21,6 +21,7 @@ from micamsgr.assistant.prompt import messages
 from micamsgr.conversation.assistant import IAssistant, Reply, Role, Utterance
 from micamsgr.errors import OutcomeUnknown, Refused, Unavailable
 from micamsgr.httpcall import Answer
+from micamsgr.sandbox.switches import Switches, Troubled
 from micamsgr.testing import MemoryAssistant
 
 SAID = (
@@ -48,7 +49,7 @@ class AssistantContract(_Base):
     :ivar refused: what is said to be refused.
     """
 
-    assistant: IAssistant
+    assistant: Any
     questions: tuple[Said, Said] = (SAID, SAID)
     putting_off: Said = SAID
     refused: Said = SAID
@@ -161,21 +162,32 @@ class MemoryAssistantTests(AssistantContract, SynchronousTestCase):
     """
 
     def setUp(self) -> None:
-        self.assistant: MemoryAssistant = MemoryAssistant()
+        self.memory = MemoryAssistant()
+        self.assistant = self.memory
 
     def pending(self) -> int:
-        return len(self.assistant.pending)
+        return len(self.memory.pending)
 
     def answer(self, which: int = 0) -> str:
-        self.assistant.answer(f"fine, {which}", which)
+        self.memory.answer(f"fine, {which}", which)
         return f"fine, {which}"
 
     def put_off(self) -> float:
-        self.assistant.fail(Unavailable("the test says so", 7.0))
+        self.memory.fail(Unavailable("the test says so", 7.0))
         return 7.0
 
     def refuse(self) -> None:
-        self.assistant.fail(Refused("the test says so"))
+        self.memory.fail(Refused("the test says so"))
+
+
+class TroubledTests(MemoryAssistantTests):
+    """
+    An assistant in the sandbox, as long as no trouble is on.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.assistant = Troubled(self.memory, Switches(), Clock())
 
 
 @define
