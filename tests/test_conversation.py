@@ -116,6 +116,25 @@ class AnswerTests(DaemonCase):
             [{"number": n, "text": text} for n, text in enumerate(parts, 1)],
         )
 
+    async def test_markdown(self) -> None:
+        """
+        Markdown of the language model's reaches the person as plain text.
+        """
+        await self.serve()
+        self.stand_ins.model.reply = lambda messages: (
+            "## Hours\n\n- **Monday**: (3+2)*2 tables, see [here](https://a.example/b_c)"
+            "\n- *Sunday*: closed"
+        )
+        self.write(ALICE, "When are you open?")
+        self.assertEqual(
+            await self.said(ALICE),
+            [
+                "Hours\n• Monday: (3+2)*2 tables, see here: https://a.example/b_c"
+                "\n• Sunday: closed"
+            ],
+        )
+        await self.settled()
+
 
 class BatchTests(DaemonCase):
     """

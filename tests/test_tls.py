@@ -5,6 +5,7 @@ certificate is renewed while people write.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -13,7 +14,9 @@ import socket
 import ssl
 import subprocess
 import threading
+from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
+from http.client import HTTPException, HTTPSConnection
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -25,11 +28,21 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from twisted.internet.threads import deferToThread
 
-from tests.daemon import VERIFY_TOKEN, Daemon, DaemonCase, eventually, free_port
+from micamsgr.sandbox.meta import signature
+from tests.daemon import (
+    VERIFY_TOKEN,
+    Daemon,
+    DaemonCase,
+    eventually,
+    free_port,
+    reactor,
+)
 
 _SWAPS = 200
+_CLIENTS = 10
+_PATH = "/v1/facebook/webhook/mica"
 _QUESTION = (
-    "GET /v1/facebook/webhook/mica?hub.mode=subscribe"
+    f"GET {_PATH}?hub.mode=subscribe"
     f"&hub.verify_token={VERIFY_TOKEN}&hub.challenge=1158201444 HTTP/1.1\r\n"
     "Host: localhost\r\nConnection: close\r\n\r\n"
 ).encode()
@@ -78,6 +91,15 @@ class Authority:
         return builder.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM)
 
 
+def serial(secure: ssl.SSLSocket) -> int:
+    """
+    Read the serial number of the certificate that was shown.
+    """
+    shown = secure.getpeercert(True)
+    assert shown is not None
+    return x509.load_der_x509_certificate(shown).serial_number
+
+
 class TLSTests(DaemonCase):
     """
     A daemon that speaks plain HTTP and TLS at once.
@@ -93,13 +115,16 @@ class TLSTests(DaemonCase):
         self.renew()
         self.trust = ssl.create_default_context(cadata=self.authority.pem.decode())
 
-    async def secure(self) -> Daemon:
+    async def secure(self, *further: int) -> Daemon:
         """
         Start the daemon.
+
+        :param further: ports besides the usual one.
         """
+        ports = (self.tls_port, *further)
         return await self.serve(
             tls={
-                "listen": f"tcp:{self.tls_port}:interface=127.0.0.1",
+                "listen": [f"tcp:{port}:interface=127.0.0.1" for port in ports],
                 "certificate": str(self.certificate.absolute()),
                 "private_key": str(self.key.absolute()),
             }
@@ -114,55 +139,171 @@ class TLSTests(DaemonCase):
         ):
             path.write_bytes(content)
 
-    def ask(self) -> tuple[bytes, int]:
+    def connect(self, port: int | None = None) -> ssl.SSLSocket:
+        """
+        Connect, and trust only what the authority issued.
+        """
+        plain = socket.create_connection(("127.0.0.1", port or self.tls_port), 10)
+        return self.trust.wrap_socket(plain, server_hostname="localhost")
+
+    def ask(self, port: int | None = None) -> tuple[bytes, int]:
         """
         Verify the webhook over a new connection.
 
         :return: the answer, and the serial number of the certificate shown.
         """
-        with (
-            socket.create_connection(("127.0.0.1", self.tls_port), 10) as plain,
-            self.trust.wrap_socket(plain, server_hostname="localhost") as secure,
-        ):
-            shown = secure.getpeercert(True)
-            assert shown is not None
+        with self.connect(port) as secure:
             secure.sendall(_QUESTION)
             answer = b"".join(iter(lambda: secure.recv(4096), b""))
-        return answer, x509.load_der_x509_certificate(shown).serial_number
+            return answer, serial(secure)
+
+    async def renewed(self, seconds: float = 20.0) -> None:
+        """
+        Wait until the last certificate is in force.
+
+        :raises AssertionError: where it is not in time.
+        """
+        deadline = reactor.seconds() + seconds
+        while (await deferToThread(self.ask))[1] != self.authority.serial:
+            self.assertLess(reactor.seconds(), deadline, "not in force in time")
+
+    def notifications(self, name: str) -> Iterator[bytes]:
+        """
+        Write notifications, each of another event.
+        """
+        number = 0
+        while True:
+            number += 1
+            now = int(self.stand_ins.meta.now() * 1000)
+            item = {
+                "sender": {"id": name},
+                "recipient": {"id": self.page.id},
+                "timestamp": now + number,
+                "read": {"watermark": now + number},
+            }
+            entry = {"id": self.page.id, "time": now, "messaging": [item]}
+            yield json.dumps({"object": "page", "entry": [entry]}).encode()
+
+    def signed(self, body: bytes) -> dict[str, str]:
+        """
+        Make the headers of a notification.
+        """
+        return {
+            "Content-Type": "application/json",
+            "Content-Length": str(len(body)),
+            "X-Hub-Signature-256": signature(self.page.app.secret, body),
+        }
+
+    def notify(self, name: str, ended: threading.Event, outcomes: list[object]) -> None:
+        """
+        Post signed notifications over one connection until it is *ended*.
+
+        :param outcomes: to which the status of each answer is added, or what
+            went wrong.
+        """
+        connection = HTTPSConnection(
+            "localhost", self.tls_port, timeout=20, context=self.trust
+        )
+        connection.connect()
+        kept = connection.sock
+        try:
+            for body in self.notifications(name):
+                connection.request("POST", _PATH, body, self.signed(body))
+                answer = connection.getresponse()
+                answer.read()
+                outcomes.append(answer.status)
+                if connection.sock is not kept:
+                    outcomes.append("the connection was closed")
+                    break
+                if ended.wait(0.02):
+                    break
+        except (OSError, HTTPException) as error:
+            outcomes.append(repr(error))
+        finally:
+            connection.close()
 
     async def test_verified(self) -> None:
         """
         Who trusts the certificate's issuer verifies the webhook over TLS.
         """
         await self.secure()
-        answer, serial = await deferToThread(self.ask)
+        answer, shown = await deferToThread(self.ask)
         self.assertTrue(answer.endswith(b"\r\n\r\n1158201444"), answer)
-        self.assertEqual(serial, self.authority.serial)
+        self.assertEqual(shown, self.authority.serial)
+
+    async def test_several(self) -> None:
+        """
+        TLS is spoken at each of the endpoints, and HTTP at its own.
+        """
+        further = free_port()
+        await self.secure(further)
+        for port in (self.tls_port, further):
+            answer, _ = await deferToThread(self.ask, port)
+            self.assertTrue(answer.endswith(b"\r\n\r\n1158201444"), answer)
+        url = f"http://127.0.0.1:{self.port}/"
+        self.assertEqual((await self.stand_ins.client.get(url))[0], 404)
 
     async def test_swaps(self) -> None:
         """
-        While requests come one after another, the certificate is renewed two
-        hundred times; each new one is in force at once, and no request fails.
+        While ten clients post over connections that they keep, the certificate
+        is renewed two hundred times; each new one is in force for whoever
+        connects then, and no request fails, and no connection is lost.
         """
         daemon = await self.secure()
         ended = threading.Event()
-        answers: list[bytes] = []
-
-        def load() -> None:
-            while not ended.is_set():
-                answers.append(self.ask()[0])
-
-        loading = deferToThread(load)
+        self.addCleanup(ended.set)
+        outcomes: list[list[object]] = [[] for _ in range(_CLIENTS)]
+        clients = [
+            threading.Thread(target=self.notify, args=(f"7{n}", ended, outcome))
+            for n, outcome in enumerate(outcomes)
+        ]
+        for client in clients:
+            client.start()
         for _ in range(_SWAPS):
             self.renew()
             os.kill(daemon.pid, signal.SIGHUP)
-            while (await deferToThread(self.ask))[1] != self.authority.serial:
-                pass
+            await self.renewed()
         ended.set()
-        await loading
-        self.assertGreater(len(answers), _SWAPS // 2)
-        failed = [it for it in answers if not it.endswith(b"\r\n\r\n1158201444")]
-        self.assertEqual(failed, [])
+        for client in clients:
+            await deferToThread(client.join, 30)
+        for outcome in outcomes:
+            self.assertGreater(len(outcome), 1)
+            self.assertEqual(set(outcome), {200})
+
+    async def test_open(self) -> None:
+        """
+        A request that is half sent when the certificate is renewed is taken
+        as a whole, and the next one over the same connection, too.
+        """
+        daemon = await self.secure()
+        before = self.authority.serial
+        secure = await deferToThread(self.connect)
+        self.addCleanup(secure.close)
+        bodies = self.notifications("8")
+        for body, renew in ((next(bodies), True), (next(bodies), False)):
+            lines = [f"POST {_PATH} HTTP/1.1", "Host: localhost"]
+            lines += [f"{name}: {value}" for name, value in self.signed(body).items()]
+            head = "\r\n".join(lines).encode() + b"\r\n\r\n"
+            secure.sendall(head + body[:50])
+            if renew:
+                self.renew()
+                os.kill(daemon.pid, signal.SIGHUP)
+                await self.renewed()
+            secure.sendall(body[50:])
+            answer = await deferToThread(secure.recv, 4096)
+            self.assertTrue(answer.startswith(b"HTTP/1.1 200 "), answer)
+        self.assertEqual(serial(secure), before)
+
+    async def test_no_signal(self) -> None:
+        """
+        A certificate whose files change is renewed though nobody says so, as
+        after certbot.
+        """
+        daemon = await self.secure()
+        self.renew()
+        await self.renewed(60.0)
+        self.assertIn("a certificate is put in force", daemon.output)
+        self.assertNotIn("SIGHUP", daemon.output)
 
     async def test_bad_pair(self) -> None:
         """
@@ -174,9 +315,9 @@ class TLSTests(DaemonCase):
         self.key.write_bytes(self.authority.issue()[1])
         os.kill(daemon.pid, signal.SIGHUP)
         await eventually(lambda: "is not the key of" in daemon.output)
-        answer, serial = await deferToThread(self.ask)
+        answer, shown = await deferToThread(self.ask)
         self.assertTrue(answer.endswith(b"1158201444"))
-        self.assertEqual(serial, before)
+        self.assertEqual(shown, before)
 
     async def test_suites(self) -> None:
         """

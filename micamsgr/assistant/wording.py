@@ -6,21 +6,10 @@ from __future__ import annotations
 
 import re
 
+from micamsgr.unseen import INVISIBLE, UNWANTED
+
 _LONGEST = 20_000
 
-# A control character but newline and tab, a mark, override or isolate of the
-# direction of writing, a lone surrogate.
-_UNWANTED = re.compile(
-    "[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
-    "\ud800-\udfff]"
-)
-# White space, what Unicode calls Default_Ignorable_Code_Point, and the braille
-# pattern without a dot.
-_INVISIBLE = re.compile(
-    "[\\s\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f"
-    "\u202a-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8"
-    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]*"
-)
 # Never closed where it took all the tokens there were.
 _REASONING = re.compile(r"\A(?:\s*<think>.*?(?:</think>|\Z))+", re.DOTALL)
 # A dot behind a line's first number does not end a sentence but begins an item.
@@ -43,10 +32,10 @@ def presentable(content: str, cut: bool) -> str:
 
     :return: nothing where the person would see nothing.
     """
-    text = _without_reasoning(_UNWANTED.sub("", content)).strip()
+    text = _without_reasoning(UNWANTED.sub("", content)).strip()
     if len(text) > _LONGEST:
         text, cut = text[: _LONGEST - len(" …")], True
-    if _INVISIBLE.fullmatch(text):
+    if INVISIBLE.fullmatch(text):
         return ""
     if not cut:
         return text

@@ -138,8 +138,20 @@ _llm_section = partial(
     shared=_PARAMETERS,
     finish=_with_key,
 )
-_fallback = _llm_section(_llm_keys)
-_llm_config = _llm_section({**_llm_keys, "fallbacks": each(_fallback)})
+_steps_in = word("openai, as nothing else can step in for an LLM", "openai")
+_fallback = _llm_section({**_llm_keys, "provider": _steps_in})
+_llm_config = _llm_section(
+    {**_llm_keys, "fallbacks": each(_fallback)},
+    finish=lambda found, model: _backed(found, _with_key(found, model)),
+)
+
+
+def _backed(found: Entries, model: LanguageModel) -> LanguageModel:
+    if model.fallbacks and model.provider == "demo":
+        raise found["fallbacks"].refusal(
+            "the demo never asks an LLM; take this away, or the provider"
+        )
+    return model
 
 
 def _llm(found: Entries) -> LanguageModel:

@@ -38,7 +38,8 @@ class LanguageModel:
         those that the operator set.
     :ivar timeout: the most that one call may take.
     :ivar concurrency: the most calls at once, per bot.
-    :ivar fallbacks: tried in this order; they have no fallbacks of their own.
+    :ivar fallbacks: tried in this order; all ``openai``, and without fallbacks
+        of their own.
     """
 
     provider: str = "openai"

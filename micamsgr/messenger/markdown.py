@@ -16,6 +16,8 @@ from attrs import define, field
 from markdown_it.rules_block.table import escapedSplit
 from markdown_it.token import Token
 
+from micamsgr.unseen import INVISIBLE, UNWANTED
+
 from .markup import BULLET, parse, restored
 
 _BOXES = {"[ ] ": "☐ ", "[x] ": "☑ ", "[X] ": "☑ "}
@@ -27,7 +29,7 @@ _NOTHING = "–"
 _MOST_REPEATED = 4000
 
 _MAYBE_MARKUP = re.compile(
-    r"[*_`\\<&|\[] | (?: ^ | \d[.)] ) [ \t]* (?: [>#] | -[ \t] | --- | ~~~ )",
+    r"[*_`\\<&|\[] | ~~ | (?: ^ | \d[.)] ) [ \t]* (?: [>#] | -[ \t] | --- | ~~~ )",
     re.VERBOSE | re.MULTILINE,
 )
 _NOT_MARKUP = frozenset(
@@ -41,7 +43,14 @@ _NOT_MARKUP = frozenset(
 # While it is put together, stands for the end of an address.
 _END = "\ufddf"
 _SCHEME = re.compile(r"(?:https?://|mailto:|tel:)?(?:www\.)?", re.IGNORECASE)
-_OVERRIDE = re.compile("[\u202a-\u202e\u2066-\u2069]")
+# Behind an address only white space can't be taken for more of it, or what
+# ends a sentence or a bracket there.
+_GLUED = re.compile(
+    _END
+    + r"""(?! \s | \Z | [.,;:!?…)\]}'"”’»›。]+ (?: \s | \Z )
+    | [，、；：！？）】」』》] | 。 [^a-z0-9] )""",
+    re.VERBOSE | re.IGNORECASE,
+)
 
 
 def plain(text: str) -> str:
@@ -50,10 +59,12 @@ def plain(text: str) -> str:
 
     Where nothing is markup, *text* comes back as it is.  Otherwise words stay
     in their order, and only these are lost: the language of a block of code,
-    the title of a link, and the label of a link where it repeats the address.
+    the title of a link, the label of a link where it repeats the address, what
+    a letter is to begin with, and characters that nobody sees where entities
+    stood for them.
     A table of more than two columns has its headings repeated in each row.
 
-    Never raises, and never makes blank what is not.  Takes time in proportion
+    Never raises, and never makes invisible what is not.  Takes time in proportion
     to the length of *text*.
     """
     if not _MAYBE_MARKUP.search(text):
@@ -63,7 +74,7 @@ def plain(text: str) -> str:
     except Exception:
         # What can't be parsed is not to cost a person the answer.
         return text
-    return result if result.strip() else text
+    return text if INVISIBLE.fullmatch(result) else result
 
 
 def _converted(text: str) -> str:
@@ -73,7 +84,8 @@ def _converted(text: str) -> str:
     page = _Page(source)
     for token in tokens:
         page.add(token)
-    return restored(page.text())
+    # Entities may stand for what has no place in an answer.
+    return UNWANTED.sub("", restored(page.text()))
 
 
 def _has_markup(tokens: Sequence[Token]) -> bool:
@@ -248,34 +260,38 @@ def _inline(tokens: Sequence[Token]) -> str:
             case "image":
                 alternative = _inline(token.children or ())
                 texts.append(_link(alternative, str(token.attrs["src"])))
+            case "s_open":
+                texts.append("(")
+            case "s_close":
+                texts.append(")")
             case "text_special":
                 texts.append(_special(token))
             case _:
                 texts.append(token.content)
-    whole = re.sub(_END + r"(?=[\w/])", " ", "".join(texts)).replace(_END, "")
+    whole = _GLUED.sub(" ", "".join(texts)).replace(_END, "")
     return re.sub("\n{3,}", "\n\n", whole).strip("\n")
 
 
 def _special(token: Token) -> str:
     """
-    Say what an escaped character or an entity stands for; but one that would
-    turn the direction of writing stays as it is.
+    Say what an escaped character or an entity stands for.
     """
-    if token.content.isspace():
-        return " "
-    return token.markup if _OVERRIDE.search(token.content) else token.content
+    return " " if token.content.isspace() else token.content
 
 
 def _link(label: str, url: str) -> str:
     label = label.strip()
     if not url or url.startswith("#"):
         return label
-    address = re.sub(r"^(?:mailto|tel):", "", url) + _END
-    if not label or _bare(label) == _bare(url):
-        return address
+    whole, address = url, re.sub(r"^(?:mailto|tel):", "", url)
+    if url.startswith("mailto:"):
+        # Behind it may be what to write.
+        address = address.partition("?")[0]
+    if not label or _bare(label) in (_bare(whole), _bare(address)):
+        return address + _END
     if url.startswith("tel:") and re.sub(r"\D", "", label) == re.sub(r"\D", "", url):
         return label
-    return label + (" " if label[-1] in ".!?…:。！？：" else ": ") + address
+    return label + (" " if label[-1] in ".!?…:。！？：" else ": ") + address + _END
 
 
 def _bare(address: str) -> str:

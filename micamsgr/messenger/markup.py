@@ -8,11 +8,13 @@ Nothing here waits.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Sequence
+from unicodedata import category
 
 from markdown_it import MarkdownIt
 from markdown_it.parser_block import RuleFuncBlockType
-from markdown_it.rules_block import StateBlock, blockquote, hr, list_block
+from markdown_it.rules_block import StateBlock, blockquote, hr, list_block, table
 from markdown_it.rules_inline import StateInline
 from markdown_it.rules_inline.state_inline import Delimiter
 from markdown_it.token import Token
@@ -32,7 +34,7 @@ _LOOKALIKE = re.compile(
         | (?<!\w) [@#] \w+ )
     | (?: \b[A-Za-z]: | \\ ) \\ \w [^\s`*|]*
     | \\[(\[] [^\n]{0,300}? \\[)\]]
-    | (?<!\w) __\w+__ (?= \( | \.\w )
+    | (?<!\w) __ (?: \w+__ (?= \( | \.\w ) | [a-z]+(?:_[a-z]+)*__ (?!\w) )
     | (?<![\w*]) \* (?= \.\w )
     | \\\\ | \\ (?! [*_`\#.+\-|~<>$\n] )
     """,
@@ -49,6 +51,27 @@ _QUOTED = re.compile(r">(?:[ \t]+(?![ \t]|\d+(?!\d|[.)][ \t]))|$)")
 _RULED = re.compile("[^_]")
 # Behind a plus there is what to add.
 _LISTED = re.compile(r"[^+]")
+
+# Written without spaces between words, or with particles that stick to them.
+_TOGETHER = re.compile(
+    r"(?!\d) [\u0590-\u109f\u1100-\u11ff\u1780-\u17ff\u1a20-\u1aaf\u2e80-\ua4cf"
+    r"\ua960-\ua97f\uac00-\ud7ff\uf900-\ufaff\ufb1d-\ufdcf\ufdf0-\uffef"
+    "\U00020000-\U0003ffff]",
+    re.VERBOSE,
+)
+_NEVER_FIRST = frozenset(",:;)，、。：；！？）」』】》")
+_APOSTROPHES = frozenset("'’")
+_QUOTES = frozenset('"”»›') | _APOSTROPHES
+_UNITS = frozenset("!%‰°′″")
+_ENDS = _UNITS | frozenset(".,;?…")
+# As Unicode calls them: brackets, quotation marks, signs of money.
+_OPENING = frozenset({"Ps", "Pi"})
+_CLOSING = frozenset({"Pe", "Pf", "Sc"})
+# What an asterisk behind it can't be a factor to.
+_WHOLE = frozenset({"code_inline", "image", "link_close"})
+
+# Which lines hold no bar, in what the parser hands on.
+_BARLESS = "lines without a bar"
 
 _DESTINATION = re.compile(
     r"\Z | [a-z][a-z0-9+.-]*: | [/\#] | \./ | [\w-]+(?:\.[\w-]+)*\.[a-z]{2,}",
@@ -113,7 +136,7 @@ class _Parser(MarkdownIt):
 
     def __init__(self) -> None:
         super().__init__("commonmark", {"maxNesting": _DEEPEST})
-        self.enable("table")
+        self.enable(["table", "strikethrough"])
         self.disable(["code", "html_block", "lheading", "reference", "text_join"])
         block, inline = self.block.ruler, self.inline.ruler
         # What each may interrupt is as in CommonMark.
@@ -121,6 +144,7 @@ class _Parser(MarkdownIt):
         block.at("blockquote", _only(_QUOTED, blockquote), {"alt": item})
         block.at("hr", _only(_RULED, hr), {"alt": item})
         block.at("list", _only(_LISTED, list_block), {"alt": text})
+        block.at("table", _table, {"alt": ["paragraph", "reference"]})
         block.before("paragraph", "outdented", _outdented, {"alt": ["paragraph"]})
         inline.at("emphasis", _emphasis)
         inline.at("html_inline", _tag)
@@ -150,6 +174,29 @@ def _only(pattern: re.Pattern[str], rule: RuleFuncBlockType) -> RuleFuncBlockTyp
     return careful
 
 
+def _table(state: StateBlock, line: int, end: int, silent: bool) -> bool:
+    """
+    Find a table; it ends at a line without a bar, which LLMs put right below.
+
+    One whose rows are so short that filling them would take much longer than
+    to read them is none.
+    """
+    if not table(state, line, end, True):
+        return False
+    barless = state.env.get(_BARLESS)
+    if barless is None:
+        lines = enumerate(state.src.split("\n"))
+        barless = state.env[_BARLESS] = [n for n, text in lines if "|" not in text]
+    place = bisect_left(barless, line + 2)
+    if place < len(barless):
+        end = min(end, barless[place])
+    length = state.eMarks[end - 1] - state.bMarks[line]
+    columns = state.src.count("|", state.bMarks[line], state.eMarks[line])
+    if columns * (end - line) > length:
+        return False
+    return silent or table(state, line, end, False)
+
+
 def _outdented(state: StateBlock, line: int, end: int, silent: bool) -> bool:
     """
     End an item's paragraph where the lines are no longer indented.
@@ -160,21 +207,24 @@ def _outdented(state: StateBlock, line: int, end: int, silent: bool) -> bool:
 def _emphasis(state: StateInline, silent: bool) -> bool:
     """
     Find asterisks and low lines that may begin or end emphasis.
-
-    CommonMark's rule leaves asterisks standing where punctuation meets a
-    letter, as is common where words have no spaces between them; and takes
-    them away from ``2*3*4``.
     """
     marker = state.src[state.pos]
     if silent or marker not in "*_":
         return False
-    opens, closes, length = state.scanDelims(state.pos, False)
+    opens, closes, length = state.scanDelims(state.pos, marker == "*")
     if marker == "*":
-        before = state.src[state.pos - 1 : state.pos] or " "
-        after = state.src[state.pos + length : state.pos + length + 1] or " "
-        in_word = before.isalnum() and before < "\u0590"
-        opens = not (in_word or after.isspace() or after in ",:;)")
-        closes = not before.isspace()
+        end = state.pos + length
+        before = state.src[max(state.pos - 2, 0) : state.pos]
+        after = state.src[end : end + 1]
+        if state.pending or not state.tokens or state.tokens[-1].type not in _WHOLE:
+            opens = _may_open(before, after, length, opens)
+            closes = _may_close(before, after, length, closes)
+        else:
+            opens, closes = opens and length > 1, True
+        if length == 1 and closes and not opens and _is_factor(after):
+            # Within what is bold it multiplies.
+            begun = state.delimiters[-1:]
+            closes = any(one.length == 1 and one.open for one in begun)
     for _ in range(length):
         state.push("text", "", 0).content = marker
         place = len(state.tokens) - 1
@@ -183,6 +233,69 @@ def _emphasis(state: StateInline, silent: bool) -> bool:
         )
     state.pos += length
     return True
+
+
+def _may_open(before: str, after: str, length: int, common: bool) -> bool:
+    """
+    Say whether asterisks may begin emphasis.
+
+    Within a word, behind what closes, and beside a number they multiply.  But
+    where words have no spaces between them, more may begin it than CommonMark
+    allows, which wants no punctuation to meet a letter.
+
+    :param before: up to two characters.
+    :param length: how many asterisks there are.
+    :param common: what CommonMark says.
+    """
+    last = before[-1:]
+    if not after or after.isspace() or after in _NEVER_FIRST:
+        return False
+    together = _TOGETHER.match(last) or _TOGETHER.match(after)
+    closed = _is_closing(before, after)
+    if not closed and not last.isalnum():
+        return common or together is not None
+    if length == 1 and (closed or last.isdigit() or after.isdigit()):
+        return False
+    return together is not None
+
+
+def _may_close(before: str, after: str, length: int, common: bool) -> bool:
+    """
+    Say whether asterisks may end emphasis; otherwise like :func:`_may_open`.
+    """
+    last = before[-1:]
+    if not last or last.isspace():
+        return False
+    factor = after.isalnum() or after == "("
+    if length == 1 and (after.isdigit() or (last.isdigit() and factor)):
+        return False
+    kind = category(last)
+    if common or kind in _OPENING:
+        return common
+    if after.isalpha() and (length > 1 or last == ":"):
+        return True
+    return bool(_TOGETHER.match(after) or (kind == "Po" and _TOGETHER.match(last)))
+
+
+def _is_closing(before: str, after: str) -> bool:
+    """
+    Say whether the last character of *before* belongs to what stands before
+    it: a bracket, a unit, a quotation mark or the like, but no apostrophe.
+    """
+    last, earlier = before[-1:], before[:-1]
+    if last in _QUOTES:
+        elided = last in _APOSTROPHES and earlier.isalpha() and not after.isdigit()
+        quoted = earlier.isalnum() or earlier in _ENDS or _kind(earlier) in _CLOSING
+        return quoted and not elided
+    return last in _UNITS or _kind(last) in _CLOSING
+
+
+def _is_factor(after: str) -> bool:
+    return after.isalnum() or _kind(after) in ("Ps", "Sc")
+
+
+def _kind(character: str) -> str:
+    return category(character) if character else ""
 
 
 def _tag(state: StateInline, silent: bool) -> bool:

@@ -116,6 +116,32 @@ class CertificateWatchTests(SynchronousTestCase):
         self.clock.advance(10.0)
         self.assertEqual(self.levels(), ["info"])
 
+    def test_asked_again(self) -> None:
+        """
+        Whoever asks is told the fault, also where it was said before; nobody
+        else is told again.
+        """
+        self.files.certificate.unlink()
+        self.clock.advance(10.0)
+        for _ in range(2):
+            self.watch.reload()
+            self.clock.pump([10.0] * 5)
+        self.assertEqual(self.levels(), ["error"] * 3)
+
+    def test_doubt(self) -> None:
+        """
+        A chain that clients may not trust is told of when it is put in force,
+        and at the start.
+        """
+        stranger, _ = certificate(self.directory, "stranger.example")
+        with self.files.certificate.open("a") as chain:
+            chain.write(Path(stranger).read_text())
+        self.clock.advance(10.0)
+        self.assertEqual(self.levels(), ["info", "warn"])
+        self.watch.stopService()
+        self.watch.startService()
+        self.assertEqual(self.levels(), ["info", "warn", "warn"])
+
     def test_expiring(self) -> None:
         """
         A certificate that nobody renews is told of for two weeks, once a day.

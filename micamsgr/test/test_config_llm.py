@@ -87,14 +87,26 @@ class LanguageModelTests(SynchronousTestCase):
         """
         Fallbacks are language models in their own right, but have none themselves.
         """
-        text = "{api_key: k, fallbacks: [{provider: demo, timeout: 2m}]}"
+        text = "{api_key: k, fallbacks: [{api_key: l, provider: openai, timeout: 2m}]}"
         self.assertEqual(
-            llm(text).fallbacks, (LanguageModel(provider="demo", timeout=120.0),)
+            llm(text).fallbacks, (LanguageModel(api_key=Secret("l"), timeout=120.0),)
         )
         error = self.assertRaises(
             ConfigError, llm, "{api_key: k, fallbacks: [{api_key: k, fallbacks: []}]}"
         )
         self.assertIn("llm_config.fallbacks[0].fallbacks: unknown key", str(error))
+
+    def test_demo_fallback(self) -> None:
+        """
+        The demo neither steps in for an LLM nor lets one step in, so that
+        nothing that people write goes where nobody sent it.
+        """
+        for text, key in [
+            ("{api_key: k, fallbacks: [{provider: demo}]}", "fallbacks[0].provider"),
+            ("{provider: demo, fallbacks: [{api_key: k}]}", "fallbacks"),
+        ]:
+            said = fault(f"bot_name: m\nllm_config:\n  {text}\n{FACEBOOK}")
+            self.assertTrue(said.startswith(f"mica.yaml:3: llm_config.{key}: "), said)
 
     def test_faults(self) -> None:
         """

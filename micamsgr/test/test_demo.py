@@ -7,10 +7,9 @@ from __future__ import annotations
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
-from zope.interface.verify import verifyObject
 
 from micamsgr.assistant.demo import Demo
-from micamsgr.conversation.assistant import IAssistant, Reply, Role, Utterance
+from micamsgr.conversation.assistant import Reply, Role, Utterance
 from micamsgr.errors import Refused, Unavailable
 from micamsgr.messenger.markdown import plain
 from micamsgr.messenger.rendering import split
@@ -40,12 +39,6 @@ class DemoTests(SynchronousTestCase):
         Ask the demo what it answers at once.
         """
         return self.successResultOf(self.ask(*said, before=before))
-
-    def test_interface(self) -> None:
-        """
-        The demo is an assistant like any other.
-        """
-        verifyObject(IAssistant, self.demo)
 
     def test_estimate(self) -> None:
         """

@@ -25,8 +25,8 @@ ARROWS: dict[str, set[str]] = {
     "errors": set(),
     "conversation": {"errors"},
     "store": {"conversation", "errors"},
-    "messenger": {"conversation", "errors", "httpcall"},
-    "assistant": {"conversation", "errors", "httpcall"},
+    "messenger": {"conversation", "errors", "httpcall", "unseen"},
+    "assistant": {"conversation", "errors", "httpcall", "unseen"},
     # It stands for others' services, and must not make our mistakes.
     "sandbox": {"conversation.assistant", "errors", "services"},
     "web": {"errors"},
@@ -36,6 +36,7 @@ ARROWS: dict[str, set[str]] = {
     "clock": {"conversation.moment"},
     "logs": set(),
     "services": set(),
+    "unseen": set(),
 }
 
 # Of the center, what decides and never waits; the rest is the dispatcher.

@@ -18,8 +18,10 @@ LETTERS = ["word", "Ünïcode", "שלום", "مرحبا", "漢字", "कित�
 # None of it is markup, wherever in a line it stands but at its beginning.
 WORDS = [
     *("end.", "漢字、", "\U0001f600", "€5.90", "10%", "+49", "AT&T", "(so)", "“so”"),
+    *("(3+2)*5", "[1]*2", "20%*5", "5'*3", "4!*2", "{x}*y", "(a)*(b)", "7€*2"),
     *("<3", ":-)", "a/b", "1984", "2*3*4", "C:\\path_a", "#1", "@a_b_c", "[1]", "10*"),
     *("a[0](1)", "https://a.example/_b_?c=*d*", "info_a_@a.example", ">", "*", "~9"),
+    *(")", "]", "%", "'", "!", "__init__"),
 ]
 # Added to the words of an answer.
 _ADDED = re.compile(r"[•│–]|———|\d+[.]")
@@ -52,6 +54,11 @@ def _link(piece: Piece) -> Piece:
     return f"[{piece[0]}]({url})", [*piece[1], url]
 
 
+def _struck(piece: Piece) -> Piece:
+    text = f"({piece[0]})"
+    return f"~~{piece[0]}~~", text.split()
+
+
 def _table(rows: Sequence[Piece]) -> Piece:
     markdown, words = _joined("\n")(rows)
     return f"| Name | Value |\n|---|---|\n{markdown}", ["Name", "Value", *words]
@@ -73,6 +80,7 @@ _inline = (
     | _letters.map(_within("_", "_"))
     | _letters.map(_within("***", "***"))
     | _letters.map(_within("<br><b>", "</b>"))
+    | _letters.map(_struck)
     | _letters.map(_link)
     | _letters.map(_within("**", "**")).map(_link).map(_within("!"))
 )
@@ -96,7 +104,7 @@ _answers = _some(_block, 5).map(_joined("\n\n"))
 _soup = st.lists(
     st.sampled_from(
         [
-            *"ab1ж漢ש*_`~#>-+.:|!()[]<>&;\\$\"' \t\n\r\0\u2028\ufdd0\ud800",
+            *"ab1ж漢ש*_`~#>-+.:|!()[]{}%€<>&;\\$\"' \t\n\r\0\u2028\ufdd0\ud800",
             *("**", "__", "```", "\n\n", "\n- ", "\n1. ", "\n> ", "\n  ", "](", "---"),
             *("|-|-|\n", "|a|b|\n", "<br>", "</p>", "&amp;", "&#x202e;", "https://"),
         ]

@@ -8,14 +8,17 @@ import contextlib
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ec import (
     SECP256R1,
-    EllipticCurvePrivateKey,
     generate_private_key,
 )
+from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     KeySerializationEncryption,
@@ -53,25 +56,32 @@ def certificate(
     *,
     begins: timedelta = timedelta(hours=-1),
     ends: timedelta = timedelta(days=1),
+    key: Any = None,
+    issuer: tuple[str, Any] | None = None,
 ) -> tuple[str, str]:
     """
     Make a certificate that is valid for a day, and its key.
 
+    :param key: by default a new one.
+    :param issuer: the name and the key of who issues it; by default its own.
     :return: the paths of both files.
     """
     directory.mkdir(exist_ok=True)
-    key = generate_private_key(SECP256R1())
+    key = key or generate_private_key(SECP256R1())
+    issued_by, signing = issuer or (name, key)
+    issuing = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, issued_by)])
+    edwards = isinstance(signing, (Ed25519PrivateKey, Ed448PrivateKey))
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     now = datetime.now(timezone.utc)
     made = (
         x509.CertificateBuilder()
         .subject_name(subject)
-        .issuer_name(subject)
+        .issuer_name(issuing)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now + begins)
         .not_valid_after(now + ends)
-        .sign(key, hashes.SHA256())
+        .sign(signing, None if edwards else hashes.SHA256())
     )
     path = directory / f"{name}.pem"
     path.write_bytes(made.public_bytes(Encoding.PEM))
@@ -79,7 +89,7 @@ def certificate(
 
 
 def write_key(
-    key: EllipticCurvePrivateKey, path: Path, encryption: KeySerializationEncryption
+    key: PrivateKeyTypes, path: Path, encryption: KeySerializationEncryption
 ) -> str:
     """
     Write a private key into a file.
@@ -122,15 +132,17 @@ class HandshakeTests(SynchronousTestCase):
         """
         context = Context(TLS_CLIENT_METHOD)
         limit(context)
-        client = Connection(context, None)
+        client = self.client = Connection(context, None)
         client.set_connect_state()
         server = self.creator.serverConnectionForTLS(None)  # type: ignore[arg-type]
         server.set_accept_state()
         for _ in range(3):
             for side, other in ((client, server), (server, client)):
-                with contextlib.suppress(WantReadError):
-                    side.do_handshake()
-                exchange(side, other)
+                try:
+                    with contextlib.suppress(WantReadError):
+                        side.do_handshake()
+                finally:
+                    exchange(side, other)
         self.assertNotEqual(client.get_cipher_name(), None)
         return client
 
@@ -206,10 +218,34 @@ class HandshakeTests(SynchronousTestCase):
 
     def test_only_http2(self) -> None:
         """
-        With a client that offers nothing we speak, no protocol is agreed on.
+        A client that offers nothing we speak is told so, and turned away.
         """
-        client = self.shake(lambda context: context.set_alpn_protos([b"h2"]))
+        with self.assertRaises(Error):
+            self.shake(lambda context: context.set_alpn_protos([b"h2"]))
+        with self.assertRaises(Error) as caught:
+            self.client.do_handshake()
+        self.assertIn("alert no application protocol", str(caught.exception))
+
+    def test_no_alpn(self) -> None:
+        """
+        A client that names no protocol is taken to mean HTTP/1.1.
+        """
+        client = self.shake(lambda context: None)
         self.assertEqual(client.get_alpn_proto_negotiated(), b"")
+
+    def test_preference(self) -> None:
+        """
+        Of the suites that both know, the one is used that the client prefers.
+        """
+        suites = ["ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-CHACHA20-POLY1305"]
+
+        def limit(context: Context) -> None:
+            context.set_max_proto_version(TLS1_2_VERSION)
+            context.set_cipher_list(":".join(suites).encode())
+
+        for _ in range(2):
+            suites.reverse()
+            self.assertEqual(self.shake(limit).get_cipher_name(), suites[0])
 
     def test_replaced(self) -> None:
         """
@@ -234,13 +270,17 @@ class ClosingTests(SiteCase):
             ServerCertificate(current), False, self.site, self.clock
         )
 
-    def shake(self) -> tuple[Peer, Connection]:
+    def shake(self, protocol: bytes = b"http/1.1") -> tuple[Peer, Connection]:
         """
         Connect, as a client that does nothing by itself.
+
+        :param protocol: the only one that it offers.
         """
-        client = Connection(Context(TLS_CLIENT_METHOD), None)
+        context = Context(TLS_CLIENT_METHOD)
+        context.set_alpn_protos([protocol])
+        client = Connection(context, None)
         client.set_connect_state()
-        peer = Peer(self.factory)
+        peer = self.peer = Peer(self.factory)
         for _ in range(3):
             with contextlib.suppress(WantReadError):
                 client.do_handshake()
@@ -301,3 +341,14 @@ class ClosingTests(SiteCase):
         self.clock.advance(5.0)
         self.assertTrue(silent.transport.disconnected)
         self.assertFalse(peer.transport.disconnected)
+
+    def test_other_protocol(self) -> None:
+        """
+        A client that speaks only HTTP/2 learns why it can't connect, and
+        nothing of it is left.
+        """
+        with self.assertRaises(Error) as caught:
+            self.shake(b"h2")
+        self.assertIn("alert no application protocol", str(caught.exception))
+        self.assertTrue(self.peer.closing)
+        self.assert_forgotten(self.peer)

@@ -9,11 +9,18 @@ import contextlib
 import os
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric import dsa, rsa
 from cryptography.hazmat.primitives.asymmetric.ec import (
+    SECP256K1,
     SECP256R1,
+    SECP384R1,
+    SECP521R1,
     generate_private_key,
 )
+from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 from OpenSSL.SSL import TLS_CLIENT_METHOD, Connection, Context, WantReadError
 from twisted.trial.unittest import SynchronousTestCase
@@ -162,15 +169,109 @@ class FileTests(SynchronousTestCase):
         files = certificate(self.directory, "new.example", begins=timedelta(hours=1))
         self.assertIn("is the clock right?", self.refused(*files))
 
+    def test_short_key(self) -> None:
+        """
+        An RSA key that clients would refuse is a fault that says so.
+        """
+        files = certificate(
+            self.directory, "short", key=rsa.generate_private_key(65537, 1024)
+        )
+        why = self.refused(*files)
+        self.assertIn(f"tls.certificate: {files[0]} is for an RSA key of 1024", why)
+        self.assertIn("2048", why)
+
+    def test_odd_key(self) -> None:
+        """
+        A key of a kind for which no client has a suite is a fault that says
+        which have one.
+        """
+        for key in (dsa.generate_private_key(2048), generate_private_key(SECP256K1())):
+            why = self.refused(*certificate(self.directory, "odd", key=key))
+            self.assertIn("tls.certificate: ", why)
+            self.assertIn("EC key on P-256, P-384 or P-521", why)
+
+    def test_good_keys(self) -> None:
+        """
+        Keys of the kinds that clients have suites for can be used.
+        """
+        for key in (
+            rsa.generate_private_key(65537, 2048),
+            generate_private_key(SECP384R1()),
+            generate_private_key(SECP521R1()),
+            Ed25519PrivateKey.generate(),
+            Ed448PrivateKey.generate(),
+        ):
+            load(*certificate(self.directory, "good", key=key))
+
+    def chained(self, *paths: str) -> str:
+        """
+        Write several certificates into one file.
+        """
+        chain = self.directory / "chain.pem"
+        chain.write_text("".join(Path(path).read_text() for path in paths))
+        return str(chain)
+
+    def issued(self, signing: Any) -> tuple[str, str, str]:
+        """
+        Issue a certificate.
+
+        :return: the paths of the issuer's, of this one, and of its key.
+        """
+        issuer, _ = certificate(self.directory, "issuer.example", key=signing)
+        made = certificate(
+            self.directory, "issued.example", issuer=("issuer.example", signing)
+        )
+        return issuer, *made
+
+    def test_order(self) -> None:
+        """
+        Where the issuer's certificate comes first, the fault is the order and
+        not the key.
+        """
+        issuer, own, key = self.issued(generate_private_key(SECP256R1()))
+        why = self.refused(self.chained(issuer, own), key)
+        self.assertIn("own certificate in place 2: it must come first", why)
+        self.assertIn("tls.certificate: ", why)
+
+    def test_weak_issuer(self) -> None:
+        """
+        An issuer whose key is too short for OpenSSL to send its certificate,
+        so that no client could connect, is a fault of the certificate's.
+        """
+        issuer, own, key = self.issued(rsa.generate_private_key(65537, 1024))
+        why = self.refused(self.chained(own, issuer), key)
+        self.assertIn("tls.certificate: ", why)
+        self.assertIn("can't be used for TLS: ", why)
+        self.assertIn("key too small", why)
+
+    def test_cut_short(self) -> None:
+        """
+        A chain of which a part is missing is a fault, and not used as far as
+        it goes.
+        """
+        issuer, own, key = self.issued(generate_private_key(SECP256R1()))
+        chain = Path(self.chained(own, issuer))
+        chain.write_text(chain.read_text()[:-100])
+        why = self.refused(str(chain), key)
+        self.assertIn("begins 2 certificates, and only 1 can be read", why)
+
+    def test_doubt(self) -> None:
+        """
+        A certificate that the next one did not issue is used, as clients may
+        find the issuer elsewhere, and the operator told.
+        """
+        issuer, own, key = self.issued(generate_private_key(SECP256R1()))
+        self.assertEqual(load(self.chained(own, issuer), key).doubt, "")
+        stranger, _ = certificate(self.directory, "stranger.example")
+        doubt = load(self.chained(own, stranger), key).doubt
+        self.assertIn("certificate 2 in it did not issue the one before", doubt)
+
     def test_chain(self) -> None:
         """
         What issued the certificate is sent along.
         """
         issuer, _ = certificate(self.directory, "issuer.example")
-        chain = self.directory / "chain.pem"
-        content = [Path(path).read_text() for path in (self.certificate, issuer)]
-        chain.write_text("".join(content))
-        context = load(str(chain), self.key).context
+        context = load(self.chained(self.certificate, issuer), self.key).context
         client = Connection(Context(TLS_CLIENT_METHOD), None)
         client.set_connect_state()
         server = Connection(context, None)

@@ -24,7 +24,8 @@ class CertificateWatch(Service):
     """
     Look at the files of a certificate now and then, and put what they hold in
     force when they have changed: as a whole, and only if it is sound.
-    Otherwise the old one stays, and the fault is said once.
+    Otherwise the old one stays, and the fault is said once; and again where
+    somebody asked.
 
     :ivar _now: reads the wall clock.
     :ivar _interval: seconds between two looks.
@@ -48,6 +49,7 @@ class CertificateWatch(Service):
 
     def startService(self) -> None:
         super().startService()
+        self._say_doubt()
         self._look()
 
     def stopService(self) -> None:
@@ -57,8 +59,13 @@ class CertificateWatch(Service):
 
     def reload(self) -> None:
         """
-        Take what the files hold now, whether they have changed or not.
+        Take what the files hold now, whether they have changed or not; and say
+        what came of it.
         """
+        self._fault = None
+        self._take()
+
+    def _take(self) -> None:
         version = self._files.version()
         try:
             self._certificate.current = self._files.load(self._now())
@@ -77,11 +84,16 @@ class CertificateWatch(Service):
                 "a certificate is put in force, until {expires}",
                 expires=self._certificate.current.expires,
             )
+            self._say_doubt()
+
+    def _say_doubt(self) -> None:
+        if doubt := self._certificate.current.doubt:
+            self._log.warn("{doubt}", doubt=doubt)
 
     def _look(self) -> None:
         self._call = self._clock.callLater(self._interval, self._look)
         if self._files.version() != self._version:
-            self.reload()
+            self._take()
         now = self._now()
         expires = self._certificate.current.expires
         if expires - now < _CLOSE and (

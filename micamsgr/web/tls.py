@@ -1,35 +1,43 @@
 """
 TLS for those who connect to us: which, and with which certificate.
 
-Mozilla's "intermediate": TLS 1.2 and 1.3, only suites with forward secrecy and
-authenticated encryption, of which Twisted's own list is a superset.
+Protocols and suites are Mozilla's "intermediate": TLS 1.2 and 1.3, only suites
+with forward secrecy and authenticated encryption, of which Twisted's own list is
+a superset, and the choice is the client's.  The groups for the key exchange are
+OpenSSL's own.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from attrs import define, field, frozen
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509 import Certificate, load_pem_x509_certificates
 from OpenSSL.SSL import (
-    NO_OVERLAPPING_PROTOCOLS,
-    OP_CIPHER_SERVER_PREFERENCE,
     OP_NO_RENEGOTIATION,
     OP_NO_TICKET,
     TLS1_2_VERSION,
+    TLS_CLIENT_METHOD,
     TLS_SERVER_METHOD,
     Connection,
     Context,
     Error,
+    WantReadError,
 )
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
 from twisted.protocols.tls import TLSMemoryBIOProtocol
@@ -39,6 +47,11 @@ _CIPHERS = b"ECDHE+AESGCM:ECDHE+CHACHA20"
 
 # In bytes.
 _LARGEST = 1 << 20
+
+_BEGIN = re.compile(b"-----BEGIN (?:X509 )?CERTIFICATE-----")
+
+_CURVES = frozenset({"secp256r1", "secp384r1", "secp521r1"})
+_LEAST_RSA = 2048
 
 _ADVICE = {
     errno.ENOENT: "correct the path, or have the certificate issued first",
@@ -66,10 +79,13 @@ class CertificateSet:
     A certificate with its chain and its key, checked, and ready for use.
 
     :ivar expires: when it does, in UTC.
+    :ivar doubt: why some clients may not trust it, for the operator; or
+        nothing.
     """
 
     context: Context = field(repr=False)
     expires: datetime
+    doubt: str = ""
 
 
 @frozen
@@ -94,30 +110,101 @@ class CertificateFiles:
         Read both, once, and check them as a set.
 
         :raises Unusable: where they can't be read, are not what they should
-            be, don't fit each other, or are not valid now; or where others
-            may read the key.
+            be, don't fit each other, are not valid now, or are such that no
+            client could connect; or where others may read the key.
         """
         problems: list[str] = []
         with _noting(problems):
             chain = _chain(self.certificate)
+            _check_strength(self.certificate, chain[0])
             _check_dates(self.certificate, chain[0], now)
         with _noting(problems):
             key = _key(self.private_key)
         if problems:
             raise Unusable(*problems)
+        self._check_fit(chain, key)
         context = _context()
-        try:
+        with self._usable():
             context.use_certificate(chain[0])
-            for issuer in chain[1:]:
+        for number, issuer in enumerate(chain[1:], 2):
+            with self._usable(f": certificate {number} in it"):
                 context.add_extra_chain_cert(issuer)
+        with self._usable(" and its key"):
             context.use_privatekey(key)
             context.check_privatekey()
+            # Some of what clients would be refused for shows only now.
+            _shake(context)
+        expires = chain[0].not_valid_after_utc
+        return CertificateSet(context, expires, self._doubt(chain))
+
+    def _check_fit(self, chain: Sequence[Certificate], key: Any) -> None:
+        public = key.public_key()
+        places = [n for n, one in enumerate(chain, 1) if _holds(one, public)]
+        if 1 in places:
+            return
+        if places:
+            raise Unusable(
+                f"tls.certificate: {self.certificate} has the server's own certificate"
+                f" in place {places[0]}: it must come first, and behind it those that"
+                " issued it, in their order"
+            )
+        raise Unusable(
+            f"tls.private_key: {self.private_key} is not the key of {self.certificate}"
+        )
+
+    @contextmanager
+    def _usable(self, what: str = "") -> Iterator[None]:
+        try:
+            yield
         except (Error, TypeError, ValueError) as error:
             raise Unusable(
-                f"tls.private_key: {self.private_key} is not the key of"
-                f" {self.certificate}"
+                f"tls.certificate: {self.certificate}{what} can't be used for TLS:"
+                f" {_reason(error)}; have another one issued"
             ) from error
-        return CertificateSet(context, chain[0].not_valid_after_utc)
+
+    def _doubt(self, chain: Sequence[Certificate]) -> str:
+        for number, (one, issuer) in enumerate(pairwise(chain), 2):
+            try:
+                one.verify_directly_issued_by(issuer)
+            except (InvalidSignature, TypeError, ValueError, UnsupportedAlgorithm):
+                return (
+                    f"{self.certificate}: certificate {number} in it did not issue the"
+                    " one before it, so that clients may not trust the chain"
+                )
+        return ""
+
+
+def _holds(certificate: Certificate, public: Any) -> bool:
+    try:
+        return bool(certificate.public_key() == public)
+    except (ValueError, UnsupportedAlgorithm):
+        return False
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, Error) and error.args and isinstance(error.args[0], list):
+        return ", ".join(str(entry[-1]) for entry in error.args[0])
+    return str(error)
+
+
+def _shake(context: Context) -> None:
+    """
+    Let a client connect that takes anything.
+
+    :raises Error: where it can't.
+    """
+    lenient = Context(TLS_CLIENT_METHOD)
+    lenient.set_cipher_list(b"ALL:@SECLEVEL=0")
+    client, server = Connection(lenient, None), Connection(context, None)
+    client.set_connect_state()
+    server.set_accept_state()
+    for _ in range(3):
+        for side, other in ((client, server), (server, client)):
+            with suppress(WantReadError):
+                side.do_handshake()
+            with suppress(WantReadError):
+                while True:
+                    other.bio_write(side.bio_read(1 << 16))
 
 
 def _version(path: Path) -> object:
@@ -134,6 +221,27 @@ def _noting(problems: list[str]) -> Iterator[None]:
         yield
     except Unusable as error:
         problems += error.args
+
+
+def _check_strength(path: Path, own: Certificate) -> None:
+    try:
+        key = own.public_key()
+    except (ValueError, UnsupportedAlgorithm):
+        key = None
+    match key:
+        case RSAPublicKey(key_size=size) if size < _LEAST_RSA:
+            raise Unusable(
+                f"tls.certificate: {path} is for an RSA key of {size} bits, which"
+                f" clients refuse: have one issued for {_LEAST_RSA} bits or more"
+            )
+        case RSAPublicKey() | Ed25519PublicKey() | Ed448PublicKey():
+            return
+        case EllipticCurvePublicKey() if key.curve.name in _CURVES:
+            return
+    raise Unusable(
+        f"tls.certificate: {path} is for a kind of key that clients don't take: have"
+        " one issued for an RSA key, or an EC key on P-256, P-384 or P-521"
+    )
 
 
 def _check_dates(path: Path, own: Certificate, now: datetime) -> None:
@@ -172,11 +280,18 @@ def _at_once(path: str, flags: int) -> int:
 def _chain(path: Path) -> list[Certificate]:
     content, _ = _read("tls.certificate", path)
     try:
-        return load_pem_x509_certificates(content)
+        chain = load_pem_x509_certificates(content)
     except ValueError as error:
         raise Unusable(
             f"tls.certificate: {path} holds no certificate in PEM"
         ) from error
+    begun = len(_BEGIN.findall(content))
+    if begun != len(chain):
+        raise Unusable(
+            f"tls.certificate: {path} begins {begun} certificates, and only"
+            f" {len(chain)} can be read: is it still being written, or cut short?"
+        )
+    return chain
 
 
 def _key(path: Path) -> Any:
@@ -202,16 +317,18 @@ def _key(path: Path) -> Any:
 def _context() -> Context:
     context = Context(TLS_SERVER_METHOD)
     context.set_min_proto_version(TLS1_2_VERSION)
-    context.set_options(
-        OP_CIPHER_SERVER_PREFERENCE | OP_NO_TICKET | OP_NO_RENEGOTIATION
-    )
+    context.set_options(OP_NO_TICKET | OP_NO_RENEGOTIATION)
     context.set_cipher_list(_CIPHERS)
     context.set_alpn_select_callback(_select_protocol)
     return context
 
 
 def _select_protocol(_: Connection, offered: list[bytes]) -> Any:
-    return b"http/1.1" if b"http/1.1" in offered else NO_OVERLAPPING_PROTOCOLS
+    if b"http/1.1" in offered:
+        return b"http/1.1"
+    # Raised here, it makes OpenSSL tell the client, and is raised again by the
+    # handshake, where Twisted takes it for one of OpenSSL's own.
+    raise Error([("SSL routines", "", "no application protocol")])
 
 
 def utc_now() -> datetime:
