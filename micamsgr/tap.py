@@ -124,7 +124,7 @@ class Daemon(InTurn):
     def startService(self) -> None:
         try:
             super().startService()
-        except (CannotStart, StoreUnavailable) as error:
+        except (CannotStart, StoreUnavailable, Unusable) as error:
             _give_up(getattr(error, "detail", None) or str(error))
 
 
@@ -409,11 +409,7 @@ def _listeners(reactor: Any, config: Config, site: IProtocolFactory) -> list[Ser
     if config.tls is not None:
         tls = config.tls
         files = CertificateFiles(Path(tls.certificate), Path(tls.private_key))
-        try:
-            certificate = ServerCertificate(files.load(utc_now()))
-        except Unusable as error:
-            _give_up(str(error))
-            raise
+        certificate = ServerCertificate()
         watch = CertificateWatch(reactor, files, certificate, utc_now)
         reload.append(watch.reload)
         secure = TLSMemoryBIOFactory(certificate, False, site, reactor)

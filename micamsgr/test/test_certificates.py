@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import cast
 
 from twisted.internet.task import Clock
-from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
+from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from micamsgr.web.certificates import CertificateWatch
-from micamsgr.web.tls import CertificateFiles, ServerCertificate, utc_now
+from micamsgr.web.tls import CertificateFiles, ServerCertificate, Unusable, utc_now
 
 from .test_tls import certificate
 
@@ -29,14 +29,14 @@ class CertificateWatchTests(SynchronousTestCase):
         self.directory = Path(self.mktemp())
         paths = certificate(self.directory, ends=timedelta(days=20))
         self.files = CertificateFiles(*map(Path, paths))
-        self.inforce = ServerCertificate(self.files.load(self.began))
-        self.first = self.inforce.current
+        self.inforce = ServerCertificate()
         self.watch = CertificateWatch(self.clock, self.files, self.inforce, self.now)
         self.told: list[LogEvent] = []
         tell = cast(ILogObserver, self.told.append)
         globalLogPublisher.addObserver(tell)
         self.addCleanup(globalLogPublisher.removeObserver, tell)
         self.watch.startService()
+        self.first = self.inforce.current
 
     def now(self) -> datetime:
         return self.began + timedelta(seconds=self.clock.seconds())
@@ -142,6 +142,16 @@ class CertificateWatchTests(SynchronousTestCase):
         self.watch.startService()
         self.assertEqual(self.levels(), ["info", "warn", "warn"])
 
+    def test_nothing(self) -> None:
+        """
+        Without a certificate that can be used there is no start.
+        """
+        self.files.certificate.unlink()
+        watch = CertificateWatch(
+            Clock(), self.files, ServerCertificate(), self.watch._now
+        )
+        self.assertRaises(Unusable, watch.startService)
+
     def test_expiring(self) -> None:
         """
         A certificate that nobody renews is told of for two weeks, once a day.
@@ -151,6 +161,50 @@ class CertificateWatchTests(SynchronousTestCase):
         self.assertEqual(self.levels(), [])
         self.clock.pump([0.5 * days] * 5)
         self.assertEqual(self.levels(), ["warn", "warn"])
+        line = formatEvent(self.told[0])
+        self.assertIn(f"{self.files.certificate} expires at", line)
+        self.assertIn("in 13 days: renew it", line)
+
+    def test_expired(self) -> None:
+        """
+        When it has expired, that is an error at once, and every hour; with
+        what keeps its renewal from being taken, where something does.
+        """
+        days = 86400.0
+        self.clock.advance(20 * days - 3600.0)
+        self.told.clear()
+        self.clock.advance(3610.0)
+        self.assertEqual(self.levels(), ["error"])
+        self.files.private_key.unlink()
+        self.clock.pump([10.0] * 360)
+        self.assertEqual(self.levels(), ["error"] * 3)
+        line = formatEvent(self.told[-1])
+        self.assertIn("expired at", line)
+        self.assertIn("tls.private_key: ", line)
+
+    def test_renewed_shortly(self) -> None:
+        """
+        What was said of one certificate is not counted as said of the next.
+        """
+        days = 86400.0
+        self.clock.advance(19 * days)
+        self.renew(days=21)
+        self.clock.advance(10.0)
+        self.assertEqual(self.levels(), ["warn", "info", "warn"])
+
+    def test_back(self) -> None:
+        """
+        That the files are back, which were away, is said; so a second loss of
+        them is, too.
+        """
+        away = self.files.certificate.with_name("away")
+        for _ in range(2):
+            self.files.certificate.rename(away)
+            self.clock.advance(10.0)
+            away.rename(self.files.certificate)
+            self.clock.advance(10.0)
+        self.assertEqual(self.levels(), ["error", "info"] * 2)
+        self.assertIs(self.inforce.current, self.first)
 
     def test_stopped(self) -> None:
         """

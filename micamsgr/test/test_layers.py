@@ -44,6 +44,7 @@ PURE = {
     "assistant",
     "events",
     "interfaces",
+    "limits",
     "moment",
     "pacing",
     "outcomes",

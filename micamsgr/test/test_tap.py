@@ -359,7 +359,8 @@ class StartTests(DaemonCase):
         What is wrong with the certificate's files is a line for each.
         """
         more = "tls: {certificate: none.pem, private_key: none.key}\n"
-        leaving = self.assertRaises(SystemExit, self.build, more)
+        daemon = self.build(more)
+        leaving = self.assertRaises(SystemExit, daemon.startService)
         self.assertEqual(leaving.code, 1)
         first, second = self.errors.getvalue().splitlines()
         self.assertRegex(first, "^tls.certificate: .*none.pem: No such file")

@@ -345,10 +345,11 @@ class ServerCertificate:
     Make the server's side of TLS connections.
 
     :ivar current: for connections to come; may be replaced at any time, and
-        those that are open go on as they are.
+        those that are open go on as they are.  ``None`` before the first.
     """
 
-    current: CertificateSet
+    current: CertificateSet | None = None
 
     def serverConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> Connection:
+        assert self.current is not None
         return Connection(self.current.context, None)
