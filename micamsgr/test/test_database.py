@@ -20,7 +20,8 @@ from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
 from micamsgr.errors import StoreUnavailable
-from micamsgr.store.database import DatabaseThread, Work
+from micamsgr.store.group import Work
+from micamsgr.store.thread import DatabaseThread
 
 
 def add(number: int) -> Work[int]:
@@ -145,7 +146,7 @@ class DatabaseCase(TestCase):
 
 class DatabaseThreadTests(DatabaseCase):
     """
-    Tests for :class:`micamsgr.store.database.DatabaseThread`.
+    Tests for :class:`micamsgr.store.thread.DatabaseThread`.
     """
 
     async def test_committed_when_told(self) -> None:

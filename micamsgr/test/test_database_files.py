@@ -16,15 +16,17 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from micamsgr.conversation.events import BotName, PageId
 from micamsgr.errors import StoreUnavailable
-from micamsgr.store.database import lock, open_database, open_for_reading
-from micamsgr.store.schema import APPLICATION_ID, MIGRATIONS
+from micamsgr.store.database import open_database, open_for_reading
+from micamsgr.store.integrity import damaged
+from micamsgr.store.lock import lock
+from micamsgr.store.schema import ANOTHERS, APPLICATION_ID, MIGRATIONS
 from micamsgr.store.service import StoreService
 
 # A daemon, as far as the lock is concerned.
 HOLDER = """
 import sys
-from micamsgr.store.database import lock
-lock(sys.argv[1])
+from micamsgr.store.lock import lock
+held = lock(sys.argv[1])
 print("locked", flush=True)
 sys.stdin.read()
 """
@@ -91,7 +93,7 @@ class OpenTests(SynchronousTestCase):
         whatever is usual for new files.
         """
         self.addCleanup(os.umask, os.umask(0))
-        os.close(lock(str(self.path)))
+        lock(str(self.path)).release()
         database = self.open()
         database.execute("INSERT INTO page VALUES ('mica', 't', 'p')")
         modes = {
@@ -178,7 +180,10 @@ class OpenTests(SynchronousTestCase):
         A file that is no database is refused and left as it is.
         """
         self.path.write_text("listen: tcp:8080\n" * 100)
-        self.unchanged("file is not a database")
+        self.unchanged(
+            "it is not a database: name another file in `store:`; or, if it was the"
+            " store, restore a backup"
+        )
 
     def test_foreign(self) -> None:
         """
@@ -186,7 +191,7 @@ class OpenTests(SynchronousTestCase):
         """
         with closing(sqlite3.connect(self.path)) as database:
             database.execute("CREATE TABLE theirs (x)")
-        self.unchanged("it is another program's database")
+        self.unchanged(ANOTHERS)
 
     def test_foreign_and_empty(self) -> None:
         """
@@ -196,7 +201,7 @@ class OpenTests(SynchronousTestCase):
             self.path.unlink(missing_ok=True)
             with closing(sqlite3.connect(self.path)) as database:
                 database.execute(f"PRAGMA {pragma}")
-            self.unchanged("it is another program's database")
+            self.unchanged(ANOTHERS)
 
     def test_newer(self) -> None:
         """
@@ -207,7 +212,8 @@ class OpenTests(SynchronousTestCase):
             database.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
         self.unchanged(
             f"its schema version is {len(MIGRATIONS) + 1}, and this program knows"
-            f" only {len(MIGRATIONS)}: it was used by a newer one"
+            f" only {len(MIGRATIONS)}: it was used by a newer one; install that, or"
+            " name another file in `store:`"
         )
 
     def test_damaged(self) -> None:
@@ -217,7 +223,7 @@ class OpenTests(SynchronousTestCase):
         self.open().close()
         whole = self.path.read_bytes()
         self.path.write_bytes(whole[:100] + b"?" * 400 + whole[500:])
-        self.unchanged("database disk image is malformed")
+        self.unchanged(damaged("database disk image is malformed").args[0])
 
     def test_empty(self) -> None:
         """
@@ -252,7 +258,7 @@ class OpenTests(SynchronousTestCase):
 
 class LockTests(SynchronousTestCase):
     """
-    Tests for :func:`micamsgr.store.database.lock`.
+    Tests for :func:`micamsgr.store.lock.lock`.
     """
 
     def setUp(self) -> None:
@@ -287,13 +293,13 @@ class LockTests(SynchronousTestCase):
                 " first, or name another file in `store:`",
             )
             holder.kill()
-        os.close(lock(self.path))
+        lock(self.path).release()
 
     def test_by_another_name(self) -> None:
         """
         It is the same store by whatever name it goes.
         """
-        self.addCleanup(os.close, lock(self.path))
+        self.addCleanup(lock(self.path).release)
         link = self.path + "-link"
         Path(link).symlink_to(self.path)
         self.assertIn("another daemon is using", self.refusal(link))
@@ -354,11 +360,12 @@ class StoreServiceTests(TestCase):
         service = self.service()
         self.assertRaises(StoreUnavailable, service.startService)
         await service.stopService()
-        os.close(lock(self.path))
+        lock(self.path).release()
 
     async def test_stopped(self) -> None:
         """
-        Stopping leaves one file, which holds everything, beside the lock.
+        Stopping leaves one file, which holds everything, beside the lock and
+        the ballast.
         """
         service = self.service()
         service.startService()
@@ -366,4 +373,4 @@ class StoreServiceTests(TestCase):
         await service.stopService()
         left = {file.name for file in Path(self.path).parent.iterdir()}
         name = Path(self.path).name
-        self.assertEqual(left, {name, f"{name}.lock"})
+        self.assertEqual(left, {name, f"{name}.lock", f"{name}.ballast"})
