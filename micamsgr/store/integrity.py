@@ -60,6 +60,13 @@ def examine(path: Path, seconds: float = CHECK_SECONDS) -> None:
     log, journal = (path.with_name(path.name + end) for end in ("-wal", "-journal"))
     head = _read(path, 100)
     logged = len(_read(log, _LOG_HEAD)) > 0
+    rollback = _read(journal, 20)
+    if rollback.startswith(_JOURNAL_MAGIC):
+        # A start was cut short.  SQLite undoes it when the file is opened.
+        application, before = head[68:72], rollback[16:20]
+        if any(before) and application != struct.pack(">I", APPLICATION_ID):
+            raise ValueError(ANOTHERS)
+        return
     if not head:
         if logged:
             # SQLite would take it for a new one, and remove the log.
@@ -70,13 +77,6 @@ def examine(path: Path, seconds: float = CHECK_SECONDS) -> None:
             "it is not a database: name another file in `store:`; or, if it was"
             " the store, restore a backup"
         )
-    rollback = _read(journal, 20)
-    if rollback.startswith(_JOURNAL_MAGIC):
-        # A start was cut short.  SQLite undoes it when the file is opened.
-        application, before = head[68:72], rollback[16:20]
-        if any(before) and application != struct.pack(">I", APPLICATION_ID):
-            raise ValueError(ANOTHERS)
-        return
     with _left_alone(path):
         _examine(path, log if logged else None, seconds)
 
