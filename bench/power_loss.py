@@ -169,7 +169,10 @@ class Run:
             "sender": {"id": person(number % 50)},
             "recipient": {"id": PAGE},
             "timestamp": int(time.time() * 1000),
-            "message": {"mid": mid, "text": f"message {number} " + "x" * (number % 700)},
+            "message": {
+                "mid": mid,
+                "text": f"message {number} " + "x" * (number % 700),
+            },
         }
         entry = {"time": message["timestamp"], "id": PAGE, "messaging": [message]}
         body = as_json({"object": "page", "entry": [entry]})

@@ -24,7 +24,8 @@ class Weaker(sqlite3.Connection):
 
 
 if __name__ == "__main__":
-    sqlite3.connect = partial(sqlite3.connect, factory=Weaker)
+    weaker: Any = partial(sqlite3.connect, factory=Weaker)
+    sqlite3.connect = weaker
     from twisted.scripts.twistd import run
 
     run()

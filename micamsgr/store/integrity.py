@@ -57,6 +57,7 @@ def examine(path: Path, seconds: float = CHECK_SECONDS) -> None:
     :raises ValueError: where it can't, with the reason and what to do.
     :raises sqlite3.Error: where it can't be read.
     """
+    path = path.resolve()
     log, journal = (path.with_name(path.name + end) for end in ("-wal", "-journal"))
     head = _read(path, 100)
     logged = len(_read(log, _LOG_HEAD)) > 0
