@@ -163,7 +163,8 @@ def _check_log(log: Path, index: int) -> None:
         magic, _, page = struct.unpack_from(">3I", head.ljust(_LOG_HEAD, b"\0"))
         if length < _LOG_HEAD + _FRAME_HEAD:
             return
-        if magic not in _LOG_MAGIC or page & (page - 1) or not 512 <= page <= 65536:
+        if magic not in _LOG_MAGIC or _checksum(head) != head[24:]:
+            # It is no longer than a sector, which is written whole or not.
             raise damaged("the head of its log is lost")
         (whole,) = struct.unpack("=I", os.pread(index, 4, 16))
         lost = 0
@@ -173,6 +174,17 @@ def _check_log(log: Path, index: int) -> None:
             lost += frame[8:16] == head[16:24] and any(frame[4:8])
         if lost > 1:
             raise damaged(f"its log breaks off before {lost} commits")
+
+
+def _checksum(head: bytes) -> bytes:
+    # Whose words it adds up, of the machine that has made it, the magic tells.
+    order = ">" if head[3] & 1 else "<"
+    words = struct.unpack(f"{order}6I", head[:24])
+    one = other = 0
+    for first, second in zip(words[::2], words[1::2], strict=True):
+        one = (one + first + other) & 0xFFFFFFFF
+        other = (other + second + one) & 0xFFFFFFFF
+    return struct.pack(">2I", one, other)
 
 
 # The pages

@@ -1,35 +1,22 @@
 """
-Tests for the file that the store is in, and for whose it is.
+Tests for the file that the store is in, and for how it is opened.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 
-from twisted.internet import reactor
-from twisted.trial.unittest import SynchronousTestCase, TestCase
+from twisted.trial.unittest import SynchronousTestCase
 
-from micamsgr.conversation.events import BotName, PageId
 from micamsgr.errors import StoreUnavailable
 from micamsgr.store.database import open_database, open_for_reading
 from micamsgr.store.integrity import damaged
 from micamsgr.store.lock import lock
 from micamsgr.store.schema import ANOTHERS, APPLICATION_ID, MIGRATIONS
-from micamsgr.store.service import StoreService
-
-# A daemon, as far as the lock is concerned.
-HOLDER = """
-import sys
-from micamsgr.store.lock import lock
-held = lock(sys.argv[1])
-print("locked", flush=True)
-sys.stdin.read()
-"""
 
 
 class OpenTests(SynchronousTestCase):
@@ -243,6 +230,20 @@ class OpenTests(SynchronousTestCase):
                 sqlite3.OperationalError, reader.execute, "DELETE FROM page"
             )
 
+    def test_opened_as_a_whole(self) -> None:
+        """
+        The connection that reads has its files open from the start, so that
+        it does not depend on descriptors that are to be had later.
+        """
+        self.open()
+        with closing(open_for_reading(str(self.path))):
+            files = []
+            for descriptor in Path("/proc/self/fd").iterdir():
+                with contextlib.suppress(OSError):
+                    files.append(str(descriptor.readlink()))
+        for end in ("", "-wal"):
+            self.assertEqual(files.count(f"{self.path}{end}"), 2)
+
     def test_nothing_to_read(self) -> None:
         """
         The connection that reads makes no file where there is none.
@@ -254,123 +255,3 @@ class OpenTests(SynchronousTestCase):
             f"can't read the store {self.path}: unable to open database file",
         )
         self.assertFalse(self.path.exists())
-
-
-class LockTests(SynchronousTestCase):
-    """
-    Tests for :func:`micamsgr.store.lock.lock`.
-    """
-
-    def setUp(self) -> None:
-        self.path = str(Path(self.mktemp()).absolute())
-
-    def refusal(self, path: str) -> str:
-        """
-        Tell why a store can't be locked.
-        """
-        error = self.assertRaises(StoreUnavailable, lock, path)
-        assert isinstance(error, StoreUnavailable)
-        return error.detail
-
-    def test_second_daemon(self) -> None:
-        """
-        While one daemon uses the store, a second one is told so, and what to
-        do; as soon as the first one is killed it may use the store.
-        """
-        holder = subprocess.Popen(
-            [sys.executable, "-c", HOLDER, self.path],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        )
-        with holder:
-            self.addCleanup(holder.kill)
-            assert holder.stdout is not None
-            self.assertEqual(holder.stdout.readline(), b"locked\n")
-            self.assertEqual(
-                self.refusal(self.path),
-                f"another daemon is using the store {self.path}: stop that one"
-                " first, or name another file in `store:`",
-            )
-            holder.kill()
-        lock(self.path).release()
-
-    def test_by_another_name(self) -> None:
-        """
-        It is the same store by whatever name it goes.
-        """
-        self.addCleanup(lock(self.path).release)
-        link = self.path + "-link"
-        Path(link).symlink_to(self.path)
-        self.assertIn("another daemon is using", self.refusal(link))
-
-    def test_no_folder(self) -> None:
-        """
-        Where the lock can't be made, its name is told, and why.
-        """
-        path = f"{self.path}/mica.db"
-        self.assertEqual(
-            self.refusal(path),
-            f"can't use the store {path}: No such file or directory: {path}.lock",
-        )
-
-
-class StoreServiceTests(TestCase):
-    """
-    Tests for :class:`micamsgr.store.service.StoreService`.
-    """
-
-    timeout = 30.0
-
-    def setUp(self) -> None:
-        self.path = str(Path(self.mktemp()).absolute())
-
-    def service(self) -> StoreService:
-        return StoreService(reactor, self.path)  # type: ignore[arg-type]
-
-    def test_nothing_before_start(self) -> None:
-        """
-        Nothing is opened before the service starts.
-        """
-        self.service()
-        self.assertEqual(list(Path(self.path).parent.glob("*")), [])
-
-    async def test_one_at_a_time(self) -> None:
-        """
-        A second service can't start on the same file until the first one has
-        stopped.
-        """
-        first, second = self.service(), self.service()
-        first.startService()
-        error = self.assertRaises(StoreUnavailable, second.startService)
-        assert isinstance(error, StoreUnavailable)
-        self.assertIn("another daemon is using", error.detail)
-        await second.stopService()
-        await first.stopService()
-        third = self.service()
-        third.startService()
-        await third.stopService()
-
-    async def test_cannot_open(self) -> None:
-        """
-        A service that can't open its file can be stopped, and gives the file
-        back.
-        """
-        Path(self.path).write_text("not a database" * 100)
-        service = self.service()
-        self.assertRaises(StoreUnavailable, service.startService)
-        await service.stopService()
-        lock(self.path).release()
-
-    async def test_stopped(self) -> None:
-        """
-        Stopping leaves one file, which holds everything, beside the lock and
-        the ballast.
-        """
-        service = self.service()
-        service.startService()
-        await service.store.remember_page(BotName("mica"), "t", PageId("p"))
-        await service.stopService()
-        left = {file.name for file in Path(self.path).parent.iterdir()}
-        name = Path(self.path).name
-        self.assertEqual(left, {name, f"{name}.lock", f"{name}.ballast"})
