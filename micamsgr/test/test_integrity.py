@@ -212,6 +212,28 @@ class ExamineTests(FileCase):
             os.truncate(self.log, cut)
             examine(self.path)
 
+    def test_how_many_commits(self) -> None:
+        """
+        A log is refused where two commits can't be read, and not where it is
+        one, of which any part may be there after a loss of power.
+        """
+        self.fill()
+        whole = self.log.read_bytes()
+        ends = [
+            number
+            for number in range((len(whole) - 32) // FRAME)
+            if any(whole[32 + number * FRAME + 4 : 32 + number * FRAME + 8])
+        ]
+        last, before = ends[-2] + 1, ends[-3] + 1
+        self.assertLess(last, ends[-1])
+        self.spoil(self.log, 32 + last * FRAME + 100, b"\xff")
+        examine(self.path)
+        # SQLite's index of the log, made by looking; not part of the store.
+        (self.directory / "mica.db-shm").unlink()
+        self.log.write_bytes(whole)
+        self.spoil(self.log, 32 + before * FRAME + 100, b"\xff")
+        self.refused("before 2 commits")
+
     def test_older_log(self) -> None:
         """
         What an earlier round has left behind the end of a log means nothing.

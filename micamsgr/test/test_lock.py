@@ -91,9 +91,11 @@ class LockTests(SynchronousTestCase):
         Who is refused keeps nobody else away.
         """
         first = lock(self.path)
-        self.refusal(self.path)
+        link = Path(f"{self.path}-link")
+        link.hardlink_to(self.path)
+        self.refusal(str(link))
         first.release()
-        lock(self.path).release()
+        lock(str(link)).release()
 
     def test_no_folder(self) -> None:
         """

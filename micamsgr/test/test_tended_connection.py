@@ -201,6 +201,8 @@ class TendedConnectionTests(SynchronousTestCase):
         ]
         self.connection.perform(jobs)
         self.assertEqual([job.failure is None for job in jobs], [False, True])
+        (rows,) = self.opened[0].execute("SELECT count(*) FROM number").fetchone()
+        self.assertEqual(rows, 1)
 
     def test_full_at_the_start(self) -> None:
         """
