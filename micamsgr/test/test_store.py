@@ -118,6 +118,8 @@ class FileCase(StoreCase):
 
     def setUp(self) -> None:
         self.path = str(Path(self.mktemp()).absolute())
+        # Space that nobody needs any more.
+        self.addCleanup(Path(f"{self.path}.ballast").unlink, missing_ok=True)
         self.start()
 
     def start(self) -> None:
