@@ -325,6 +325,9 @@ class DaemonCase(TestCase):
     async def _look_back(self) -> None:
         for daemon in self.daemons:
             await daemon.stop()
+        # Space that nobody needs any more.
+        for ballast in self.directory.rglob("*.ballast"):
+            ballast.unlink()
         for daemon in self.daemons:
             self.assertNotIn("Traceback", daemon.output)
             for secret in self.secrets(daemon):

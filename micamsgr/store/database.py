@@ -1,51 +1,28 @@
 """
-An SQLite file: opened as it must be for a commit to survive a loss of power,
-and used by one thread that commits in groups.
+An SQLite file, opened as it must be for a commit to survive a loss of power.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sqlite3
-import threading
-from collections import deque
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
-
-from attrs import define, field
-from twisted.internet.defer import Deferred, fail, succeed
-from twisted.internet.interfaces import IReactorFromThreads, IReactorTime
-from twisted.python.failure import Failure
+from typing import TypeVar
 
 from micamsgr.errors import StoreUnavailable
 
+from .group import Transact, Work
+from .integrity import CHECK_SECONDS, check, examine
 from .schema import MIGRATIONS, guard_states, migrate
+from .trouble import Trouble, trouble
+
+__all__ = ["Transact", "Work", "in_transaction", "open_database", "open_for_reading"]
 
 T = TypeVar("T")
-Work = Callable[[sqlite3.Connection], T]
 
-# What sqlite3 raises where the disk, or what is on it, is to blame; further
-# subclasses of DatabaseError tell of a defect in what was asked.
-_DISK = (sqlite3.OperationalError, sqlite3.DatabaseError)
-
-
-class Transact(Protocol):
-    """
-    Run a function of a connection in one transaction, committing if it
-    returns.
-
-    The Deferred fires after the commit.  It fails with what the function
-    raised, or with :exc:`~micamsgr.errors.StoreUnavailable`.
-    """
-
-    def __call__(self, work: Work[T]) -> Deferred[T]: ...
-
-
-class Reactor(IReactorFromThreads, IReactorTime):
-    """What a database thread needs of the reactor."""
+# Seconds to wait for another program that uses the file.
+_BUSY = 5.0
 
 
 def open_database(path: str) -> sqlite3.Connection:
@@ -54,14 +31,55 @@ def open_database(path: str) -> sqlite3.Connection:
 
     :param path: of the file, which gets mode 0600; or ``:memory:``.
 
-    :raises StoreUnavailable: where that can't be done, with the reason.
+    :raises StoreUnavailable: where that can't be done, with the reason; a file
+        that can't be the store is left as it is.
     """
     if path != ":memory:":
-        _make(Path(path))
+        admit_file(path)
+    return connect(path)
+
+
+def admit_file(path: str) -> None:
+    """
+    Make the file, if it is not there; see whether it can be the store, if it
+    is.  No connection of this process may be open on it.
+
+    :raises StoreUnavailable: where it can't.
+    """
+    _make(Path(path))
+    try:
+        examine(Path(path))
+    except (sqlite3.Error, ValueError, OSError) as error:
+        raise _unusable(path, error) from error
+
+
+def reopen_database(path: str) -> sqlite3.Connection:
+    """
+    Open the store for writing once more, after the connection on which
+    something failed was closed; other connections of this process may be open.
+
+    :raises StoreUnavailable: where that can't be done, or the file is found to
+        be damaged.
+    """
+    database = connect(path)
+    try:
+        check(database, CHECK_SECONDS)
+    except (sqlite3.Error, ValueError) as error:
+        database.close()
+        raise _unusable(path, error) from error
+    return database
+
+
+def connect(path: str) -> sqlite3.Connection:
+    """
+    Open a file that was admitted, making or migrating the tables as need be.
+
+    :raises StoreUnavailable: where that can't be done, with the reason.
+    """
     try:
         database = sqlite3.connect(
             path,
-            timeout=5.0,
+            timeout=_BUSY,
             isolation_level=None,
             check_same_thread=False,
             cached_statements=512,
@@ -72,8 +90,13 @@ def open_database(path: str) -> sqlite3.Connection:
             database.close()
             raise
     except (sqlite3.Error, ValueError) as error:
-        raise StoreUnavailable(f"can't use the store {path}: {error}") from error
+        raise _unusable(path, error) from error
     return database
+
+
+def _unusable(path: str, error: Exception) -> StoreUnavailable:
+    why = getattr(error, "strerror", None) or error
+    return StoreUnavailable(f"can't use the store {path}: {why}")
 
 
 def _prepare(database: sqlite3.Connection) -> None:
@@ -91,6 +114,23 @@ def _prepare(database: sqlite3.Connection) -> None:
     if mode not in ("wal", "memory"):
         raise ValueError("it can't be set to journal_mode = WAL")
     guard_states(database)
+    _empty_log(database)
+
+
+def _empty_log(database: sqlite3.Connection) -> None:
+    """
+    Bring the log into the file, so that nothing stays in it of a commit that
+    was cut short.
+    """
+    # Who else reads now is not waited for.
+    database.execute("PRAGMA busy_timeout = 0")
+    try:
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    except sqlite3.Error as error:
+        # Where there is no room it stays, and that harms nobody.
+        if trouble(error) not in (None, Trouble.FULL):
+            raise
+    database.execute(f"PRAGMA busy_timeout = {int(_BUSY * 1000)}")
 
 
 def open_for_reading(path: str) -> sqlite3.Connection:
@@ -103,12 +143,19 @@ def open_for_reading(path: str) -> sqlite3.Connection:
         database = sqlite3.connect(
             f"{Path(path).absolute().as_uri()}?mode=rw",
             uri=True,
-            timeout=5.0,
+            timeout=_BUSY,
             isolation_level=None,
             check_same_thread=False,
         )
-        _settle(database)
-        database.execute("PRAGMA query_only = ON")
+        try:
+            _settle(database)
+            database.execute("PRAGMA query_only = ON")
+            # Log and index are opened with the first look, which is not to be
+            # the first one to fail.
+            database.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        except BaseException:
+            database.close()
+            raise
     except sqlite3.Error as error:
         raise StoreUnavailable(f"can't read the store {path}: {error}") from error
     return database
@@ -139,40 +186,6 @@ def _settle(database: sqlite3.Connection) -> None:
         database.execute(f"PRAGMA {pragma}")
 
 
-def lock(path: str) -> int:
-    """
-    Keep other daemons away from the store at *path*, until this process ends
-    or the descriptor is closed.
-
-    :return: the descriptor that holds the lock.
-
-    :raises StoreUnavailable: where another process has it.
-    """
-    try:
-        # Whoever comes by a symbolic link must find the same lock.
-        descriptor = os.open(
-            f"{Path(path).resolve()}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
-        )
-    except OSError as error:
-        raise StoreUnavailable(
-            f"can't use the store {path}: {error.strerror}: {error.filename}"
-        ) from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(descriptor)
-        raise StoreUnavailable(
-            f"another daemon is using the store {path}: stop that one first, or "
-            "name another file in `store:`"
-        ) from error
-    except OSError as error:
-        os.close(descriptor)
-        raise StoreUnavailable(
-            f"can't lock the store {path}: {error.strerror}"
-        ) from error
-    return descriptor
-
-
 def in_transaction(database: sqlite3.Connection, work: Work[T]) -> T:
     """
     Call *work* between ``BEGIN IMMEDIATE`` and ``COMMIT`` or ``ROLLBACK``.
@@ -185,166 +198,3 @@ def in_transaction(database: sqlite3.Connection, work: Work[T]) -> T:
         raise
     database.execute("COMMIT")
     return result
-
-
-@define
-class _Job:
-    work: Work[Any]
-    result: Deferred[Any]
-    failure: Failure | None = None
-    value: Any = None
-
-
-@define(eq=False)
-class DatabaseThread:
-    """
-    The one thread that uses a connection.
-
-    All that was asked for while a commit was under way goes into the next
-    one, each in a savepoint of its own: what fails takes nobody with it.
-
-    :ivar _open: makes the connection; called in the thread.
-    :ivar _writes: whether transactions write; a reader's don't.
-    :ivar _most_waiting: how many transactions may wait before more are
-        refused.
-    :ivar _most_together: how many go into one commit.
-    """
-
-    _reactor: Reactor
-    _open: Callable[[], sqlite3.Connection]
-    _writes: bool = field(default=True, kw_only=True)
-    _most_waiting: int = field(default=20_000, kw_only=True)
-    _most_together: int = field(default=256, kw_only=True)
-
-    # On the reactor's side: what was asked for in this turn of the reactor,
-    # and how many are neither done nor refused.
-    _asked: list[_Job] = field(factory=list, init=False)
-    _waiting: int = field(default=0, init=False)
-
-    # Shared, under the condition.
-    _jobs: deque[_Job] = field(factory=deque, init=False)
-    _ending: bool = field(default=False, init=False)
-    _condition: threading.Condition = field(factory=threading.Condition, init=False)
-
-    _thread: threading.Thread | None = field(default=None, init=False)
-    _ended: Deferred[None] = field(factory=Deferred, init=False)
-
-    def start(self) -> None:
-        """
-        Open the connection; returns once it is open.
-
-        :raises Exception: what opening it raised.
-        """
-        opened = threading.Event()
-        faults: list[BaseException] = []
-        self._thread = threading.Thread(
-            target=self._run, args=(opened, faults), name="store", daemon=True
-        )
-        self._thread.start()
-        opened.wait()
-        if faults:
-            self._thread = None
-            raise faults[0]
-
-    def stop(self) -> Deferred[None]:
-        """
-        Do what was asked for, then close the connection; nothing more is
-        taken.
-        """
-        if self._thread is None:
-            return succeed(None)
-        self._hand_over()
-        with self._condition:
-            self._ending = True
-            self._condition.notify()
-        return self._ended
-
-    def transact(self, work: Work[T]) -> Deferred[T]:
-        """
-        See :class:`Transact`.
-        """
-        if self._ending:
-            return fail(StoreUnavailable("the store is closed"))
-        if self._waiting >= self._most_waiting:
-            return fail(StoreUnavailable("too much waits to be written"))
-        result: Deferred[T] = Deferred()
-        if not self._asked:
-            self._reactor.callLater(0, self._hand_over)
-        self._waiting += 1
-        self._asked.append(_Job(work, result))
-        return result
-
-    def _hand_over(self) -> None:
-        jobs, self._asked = self._asked, []
-        if jobs:
-            with self._condition:
-                self._jobs.extend(jobs)
-                self._condition.notify()
-
-    def _answer(self, jobs: list[_Job]) -> None:
-        self._waiting -= len(jobs)
-        for job in jobs:
-            # Who canceled has been told already, and hears nothing more.
-            if job.failure is not None:
-                job.result.errback(job.failure)
-            else:
-                job.result.callback(job.value)
-
-    # What follows runs in the thread.
-
-    def _run(self, opened: threading.Event, faults: list[BaseException]) -> None:
-        try:
-            database = self._open()
-        except BaseException as error:
-            faults.append(error)
-            return
-        finally:
-            opened.set()
-        while jobs := self._next():
-            self._commit(database, jobs)
-            self._reactor.callFromThread(self._answer, jobs)
-        # Only housekeeping: the next start does it as well.
-        with suppress(sqlite3.Error):
-            if self._writes:
-                database.execute("PRAGMA optimize")
-                database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        database.close()
-        self._reactor.callFromThread(self._ended.callback, None)
-
-    def _next(self) -> list[_Job]:
-        with self._condition:
-            while not self._jobs and not self._ending:
-                self._condition.wait()
-            count = min(len(self._jobs), self._most_together)
-            return [self._jobs.popleft() for _ in range(count)]
-
-    def _commit(self, database: sqlite3.Connection, jobs: list[_Job]) -> None:
-        try:
-            database.execute("BEGIN IMMEDIATE" if self._writes else "BEGIN")
-            for job in jobs:
-                self._perform(database, job)
-            database.execute("COMMIT")
-        except BaseException as error:
-            for job in jobs:
-                job.failure = _unavailable(error)
-            if database.in_transaction:
-                # SQLite may have rolled back by itself.
-                with suppress(sqlite3.Error):
-                    database.execute("ROLLBACK")
-
-    def _perform(self, database: sqlite3.Connection, job: _Job) -> None:
-        database.execute("SAVEPOINT job")
-        try:
-            job.value = job.work(database)
-        except BaseException as error:
-            if not database.in_transaction:
-                # SQLite has rolled back by itself, and everybody's work, as it
-                # may where the disk is full.
-                raise
-            job.failure = _unavailable(error) if type(error) in _DISK else Failure()
-            database.execute("ROLLBACK TO job")
-        database.execute("RELEASE job")
-
-
-def _unavailable(error: BaseException) -> Failure:
-    return Failure(StoreUnavailable(f"{type(error).__name__}: {error}"))

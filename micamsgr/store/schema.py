@@ -24,6 +24,9 @@ from micamsgr.conversation.states import (
 # "mica"
 APPLICATION_ID = 0x6D696361
 
+#: Why a file that is not ours can't be the store.
+ANOTHERS = "it is another program's database: name another file in `store:`"
+
 
 def _names(states: tuple[Enum, ...]) -> str:
     return ", ".join(f"'{state.value}'" for state in states)
@@ -162,9 +165,9 @@ MIGRATIONS = (
 )
 
 
-def migrate(database: sqlite3.Connection, migrations: tuple[str, ...]) -> None:
+def version_of(database: sqlite3.Connection, migrations: tuple[str, ...]) -> int:
     """
-    Bring the tables to the newest version, in one transaction.
+    Count the steps that were taken.
 
     :raises ValueError: where the file is of a newer version, or not ours.
     """
@@ -172,12 +175,23 @@ def migrate(database: sqlite3.Connection, migrations: tuple[str, ...]) -> None:
     (application,) = database.execute("PRAGMA application_id").fetchone()
     (tables,) = database.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if application != APPLICATION_ID and (application or version or tables):
-        raise ValueError("it is another program's database")
+        raise ValueError(ANOTHERS)
     if version > len(migrations):
         raise ValueError(
             f"its schema version is {version}, and this program knows only "
-            f"{len(migrations)}: it was used by a newer one"
+            f"{len(migrations)}: it was used by a newer one; install that, or name"
+            " another file in `store:`"
         )
+    return int(version)
+
+
+def migrate(database: sqlite3.Connection, migrations: tuple[str, ...]) -> None:
+    """
+    Bring the tables to the newest version, in one transaction.
+
+    :raises ValueError: where the file is of a newer version, or not ours.
+    """
+    version = version_of(database, migrations)
     if version == len(migrations):
         return
     steps = "".join(migrations[version:])

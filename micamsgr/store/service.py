@@ -5,20 +5,63 @@ The store's threads, as a service.
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+import sqlite3
+import sys
+from collections.abc import Callable
+from pathlib import Path
 
 from attrs import define, field
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger, LogLevel
 
-from .database import (
-    DatabaseThread,
-    Reactor,
-    lock,
-    open_database,
-    open_for_reading,
-)
+from .ballast import Ballast
+from .connection import News
+from .database import admit_file, connect, open_for_reading, reopen_database
+from .inspection import Inspection
+from .lock import Lock, lock
 from .sqlite import SQLiteStore
+from .thread import DatabaseThread, Reactor
+
+# A start has other things to do first, for so many seconds.
+_INSPECT_AFTER = 5.0
+
+_NEWS = {
+    News.FULL: (
+        LogLevel.error,
+        "the disk of the store {path} is full: {detail}, to finish what was begun;"
+        " what is new is answered 503 until there is room: make some",
+    ),
+    News.ROOM: (
+        LogLevel.info,
+        "there is room on the disk of the store {path}: all is taken again",
+    ),
+    News.NO_BALLAST: (
+        LogLevel.warn,
+        "no ballast beside the store {path}: {detail}; make room",
+    ),
+    News.FAILING: (
+        LogLevel.error,
+        "the store {path} is closed and opened again: {detail}; until then"
+        " deliveries are answered 503",
+    ),
+    News.REOPENED: (LogLevel.info, "the store {path} is open again"),
+    News.DAMAGED: (
+        LogLevel.error,
+        "the store {path} is damaged: {detail}; deliveries are answered 503 from"
+        " now on: stop the daemon, and restore a backup",
+    ),
+}
+
+
+def end_process(why: str) -> None:
+    """
+    End at once with status 1, as after a kill: whoever started the daemon
+    starts it anew.
+    """
+    print(why, file=sys.__stderr__, flush=True)
+    os._exit(1)
 
 
 @define(eq=False)
@@ -27,22 +70,43 @@ class StoreService(Service):
     An SQLite file, locked and open while the service runs.
 
     :ivar store: to be used only while it does.
+    :ivar _end: ends the process, saying why.
     """
 
     _reactor: Reactor
     _path: str
+    _end: Callable[[str], None] = field(default=end_process, kw_only=True)
 
     _writer: DatabaseThread = field(init=False)
     _reader: DatabaseThread = field(init=False)
-    _lock: int | None = field(default=None, init=False)
+    _inspection: Inspection = field(init=False)
+    _inspect: IDelayedCall | None = field(default=None, init=False)
+    _lock: Lock = field(factory=Lock, init=False)
+    _admitted: bool = field(default=False, init=False)
     store: SQLiteStore = field(init=False)
 
+    _log = Logger()
+
     def __attrs_post_init__(self) -> None:
-        self._writer = DatabaseThread(self._reactor, lambda: open_database(self._path))
-        self._reader = DatabaseThread(
-            self._reactor, lambda: open_for_reading(self._path), writes=False
+        path = Path(self._path).resolve()
+        self._writer = DatabaseThread(
+            self._reactor,
+            self._open,
+            path=path,
+            tell=self._told,
+            ballast=Ballast(path),
         )
-        self.store = SQLiteStore(self._writer.transact, self._reader.transact)
+        self._reader = DatabaseThread(
+            self._reactor,
+            lambda: open_for_reading(self._path),
+            path=path,
+            tell=self._told,
+            writes=False,
+        )
+        self._inspection = Inspection(self._reactor, path, self._damaged)
+        self.store = SQLiteStore(
+            self._writer.transact, self._reader.transact, admit=self._writer.admit
+        )
 
     def startService(self) -> None:
         """
@@ -52,6 +116,7 @@ class StoreService(Service):
         self._lock = lock(self._path)
         self._writer.start()
         self._reader.start()
+        self._inspect_soon()
 
     def stopService(self) -> Deferred[None]:
         """
@@ -62,9 +127,38 @@ class StoreService(Service):
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
+        if self._inspect is not None and self._inspect.active():
+            self._inspect.cancel()
+        self._inspection.stop()
         await self._reader.stop()
         await self._writer.stop()
-        if self._lock is not None:
-            with suppress(OSError):
-                os.close(self._lock)
-            self._lock = None
+        self._lock.release()
+
+    def _open(self) -> sqlite3.Connection:
+        if self._admitted:
+            return reopen_database(self._path)
+        admit_file(self._path)
+        self._admitted = True
+        return connect(self._path)
+
+    def _inspect_soon(self) -> None:
+        if self._inspect is None or not self._inspect.active():
+            self._inspect = self._reactor.callLater(
+                _INSPECT_AFTER, self._inspection.start
+            )
+
+    def _told(self, news: News, detail: str) -> None:
+        if news is News.HOPELESS:
+            self._end(
+                f"the disk of the store {self._path} fails: {detail}; see the"
+                " system's log; the daemon ends, to be started anew"
+            )
+            return
+        level, format = _NEWS[news]
+        self._log.emit(level, format, path=self._path, detail=detail)
+        if news is News.REOPENED and self.running:
+            self._inspect_soon()
+
+    def _damaged(self, detail: str) -> None:
+        self._writer.condemn()
+        self._told(News.DAMAGED, detail)

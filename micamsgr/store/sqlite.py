@@ -8,11 +8,11 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Collection, Sequence
 
-from attrs import define
+from attrs import define, field
 from zope.interface import implementer
 
 from micamsgr.conversation.assistant import Utterance
-from micamsgr.conversation.events import BotName, Mid, PageId
+from micamsgr.conversation.events import BotName, Echo, Mid, PageId
 from micamsgr.conversation.interfaces import Begun, IStore, Recorded
 from micamsgr.conversation.limits import Limit, over_until
 from micamsgr.conversation.moment import Moment, Tick
@@ -42,13 +42,19 @@ class SQLiteStore:
     """
     :ivar _write: commits, durably.
     :ivar _read: sees what was committed; may be the same.
+    :ivar _admit: commits as well, but refuses while there is no room for what
+        is new.
     """
 
     _write: Transact
     _read: Transact
+    _admit: Transact | None = field(default=None, kw_only=True)
 
     async def record(self, arrivals: Sequence[Arrival], now: Moment) -> Recorded:
-        return await self._write(lambda database: record(database, arrivals, now))
+        # Echoes settle what is open, or keep us from talking over a human.
+        settling = all(isinstance(arrival.event, Echo) for arrival in arrivals)
+        transact = self._write if settling or not self._admit else self._admit
+        return await transact(lambda database: record(database, arrivals, now))
 
     async def waiting(self, bot: BotName, after: int, limit: int) -> Sequence[int]:
         def work(database: sqlite3.Connection) -> list[int]:

@@ -16,11 +16,12 @@ from typing import Any
 from attrs import define, field
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, gatherResults
-from twisted.internet.task import deferLater
+from twisted.internet.task import Clock, deferLater
 from twisted.trial.unittest import TestCase
 
 from micamsgr.errors import StoreUnavailable
-from micamsgr.store.database import DatabaseThread, Work
+from micamsgr.store.group import Work
+from micamsgr.store.thread import DatabaseThread
 
 
 def add(number: int) -> Work[int]:
@@ -145,7 +146,7 @@ class DatabaseCase(TestCase):
 
 class DatabaseThreadTests(DatabaseCase):
     """
-    Tests for :class:`micamsgr.store.database.DatabaseThread`.
+    Tests for :class:`micamsgr.store.thread.DatabaseThread`.
     """
 
     async def test_committed_when_told(self) -> None:
@@ -229,6 +230,25 @@ class DatabaseThreadTests(DatabaseCase):
         await gatherResults(asked)
         await thread.transact(add(4))
         self.assertEqual(self.numbers(), [1, 2, 4])
+
+    async def test_too_slow(self) -> None:
+        """
+        While something has waited for more than three seconds, nothing new is
+        taken, but what was begun can be finished; then all is taken again.
+        """
+        clock = Clock()
+        thread = self.start(clock=clock.seconds)
+        event = self.block(thread)
+        clock.advance(3.0)
+        asked = [thread.admit(add(1))]
+        clock.advance(0.1)
+        refused = self.failureResultOf(thread.admit(add(2)), StoreUnavailable)
+        self.assertEqual(refused.value.detail, "the disk is too slow")
+        asked.append(thread.transact(add(3)))
+        event.set()
+        await gatherResults(asked)
+        await thread.admit(add(4))
+        self.assertEqual(self.numbers(), [1, 3, 4])
 
     async def test_cancel(self) -> None:
         """

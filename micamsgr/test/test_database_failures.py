@@ -45,7 +45,7 @@ class ShortOfMemory(sqlite3.Connection):
 
 class FailureTests(DatabaseCase):
     """
-    Tests for failures in :class:`micamsgr.store.database.DatabaseThread`.
+    Tests for failures in :class:`micamsgr.store.thread.DatabaseThread`.
     """
 
     def outcomes(self, *results: Deferred[Any]) -> Deferred[list[Any]]:

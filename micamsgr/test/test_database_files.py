@@ -1,33 +1,22 @@
 """
-Tests for the file that the store is in, and for whose it is.
+Tests for the file that the store is in, and for how it is opened.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 
-from twisted.internet import reactor
-from twisted.trial.unittest import SynchronousTestCase, TestCase
+from twisted.trial.unittest import SynchronousTestCase
 
-from micamsgr.conversation.events import BotName, PageId
 from micamsgr.errors import StoreUnavailable
-from micamsgr.store.database import lock, open_database, open_for_reading
-from micamsgr.store.schema import APPLICATION_ID, MIGRATIONS
-from micamsgr.store.service import StoreService
-
-# A daemon, as far as the lock is concerned.
-HOLDER = """
-import sys
-from micamsgr.store.database import lock
-lock(sys.argv[1])
-print("locked", flush=True)
-sys.stdin.read()
-"""
+from micamsgr.store.database import open_database, open_for_reading
+from micamsgr.store.integrity import damaged
+from micamsgr.store.lock import lock
+from micamsgr.store.schema import ANOTHERS, APPLICATION_ID, MIGRATIONS
 
 
 class OpenTests(SynchronousTestCase):
@@ -91,7 +80,7 @@ class OpenTests(SynchronousTestCase):
         whatever is usual for new files.
         """
         self.addCleanup(os.umask, os.umask(0))
-        os.close(lock(str(self.path)))
+        lock(str(self.path)).release()
         database = self.open()
         database.execute("INSERT INTO page VALUES ('mica', 't', 'p')")
         modes = {
@@ -178,7 +167,10 @@ class OpenTests(SynchronousTestCase):
         A file that is no database is refused and left as it is.
         """
         self.path.write_text("listen: tcp:8080\n" * 100)
-        self.unchanged("file is not a database")
+        self.unchanged(
+            "it is not a database: name another file in `store:`; or, if it was the"
+            " store, restore a backup"
+        )
 
     def test_foreign(self) -> None:
         """
@@ -186,7 +178,7 @@ class OpenTests(SynchronousTestCase):
         """
         with closing(sqlite3.connect(self.path)) as database:
             database.execute("CREATE TABLE theirs (x)")
-        self.unchanged("it is another program's database")
+        self.unchanged(ANOTHERS)
 
     def test_foreign_and_empty(self) -> None:
         """
@@ -196,7 +188,7 @@ class OpenTests(SynchronousTestCase):
             self.path.unlink(missing_ok=True)
             with closing(sqlite3.connect(self.path)) as database:
                 database.execute(f"PRAGMA {pragma}")
-            self.unchanged("it is another program's database")
+            self.unchanged(ANOTHERS)
 
     def test_newer(self) -> None:
         """
@@ -207,7 +199,8 @@ class OpenTests(SynchronousTestCase):
             database.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
         self.unchanged(
             f"its schema version is {len(MIGRATIONS) + 1}, and this program knows"
-            f" only {len(MIGRATIONS)}: it was used by a newer one"
+            f" only {len(MIGRATIONS)}: it was used by a newer one; install that, or"
+            " name another file in `store:`"
         )
 
     def test_damaged(self) -> None:
@@ -217,7 +210,7 @@ class OpenTests(SynchronousTestCase):
         self.open().close()
         whole = self.path.read_bytes()
         self.path.write_bytes(whole[:100] + b"?" * 400 + whole[500:])
-        self.unchanged("database disk image is malformed")
+        self.unchanged(damaged("database disk image is malformed").args[0])
 
     def test_empty(self) -> None:
         """
@@ -237,6 +230,20 @@ class OpenTests(SynchronousTestCase):
                 sqlite3.OperationalError, reader.execute, "DELETE FROM page"
             )
 
+    def test_opened_as_a_whole(self) -> None:
+        """
+        The connection that reads has its files open from the start, so that
+        it does not depend on descriptors that are to be had later.
+        """
+        self.open()
+        with closing(open_for_reading(str(self.path))):
+            files = []
+            for descriptor in Path("/proc/self/fd").iterdir():
+                with contextlib.suppress(OSError):
+                    files.append(str(descriptor.readlink()))
+        for end in ("", "-wal"):
+            self.assertEqual(files.count(f"{self.path}{end}"), 2)
+
     def test_nothing_to_read(self) -> None:
         """
         The connection that reads makes no file where there is none.
@@ -248,122 +255,3 @@ class OpenTests(SynchronousTestCase):
             f"can't read the store {self.path}: unable to open database file",
         )
         self.assertFalse(self.path.exists())
-
-
-class LockTests(SynchronousTestCase):
-    """
-    Tests for :func:`micamsgr.store.database.lock`.
-    """
-
-    def setUp(self) -> None:
-        self.path = str(Path(self.mktemp()).absolute())
-
-    def refusal(self, path: str) -> str:
-        """
-        Tell why a store can't be locked.
-        """
-        error = self.assertRaises(StoreUnavailable, lock, path)
-        assert isinstance(error, StoreUnavailable)
-        return error.detail
-
-    def test_second_daemon(self) -> None:
-        """
-        While one daemon uses the store, a second one is told so, and what to
-        do; as soon as the first one is killed it may use the store.
-        """
-        holder = subprocess.Popen(
-            [sys.executable, "-c", HOLDER, self.path],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        )
-        with holder:
-            self.addCleanup(holder.kill)
-            assert holder.stdout is not None
-            self.assertEqual(holder.stdout.readline(), b"locked\n")
-            self.assertEqual(
-                self.refusal(self.path),
-                f"another daemon is using the store {self.path}: stop that one"
-                " first, or name another file in `store:`",
-            )
-            holder.kill()
-        os.close(lock(self.path))
-
-    def test_by_another_name(self) -> None:
-        """
-        It is the same store by whatever name it goes.
-        """
-        self.addCleanup(os.close, lock(self.path))
-        link = self.path + "-link"
-        Path(link).symlink_to(self.path)
-        self.assertIn("another daemon is using", self.refusal(link))
-
-    def test_no_folder(self) -> None:
-        """
-        Where the lock can't be made, its name is told, and why.
-        """
-        path = f"{self.path}/mica.db"
-        self.assertEqual(
-            self.refusal(path),
-            f"can't use the store {path}: No such file or directory: {path}.lock",
-        )
-
-
-class StoreServiceTests(TestCase):
-    """
-    Tests for :class:`micamsgr.store.service.StoreService`.
-    """
-
-    timeout = 30.0
-
-    def setUp(self) -> None:
-        self.path = str(Path(self.mktemp()).absolute())
-
-    def service(self) -> StoreService:
-        return StoreService(reactor, self.path)  # type: ignore[arg-type]
-
-    def test_nothing_before_start(self) -> None:
-        """
-        Nothing is opened before the service starts.
-        """
-        self.service()
-        self.assertEqual(list(Path(self.path).parent.glob("*")), [])
-
-    async def test_one_at_a_time(self) -> None:
-        """
-        A second service can't start on the same file until the first one has
-        stopped.
-        """
-        first, second = self.service(), self.service()
-        first.startService()
-        error = self.assertRaises(StoreUnavailable, second.startService)
-        assert isinstance(error, StoreUnavailable)
-        self.assertIn("another daemon is using", error.detail)
-        await second.stopService()
-        await first.stopService()
-        third = self.service()
-        third.startService()
-        await third.stopService()
-
-    async def test_cannot_open(self) -> None:
-        """
-        A service that can't open its file can be stopped, and gives the file
-        back.
-        """
-        Path(self.path).write_text("not a database" * 100)
-        service = self.service()
-        self.assertRaises(StoreUnavailable, service.startService)
-        await service.stopService()
-        os.close(lock(self.path))
-
-    async def test_stopped(self) -> None:
-        """
-        Stopping leaves one file, which holds everything, beside the lock.
-        """
-        service = self.service()
-        service.startService()
-        await service.store.remember_page(BotName("mica"), "t", PageId("p"))
-        await service.stopService()
-        left = {file.name for file in Path(self.path).parent.iterdir()}
-        name = Path(self.path).name
-        self.assertEqual(left, {name, f"{name}.lock"})

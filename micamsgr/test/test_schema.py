@@ -24,7 +24,7 @@ from micamsgr.conversation.states import (
 )
 from micamsgr.store.database import open_database
 from micamsgr.store.schema import APPLICATION_ID, MIGRATIONS, migrate
-from micamsgr.test.test_store import MOMENT, MemoryCase, part
+from micamsgr.test.store_case import MOMENT, MemoryCase, part
 from micamsgr.testing import BOB, BOT, echo, said
 
 FIRST_VERSION = "CREATE TABLE story (text TEXT NOT NULL) STRICT;"

@@ -12,7 +12,7 @@ from micamsgr.conversation.moment import Moment, Tick
 from micamsgr.conversation.outcomes import InDoubt, NeverSent, Sent
 from micamsgr.conversation.parts import Kind
 from micamsgr.conversation.states import PartState
-from micamsgr.test.test_store import MOMENT, Contract, FileCase, MemoryCase, part
+from micamsgr.test.store_case import MOMENT, Contract, FileCase, MemoryCase, part
 from micamsgr.testing import NOW, said
 
 

@@ -1,0 +1,112 @@
+"""
+Transactions that are committed together.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any, Protocol, TypeVar
+
+from attrs import define
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from micamsgr.errors import StoreUnavailable
+
+from .trouble import Trouble, trouble
+
+T = TypeVar("T")
+Work = Callable[[sqlite3.Connection], T]
+
+# What sqlite3 raises where the disk, or what is on it, is to blame; further
+# subclasses of DatabaseError tell of a defect in what was asked.
+_DISK = (sqlite3.OperationalError, sqlite3.DatabaseError)
+
+
+class Transact(Protocol):
+    """
+    Run a function of a connection in one transaction, committing if it
+    returns.
+
+    The Deferred fires after the commit.  It fails with what the function
+    raised, or with :exc:`~micamsgr.errors.StoreUnavailable`.
+    """
+
+    def __call__(self, work: Work[T]) -> Deferred[T]: ...
+
+
+@define(eq=False)
+class Job:
+    """
+    A transaction that was asked for.
+
+    :ivar result: fires in the reactor, once what became of it is known.
+    :ivar asked: when, in seconds on the monotonic clock.
+    :ivar new: whether it brings in something new, which is refused while there
+        is no room for it; otherwise it finishes what was begun.
+    """
+
+    work: Work[Any]
+    result: Deferred[Any]
+    asked: float
+    new: bool = False
+    failure: Failure | None = None
+    value: Any = None
+
+    def refuse(self, error: BaseException | str) -> None:
+        """
+        Note that it was not kept, and why.
+        """
+        detail = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
+        # Each its own, which they may raise without harm to the others.
+        self.failure = Failure(StoreUnavailable(detail))
+
+
+def commit(
+    database: sqlite3.Connection, jobs: Sequence[Job], *, writes: bool
+) -> BaseException | None:
+    """
+    Perform jobs in one transaction, each in a savepoint of its own: what fails
+    takes nobody with it, unless it is the disk that fails.
+
+    :return: what SQLite complained of, where the disk is to blame or none was
+        kept.  Each job has its outcome.
+    """
+    complaint: BaseException | None = None
+    try:
+        database.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
+        for job in jobs:
+            complaint = _perform(database, job) or complaint
+        database.execute("COMMIT")
+    except BaseException as error:
+        for job in jobs:
+            job.refuse(error)
+        complaint = error
+        if database.in_transaction:
+            # SQLite may have rolled back by itself.
+            with suppress(sqlite3.Error):
+                database.execute("ROLLBACK")
+    return complaint
+
+
+def _perform(database: sqlite3.Connection, job: Job) -> BaseException | None:
+    database.execute("SAVEPOINT job")
+    complaint = None
+    try:
+        job.value = job.work(database)
+    except BaseException as error:
+        what = trouble(error)
+        if what not in (None, Trouble.DAMAGED) or not database.in_transaction:
+            # SQLite has rolled back by itself, and everybody's work, as it may
+            # where the disk is full; or should have.
+            raise
+        if type(error) in _DISK:
+            job.refuse(error)
+        else:
+            job.failure = Failure()
+        complaint = error if what is not None else None
+        database.execute("ROLLBACK TO job")
+    database.execute("RELEASE job")
+    return complaint
