@@ -128,6 +128,9 @@ def _insert(
     now: Moment,
 ) -> None:
     event = arrival.event
+    # Until Meta's clock has been heard of, ours may be days behind; a turn that
+    # seems to have begun days ago would fail at the assistant's first error.
+    received = now.wall if now.sure else max(now.wall, event.at)
     # An echo's text is compared, and not kept.
     database.execute(
         "INSERT INTO event (key, conversation, bot, page, kind, mid, at, received,"
@@ -140,7 +143,7 @@ def _insert(
             _kind(event),
             event.mid if isinstance(event, (Said, Echo)) else None,
             event.at,
-            now.wall,
+            received,
             event.text if isinstance(event, Said) else None,
             event.raw if isinstance(event, Unreadable) else None,
             arrival.state.value,
