@@ -142,6 +142,8 @@ def quiet_until(taken: Arrival, echo: Echo, opened: int, now: Moment) -> int | N
     :param opened: when the message came that opened the conversation, in
         milliseconds by Meta's clock.
 
+    As long as nobody knows what time it is for Meta, it was said just now.
+
     :return: milliseconds, by Meta's clock; 0 ends the quiet.  ``None`` where
         the echo changes nothing: it is no human's, or came so late that the
         bot would be awake again by now.
@@ -150,5 +152,6 @@ def quiet_until(taken: Arrival, echo: Echo, opened: int, now: Moment) -> int | N
         return None
     if taken.wake:
         return 0
-    until = min(echo.at, now.wall) + int(taken.quiet * 1000)
-    return until if until > now.wall else None
+    wall = now.wall if now.sure else echo.at
+    until = min(echo.at, wall) + int(taken.quiet * 1000)
+    return until if until > wall else None

@@ -118,7 +118,10 @@ def _conversation(
         (arrival.bot, *whose, heard, heard, _IDLE),
     ).fetchone()
     conversation, quiet_until = row
-    return conversation, now.sure and quiet_until > now.wall
+    # Just after a start nobody knows what time it is for Meta; what was said
+    # before the quiet ends is the human's all the same.
+    wall = now.wall if now.sure else arrival.event.at
+    return conversation, quiet_until > wall
 
 
 def _insert(
