@@ -66,6 +66,8 @@ from .web.certificates import CertificateWatch
 from .web.site import Budget, LimitedSite
 from .web.tls import CertificateFiles, ServerCertificate, Unusable, utc_now
 
+_CHANCE = random.SystemRandom()
+
 
 class Options(UsageOptions):
     """
@@ -168,11 +170,22 @@ def makeService(options: Options) -> IService:
     return root
 
 
-def build(reactor: Any, config: Config, clocks: Clocks) -> list[Any]:
+def build(
+    reactor: Any,
+    config: Config,
+    clocks: Clocks,
+    *,
+    open_store: Callable[[Any, str], Any] = StoreService,
+    chance: random.Random = _CHANCE,
+) -> list[Any]:
     """
     Make the services, in the order in which they start.
+
+    :param open_store: makes what is like a :class:`StoreService`, for a reactor
+        and a path.
+    :param chance: where jitter and IDs come from.
     """
-    store = StoreService(reactor, config.store)
+    store = open_store(reactor, config.store)
     connections = sum(bot.llm.concurrency for bot in config.bots)
     client, pool = outbound_client(reactor, connections=max(64, connections))
     caller = HTTPCaller(reactor, client.request)
@@ -191,6 +204,7 @@ def build(reactor: Any, config: Config, clocks: Clocks) -> list[Any]:
             caller,
             assistant,
             clocks,
+            chance,
             texts=config.log.texts,
         )
         channels[bot.name] = channel
@@ -223,6 +237,7 @@ def _bot(
     caller: HTTPCaller,
     assistant: IAssistant,
     clocks: Clocks,
+    chance: random.Random,
     *,
     texts: bool,
 ) -> tuple[list[Any], Channel]:
@@ -246,22 +261,22 @@ def _bot(
         messenger,
         assistant,
         lambda text: split(plain(text)),
-        random.random,
-        os.urandom,
+        chance.random,
+        chance.randbytes,
         alias,
         delivery=bot.delivery,
         manners=manners,
         slots=bot.llm.concurrency,
         texts=texts,
     )
-    dispatcher = Dispatcher(bot.name, reactor, store, steps, random.random)
+    dispatcher = Dispatcher(bot.name, reactor, store, steps, chance.random)
     finder = PageFinder(
         bot.name,
         reactor,
         store,
         messenger,
         facebook.page_access_token.value,
-        random.random,
+        chance.random,
         facebook.page_id,
     )
     channel = Channel(
