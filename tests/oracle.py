@@ -218,9 +218,32 @@ class _Oracle:
                 yield f"said without saying which part it is: {said}"
         for unknown in copies.keys() - self._parts.keys():
             yield f"said, and not in the store: {copies[unknown]}"
+        self._tell_apart(copies)
         for part in self._tables["part"]:
             for why in self._copies(part, copies[part["id"]]):
                 yield f"{why}: {_brief(part)}, {copies[part['id']]}"
+
+    def _tell_apart(self, copies: dict[str, list[Applied]]) -> None:
+        """
+        Give each of several notices with the same words the copy that it is
+        believed to be: of two that are in doubt at once one may be taken for
+        the other, and nobody who reads them notices.
+        """
+        alike: dict[tuple[int, str], list[Row]] = defaultdict(list)
+        for part in self._tables["part"]:
+            if part["kind"] != "answer":
+                alike[part["conversation"], part["text"]].append(part)
+        for parts in alike.values():
+            there = [said for part in parts for said in copies[part["id"]]]
+            for part in parts:
+                own = {said.mid for said in there} & {part["mid"]}
+                believed = {other["mid"] for other in parts} - {part["mid"]}
+                copies[part["id"]] = [
+                    said
+                    for said in (there if own else copies[part["id"]])
+                    if said.mid in own
+                    or (said in copies[part["id"]] and said.mid not in believed)
+                ]
 
     def _copies(self, part: Row, there: list[Applied]) -> Iterator[str]:
         whose = self._conversations[part["conversation"]]

@@ -26,6 +26,34 @@ ENOUGH = 400
 NASTY = (0, 7, 16, 42, 76)
 
 
+# What the command must have counted.
+WHAT = {
+    "commits failed",
+    "commits slow",
+    "connections cut",
+    "connections refused",
+    "crashes",
+    "crashes: after commit",
+    "crashes: after write",
+    "crashes: before commit",
+    "crashes: before write",
+    "crashes: event",
+    "echoes spoiled",
+    "graph: conversations spoiled",
+    "graph: message spoiled",
+    "humans",
+    "llm: spoiled",
+    "look-ups",
+    "reboots",
+    "stops",
+    "webhooks not answered 200",
+    "writes held back",
+    "doubts",
+    "parts sent again",
+    "webhooks accepted again",
+}
+
+
 def simulate(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """
     Run the command, in a process of its own: trial would write all that is
@@ -53,20 +81,10 @@ class SimulationTests(SynchronousTestCase):
         """
         done = simulate("--seeds", str(SEEDS))
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-
-    def test_much_happens(self) -> None:
-        """
-        All that a run may meet is met.
-        """
-        done = simulate("--seeds", "150")
-        counted = {
-            what: int(count)
-            for count, what in (
-                line.split(None, 1) for line in done.stdout.splitlines()[1:]
-            )
-        }
-        for what in WHAT:
-            self.assertGreater(counted.get(what, 0), 0, what)
+        # All that a run may meet was met.
+        lines = done.stdout.splitlines()[1:]
+        counted = {what for _, what in (line.split(None, 1) for line in lines)}
+        self.assertEqual(WHAT - counted, set())
 
     def test_replay(self) -> None:
         """
@@ -95,27 +113,3 @@ class BrokenTests(SynchronousTestCase):
         for name in BROKEN:
             done = simulate("--broken", name, "--seeds", str(ENOUGH))
             self.assertIn("found out by seed", done.stdout, name + done.stderr)
-
-
-WHAT = (
-    "commits failed",
-    "commits slow",
-    "connections cut",
-    "connections refused",
-    "crashes",
-    "crashes: after commit",
-    "crashes: after write",
-    "crashes: before commit",
-    "crashes: before write",
-    "crashes: event",
-    "echoes spoiled",
-    "graph: conversations spoiled",
-    "graph: message spoiled",
-    "humans",
-    "llm: spoiled",
-    "look-ups",
-    "reboots",
-    "stops",
-    "webhooks not answered 200",
-    "writes held back",
-)

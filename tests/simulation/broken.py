@@ -21,6 +21,7 @@ from micamsgr.conversation.events import Echo
 from micamsgr.conversation.interfaces import Recorded
 from micamsgr.conversation.moment import Moment
 from micamsgr.conversation.outcomes import Absent, Evidence, InDoubt, NotSent, Outcome
+from micamsgr.conversation.outlet import Outlet
 from micamsgr.conversation.parts import Part
 from micamsgr.conversation.planner import Situation, Step
 from micamsgr.conversation.policy import Delivery
@@ -146,11 +147,6 @@ def forgetful(world: World, put: Patch) -> None:
     put(SQLiteStore, "claimed", claimed)
 
 
-def late_write(world: World, put: Patch) -> None:
-    """A request is written however long its intent took to commit."""
-    put(parts, "GUARD", float("inf"))
-
-
 def no_look(world: World, put: Patch) -> None:
     """What is in the store is not looked at: only what arrives wakes anybody."""
 
@@ -160,11 +156,48 @@ def no_look(world: World, put: Patch) -> None:
     put(SQLiteStore, "waiting", waiting)
 
 
+def one_slot(world: World, put: Patch) -> None:
+    """Whoever asks a slow LLM keeps all others waiting."""
+    bots = [
+        evolve(bot, llm=evolve(bot.llm, concurrency=1)) for bot in world.config.bots
+    ]
+    world.config = evolve(world.config, bots=tuple(bots))
+
+
+def contagious(world: World, put: Patch) -> None:
+    """A doubt about one message keeps the whole Page from sending."""
+    note = Outlet.note
+
+    def noted(
+        outlet: Outlet, conversation: int, outcome: Outcome, begun: float
+    ) -> None:
+        if isinstance(outcome, InDoubt):
+            outcome = NotSent(detail=outcome.detail, rest=30.0, pause=True)
+        note(outlet, conversation, outcome, begun)
+
+    put(Outlet, "note", noted)
+
+
+def rude(world: World, put: Patch) -> None:
+    """The bot goes on to talk where a human answers."""
+    put(arrivals, "quiet_until", lambda *arguments: None)
+
+
 BROKEN: dict[str, Breaking] = {
     it.__name__.replace("_", "-"): it
     for it in (
         *(doubt_is_failure, crash_is_failure, no_quarantine, one_look),
-        *(early_answer, no_keys, deaf, disorder, forgetful, no_look),
+        *(
+            early_answer,
+            no_keys,
+            deaf,
+            disorder,
+            forgetful,
+            no_look,
+            one_slot,
+            contagious,
+            rude,
+        ),
     )
 }
 

@@ -249,7 +249,7 @@ _REJECTED = (
 def _graph(random: Random, lone: bool, held: bool) -> Chances[Fault]:
     # Together they would be later than the protocol counts on.
     late = () if held else (_VERY_LATE, _VERY_LATE)
-    doubt, vain = _often(random, 0.7), _often(random, 0.3)
+    doubt, vain = 0.7 if lone else _often(random, 0.7), _often(random, 0.3)
     slow, rejected = _often(random, 0.3), _often(random, 0.15, lone)
     looks = _often(random, 0.3)
     message = (
@@ -274,10 +274,8 @@ def _echoes(random: Random) -> Chances[EchoFault]:
 
 
 def _model(random: Random, lone: bool) -> Chances[llm.Fault]:
-    failing, slow, final = (
-        *(_often(random, 0.4), _often(random, 0.5)),
-        _often(random, 0.1, lone),
-    )
+    failing, slow = _often(random, 0.4), 0.5 if lone else _often(random, 0.5)
+    final = _often(random, 0.1, lone)
     faults = (
         *_shared(
             failing,

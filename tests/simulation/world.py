@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 import signal
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from random import Random
@@ -52,6 +52,9 @@ _AFTERMATH = 30.0
 # How long a stop may take: what is in flight has 10 seconds.
 _STOPPING = 20.0
 
+# What a stop leaves is not waited for: connections that clients keep open.
+_OF_CLIENTS = re.compile("Timeout|abortConnection")
+
 # How late an answer may be to somebody whom nothing concerns.
 _PROMPT = 8.0
 
@@ -82,8 +85,6 @@ _HIDDEN = re.compile(f"{TOKEN}|{SECRET}|{KEY}|{VERIFY}|{_WORD.pattern}|A human")
 
 # Of an answer of several messages.
 _FILLER = ("\n" + " ".join(["and so on and so forth"] * 80)) * 3
-
-Broken = Callable[["World"], None]
 
 
 @lru_cache
@@ -162,6 +163,7 @@ class World:
     _starts: int = field(default=0, init=False)
     _calmed: bool = field(default=False, init=False)
     _leaving: bool = field(default=False, init=False)
+    _overdue: bool = field(default=False, init=False)
     _hangup: Any = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -247,7 +249,7 @@ class World:
         end = self.timeline.rightNow + _PATIENCE
         while not self._at_rest():
             if self.timeline.rightNow > end:
-                self.problems.append("not done in time")
+                self._overdue = True
                 break
             self._pass_time(5.0)
         self._pass_time(_AFTERMATH)
@@ -320,8 +322,10 @@ class World:
         if self.timeline.rightNow - begun > _STOPPING:
             self.problems.append("it took too long to stop")
         self.counts["stops"] += 1
-        # Clients' connections end with the process.
-        left = [c for c in map(str, process.getDelayedCalls()) if "Timeout" not in c]
+        # Those of clients' connections end with the process.
+        now = self.timeline.rightNow
+        waits = [call for call in process.getDelayedCalls() if call.getTime() > now]
+        left = [call for call in map(str, waits) if not _OF_CLIENTS.search(call)]
         if left:
             self.problems.append(f"timers are left after a stop: {left}")
         self._end(process, silent=False)
@@ -383,6 +387,8 @@ class World:
     def _judge(self) -> None:
         journal, database, plan = self.journal, self.disk.database, self.plan
         self.problems += oracle.complaints(journal, database, settled=True)
+        if self._overdue:
+            self.problems.append("not done in time")
         self.problems += excuses.unanswered(journal, database, named)
         self.problems += excuses.unexcused(
             journal, database, lookups=not plan.lookups_denied
