@@ -11,7 +11,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 
-from micamsgr.sandbox.journal import Applied, Journal, Posted, Spoiled, Wrote
+from micamsgr.sandbox.journal import Applied, Asked, Journal, Posted, Spoiled, Wrote
 from tests.oracle import Database, Row, rows
 
 # So often an attempt is proved absent before the person counts as unreachable.
@@ -20,6 +20,9 @@ _MOST_ABSENT = 3
 # What follows a message so soon is Meta's own reply; and so inexact may clocks
 # be.  Seconds.
 _INSTANT, _INEXACT = 3.5, 5.0
+
+# The LLM is asked again at least so often, in seconds.
+_LONGEST_REST = 120.0
 
 # Meta waits no longer for an answer.
 _OFFERING = 5.0
@@ -58,12 +61,17 @@ def unanswered(journal: Journal, database: Database, named: Named) -> Iterator[s
 
 
 def unexcused(
-    journal: Journal, database: Database, *, lookups: bool = True
+    journal: Journal,
+    database: Database,
+    *,
+    lookups: bool = True,
+    patience: float = 900.0,
 ) -> Iterator[str]:
     """
     Say what ended other than well, and nothing happened that explains it.
 
     :param lookups: whether look-ups could be had.
+    :param patience: for how many seconds an answer is sought.
     """
     people = {row["id"]: row for row in rows(database, "SELECT * FROM conversation")}
     ours = {
@@ -93,6 +101,10 @@ def unexcused(
         text = event["text"] or ""
         if event["state"] == "dead" and not any(text in it for it in failed):
             yield f"given up without a reason: {event}"
+        asked = [it.at for it in journal.of(Asked) if text in it.messages[-1][1]]
+        sought = max(asked, default=0.0) - min(asked, default=0.0)
+        if event["reason"] == "patience" and sought < patience - _LONGEST_REST:
+            yield f"given up after {sought} s: {event}"
 
 
 def _before(other: Row, part: Row) -> bool:

@@ -187,17 +187,8 @@ BROKEN: dict[str, Breaking] = {
     it.__name__.replace("_", "-"): it
     for it in (
         *(doubt_is_failure, crash_is_failure, no_quarantine, one_look),
-        *(
-            early_answer,
-            no_keys,
-            deaf,
-            disorder,
-            forgetful,
-            no_look,
-            one_slot,
-            contagious,
-            rude,
-        ),
+        *(early_answer, no_keys, deaf, forgetful, disorder, no_look),
+        *(one_slot, contagious, rude),
     )
 }
 

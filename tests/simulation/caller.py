@@ -85,7 +85,11 @@ class _Exchange(Protocol):
 
     def connectionMade(self) -> None:
         assert self.transport is not None
-        self.transport.write(self._request)
+        if self.answered.called:
+            # Nobody waits for it any more.
+            self._close()
+        else:
+            self.transport.write(self._request)
 
     def dataReceived(self, data: bytes) -> None:
         self._received += data

@@ -132,5 +132,5 @@ class Faults:
 
     def _committing(self) -> float:
         if self._happens(self._plan.slow_commits, "commits slow"):
-            return self._chance.uniform(1.0, 6.0)
+            return self._chance.uniform(1.0, 12.0)
         return self._chance.choice((0.0005, 0.002))

@@ -128,10 +128,17 @@ def draw(seed: int) -> Plan:
     """
     random = Random(f"plan {seed}")
     lone = random.random() < 0.15
+    # All that the protocol counts on is stretched to its limit.
+    stretched = not lone and random.random() < 0.15
     people = random.choice((1, 2, 2, 3, 4)) + lone
     messages = _messages(random, people, lone)
     lives = () if lone else _lives(random)
-    held = _often(random, 0.02, lone)
+    held = _often(random, 0.02, lone or stretched)
+    if stretched:
+        graph = Chances({"message": ((0.5, _VERY_LATE),)})
+        echoes = Chances({"message": ((0.9, EchoFault(lost=True)),)})
+    else:
+        graph, echoes = _graph(random, lone, held > 0.0), _echoes(random)
     return Plan(
         seed=seed,
         people=people,
@@ -140,12 +147,12 @@ def draw(seed: int) -> Plan:
         until=max(LONGEST / 2.0, messages[-1].at + 10.0),
         lives=lives,
         habits=_habits(random, lone),
-        lookup_lag=random.choice((0.0, 3.0, 9.5)),
+        lookup_lag=9.5 if stretched else random.choice((0.0, 3.0, 9.5)),
         lookups_denied=random.random() < 0.04,
-        graph=_graph(random, lone, held > 0.0),
-        echoes=_echoes(random),
+        graph=graph,
+        echoes=echoes,
         model=_model(random, lone),
-        slow_commits=_often(random, 0.03, lone),
+        slow_commits=0.1 if stretched else _often(random, 0.03, lone),
         failing_commits=_often(random, 0.05, lone),
         cuts=_often(random, 0.02, lone),
         held=held,

@@ -49,8 +49,9 @@ _PATIENCE = 4 * 3600.0
 # What comes late or twice has come by then.
 _AFTERMATH = 30.0
 
-# How long a stop may take: what is in flight has 10 seconds.
-_STOPPING = 20.0
+# How long a stop may take: what is in flight has 10 seconds, and then there may
+# be some slow commits.
+_STOPPING = 50.0
 
 # What a stop leaves is not waited for: connections that clients keep open.
 _OF_CLIENTS = re.compile("Timeout|abortConnection")
