@@ -71,6 +71,8 @@ from .web.tls import CertificateFiles, ServerCertificate, Unusable, utc_now
 # Seconds that a stop gives to what is in flight.
 _DRAIN = 10.0
 
+_CHANCE = random.SystemRandom()
+
 
 class Options(UsageOptions):
     """
@@ -174,13 +176,24 @@ def makeService(options: Options) -> IService:
     return root
 
 
-def build(reactor: Any, config: Config, clocks: Clocks) -> list[Any]:
+def build(
+    reactor: Any,
+    config: Config,
+    clocks: Clocks,
+    *,
+    open_store: Callable[[Any, str], Any] = StoreService,
+    chance: random.Random = _CHANCE,
+) -> list[Any]:
     """
     Make the services, in the order in which they start.
+
+    :param open_store: makes what is like a :class:`StoreService`, for a reactor
+        and a path.
+    :param chance: where jitter and IDs come from.
     """
     bots_of_this_run = tuple(_of_this_run(bot, config) for bot in config.bots)
     config = evolve(config, bots=bots_of_this_run)
-    store = StoreService(reactor, config.store)
+    store = open_store(reactor, config.store)
     connections = sum(bot.llm.concurrency for bot in config.bots)
     client, pool = outbound_client(reactor, connections=max(64, connections))
     caller = HTTPCaller(reactor, client.request)
@@ -188,7 +201,7 @@ def build(reactor: Any, config: Config, clocks: Clocks) -> list[Any]:
     bots = Draining(_DRAIN)
     channels: dict[BotName, Channel] = {}
     for bot in config.bots:
-        assistant = _assistant(reactor, bot, caller)
+        assistant = _assistant(reactor, bot, caller, chance)
         if sandbox is not None and _in_sandbox(bot, config):
             demo = bot.llm.provider == "demo"
             assistant = sandbox.troubled(assistant, 0.8 if demo else 0.0)
@@ -199,6 +212,7 @@ def build(reactor: Any, config: Config, clocks: Clocks) -> list[Any]:
             caller,
             assistant,
             clocks,
+            chance,
             texts=config.log.texts,
         )
         channels[bot.name] = channel
@@ -231,6 +245,7 @@ def _bot(
     caller: HTTPCaller,
     assistant: IAssistant,
     clocks: Clocks,
+    chance: random.Random,
     *,
     texts: bool,
 ) -> tuple[list[Any], Channel]:
@@ -254,8 +269,8 @@ def _bot(
         messenger,
         assistant,
         lambda text: split(plain(text)),
-        random.random,
-        os.urandom,
+        chance.random,
+        chance.randbytes,
         alias,
         delivery=bot.delivery,
         manners=manners,
@@ -265,7 +280,7 @@ def _bot(
         texts=texts,
     )
     dispatcher = Dispatcher(
-        bot.name, reactor, store, steps, random.random, drain=_DRAIN
+        bot.name, reactor, store, steps, chance.random, drain=_DRAIN
     )
     finder = PageFinder(
         bot.name,
@@ -273,7 +288,7 @@ def _bot(
         store,
         messenger,
         facebook.page_access_token.value,
-        random.random,
+        chance.random,
         facebook.page_id,
     )
     channel = Channel(
@@ -291,7 +306,9 @@ def _bot(
     return [finder, dispatcher], channel
 
 
-def _assistant(reactor: Any, bot: Bot, caller: HTTPCaller) -> IAssistant:
+def _assistant(
+    reactor: Any, bot: Bot, caller: HTTPCaller, chance: random.Random
+) -> IAssistant:
     if bot.llm.provider == "demo":
         return Demo(reactor)
     manners = bot.assistant.manners
@@ -305,7 +322,7 @@ def _assistant(reactor: Any, bot: Bot, caller: HTTPCaller) -> IAssistant:
             history_characters=manners.history_characters,
         ),
         reactor.seconds,
-        random.random,
+        chance.random,
     )
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,13 @@ _GOOD_ENDS = {"done", "closed", "sent"}
 Row = dict[str, Any]
 
 
-def complaints(journal: Journal, database: Path, *, settled: bool = False) -> list[str]:
+# A file; or, of a simulated daemon, what it writes with.
+Database = Path | sqlite3.Connection
+
+
+def complaints(
+    journal: Journal, database: Database, *, settled: bool = False
+) -> list[str]:
     """
     Say what is wrong; nothing, if all is well.
 
@@ -48,23 +54,33 @@ def complaints(journal: Journal, database: Path, *, settled: bool = False) -> li
     return [*_integrity(database), *oracle.complain()]
 
 
-def rows(database: Path, query: str, *values: object) -> list[Row]:
+def rows(database: Database, query: str, *values: object) -> list[Row]:
     """
     Query the store.
     """
-    with closing(_open(database)) as connection:
-        return [dict(row) for row in connection.execute(query, values)]
+    with _opened(database) as connection:
+        return _rows(connection, query, *values)
 
 
-def _open(database: Path) -> sqlite3.Connection:
+def _rows(connection: sqlite3.Connection, query: str, *values: object) -> list[Row]:
+    cursor = connection.cursor()
+    cursor.row_factory = sqlite3.Row
+    return [dict(row) for row in cursor.execute(query, values)]
+
+
+@contextmanager
+def _opened(database: Database) -> Iterator[sqlite3.Connection]:
+    if isinstance(database, sqlite3.Connection):
+        yield database
+        return
     # Not read-only: what a killed process left in the log is to be seen.
     url = f"{database.absolute().as_uri()}?mode=rw"
     connection = sqlite3.connect(url, uri=True, isolation_level=None)
-    connection.row_factory = sqlite3.Row
-    return connection
+    with closing(connection):
+        yield connection
 
 
-def unfinished(database: Path) -> int:
+def unfinished(database: Database) -> int:
     """
     Count what the daemon has yet to do.
     """
@@ -107,20 +123,19 @@ def _differences(wrote: list[str], answered: list[str]) -> Iterator[str]:
         yield f"out of order: {once}"
 
 
-def _read(database: Path) -> dict[str, list[Row]]:
+def _read(database: Database) -> dict[str, list[Row]]:
     tables = ("conversation", "event", "turn", "part", "utterance")
-    with closing(_open(database)) as connection:
+    with _opened(database) as connection:
         connection.execute("BEGIN")
-        return {
-            table: [
-                dict(row)
-                for row in connection.execute(f"SELECT * FROM {table} ORDER BY rowid")
-            ]
+        read = {
+            table: _rows(connection, f"SELECT * FROM {table} ORDER BY rowid")
             for table in tables
         }
+        connection.execute("COMMIT")
+        return read
 
 
-def _integrity(database: Path) -> Iterator[str]:
+def _integrity(database: Database) -> Iterator[str]:
     for row in rows(database, "PRAGMA integrity_check"):
         if row["integrity_check"] != "ok":
             yield f"the file is damaged: {row['integrity_check']}"
@@ -203,9 +218,32 @@ class _Oracle:
                 yield f"said without saying which part it is: {said}"
         for unknown in copies.keys() - self._parts.keys():
             yield f"said, and not in the store: {copies[unknown]}"
+        self._tell_apart(copies)
         for part in self._tables["part"]:
             for why in self._copies(part, copies[part["id"]]):
                 yield f"{why}: {_brief(part)}, {copies[part['id']]}"
+
+    def _tell_apart(self, copies: dict[str, list[Applied]]) -> None:
+        """
+        Give each of several notices with the same words the copy that it is
+        believed to be: of two that are in doubt at once one may be taken for
+        the other, and nobody who reads them notices.
+        """
+        alike: dict[tuple[int, str], list[Row]] = defaultdict(list)
+        for part in self._tables["part"]:
+            if part["kind"] != "answer":
+                alike[part["conversation"], part["text"]].append(part)
+        for parts in alike.values():
+            there = [said for part in parts for said in copies[part["id"]]]
+            for part in parts:
+                own = {said.mid for said in there} & {part["mid"]}
+                believed = {other["mid"] for other in parts} - {part["mid"]}
+                copies[part["id"]] = [
+                    said
+                    for said in (there if own else copies[part["id"]])
+                    if said.mid in own
+                    or (said in copies[part["id"]] and said.mid not in believed)
+                ]
 
     def _copies(self, part: Row, there: list[Applied]) -> Iterator[str]:
         whose = self._conversations[part["conversation"]]
@@ -233,13 +271,17 @@ class _Oracle:
             if place < spoken.get(part["conversation"], (0, 0)):
                 yield f"said too late: {said}"
             spoken[part["conversation"]] = place
-        turn_of = {e["mid"]: e["turn"] for e in self._tables["event"] if e["turn"]}
-        latest: dict[tuple[str, str], int] = {}
+        # What Meta delivered later may be answered later.
+        places = {e["mid"]: (e["id"], e["turn"]) for e in self._tables["event"]}
+        earlier: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
         for wrote in self._journal.of(Wrote):
-            turn = turn_of.get(wrote.mid, 0)
-            if 0 < turn < latest.get((wrote.page, wrote.psid), 0):
+            event, turn = places.get(wrote.mid, (0, None))
+            if turn is None:
+                continue
+            before = earlier[wrote.page, wrote.psid]
+            if any(event > other and turn < theirs for other, theirs in before):
                 yield f"answered before what was written earlier: {wrote}"
-            latest[wrote.page, wrote.psid] = turn
+            before.append((event, turn))
 
     def _event(self, event: Row) -> Iterator[str]:
         state, turn = event["state"], self._turns.get(event["turn"] or 0)

@@ -178,6 +178,8 @@ def quiet_until(taken: Arrival, opened: int, now: Moment) -> int | None:
     :param opened: when the message came that opened the conversation, in
         milliseconds by Meta's clock.
 
+    As long as nobody knows what time it is for Meta, it was said just now.
+
     :return: milliseconds, by Meta's clock; 0 ends the quiet.  ``None`` where
         the event changes nothing: it is no human's, or came so late that the
         bot would be awake again by now.
@@ -188,5 +190,6 @@ def quiet_until(taken: Arrival, opened: int, now: Moment) -> int | None:
         return None
     if taken.wake:
         return 0
-    until = min(event.at, now.wall) + int(taken.quiet * 1000)
-    return until if until > now.wall else None
+    wall = now.wall if now.sure else event.at
+    until = min(event.at, wall) + int(taken.quiet * 1000)
+    return until if until > wall else None

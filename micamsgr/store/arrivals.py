@@ -120,7 +120,10 @@ def _conversation(
         (arrival.bot, *whose, heard, heard, _IDLE),
     ).fetchone()
     conversation, quiet_until = row
-    return conversation, now.sure and quiet_until > now.wall
+    # Just after a start nobody knows what time it is for Meta; what was said
+    # before the quiet ends is the human's all the same.
+    wall = now.wall if now.sure else arrival.event.at
+    return conversation, quiet_until > wall
 
 
 def _insert(
@@ -130,6 +133,9 @@ def _insert(
     now: Moment,
 ) -> None:
     event = arrival.event
+    # Until Meta's clock has been heard of, ours may be days behind; a turn that
+    # seems to have begun days ago would fail at the assistant's first error.
+    received = now.wall if now.sure else max(now.wall, event.at)
     # An echo's text is compared, and not kept.
     database.execute(
         "INSERT INTO event (key, conversation, bot, page, kind, mid, at, received,"
@@ -142,7 +148,7 @@ def _insert(
             _kind(event),
             event.mid if isinstance(event, (Said, Echo)) else None,
             event.at,
-            now.wall,
+            received,
             event.text if isinstance(event, Said) else None,
             event.raw if isinstance(event, Unreadable) else None,
             arrival.state.value,

@@ -315,6 +315,16 @@ class MessageTests(RecordCase):
         self.now(self.store.record([arriving(said(at=later))], now))
         self.assertEqual(self.situation().heard, later)
 
+    def test_received_unsure(self) -> None:
+        """
+        A message that arrives while this machine's clock is days behind, and
+        nobody knows yet, has not waited for an answer for days.
+        """
+        days = 3 * 24 * 60 * MINUTE
+        now = evolve(moment(-days), sure=False)
+        self.now(self.store.record([arriving(said(at=NOW))], now))
+        self.assertEqual(self.begin().turn.began, NOW)
+
     def test_too_large_a_number(self) -> None:
         """
         A POST of which something can't be stored is not kept in part.

@@ -4,14 +4,22 @@ Tests for what becomes of the bot's plans when a human answers.
 
 from __future__ import annotations
 
+from attrs import evolve
+
 from micamsgr.conversation import parts as lifecycle
-from micamsgr.conversation.events import Echo, Mid
+from micamsgr.conversation.events import Echo, Event, Mid
 from micamsgr.conversation.interfaces import Recorded
 from micamsgr.conversation.outcomes import Absent, InDoubt, Sent
 from micamsgr.conversation.parts import Kind, Part
 from micamsgr.conversation.planner import Change, next_step
 from micamsgr.conversation.policy import Delivery, Handover, Manners
-from micamsgr.test.test_store_record import MINUTE, SECOND, RecordCase, moment
+from micamsgr.test.test_store_record import (
+    MINUTE,
+    SECOND,
+    RecordCase,
+    arriving,
+    moment,
+)
 from micamsgr.testing import BOB, BOT, NOW, echo, said
 
 
@@ -82,6 +90,38 @@ class TakeoverTests(RecordCase):
         late = self.record(self.human(), after=180 * MINUTE)
         self.assertEqual(late.takeovers, ())
         self.assertEqual(self.waiting(), [1])
+
+    def unsure(self, event: Event, wall: int = 0) -> Recorded:
+        """
+        Record an event before Meta's clock has been heard of.
+
+        :param wall: by how many milliseconds this machine's is wrong.
+        """
+        now = evolve(moment(wall), sure=False)
+        return self.now(self.store.record([arriving(event)], now))
+
+    def test_quiet_after_start(self) -> None:
+        """
+        Restarted while a human answers, the bot is quiet from the first
+        message on, and not only once it knows what time it is for Meta.
+        """
+        self.record(said())
+        self.take_over()
+        self.assertEqual(self.unsure(said(at=NOW + 2 * MINUTE)).wake, ())
+        self.assertEqual(self.unsure(said(at=NOW + 120 * MINUTE)).wake, ((BOT, 1),))
+
+    def test_clock_wrong(self) -> None:
+        """
+        A human takes over also where this machine's clock is hours off, and
+        nobody knows yet.
+        """
+        for hours in (-50, 50):
+            self.record(said())
+            wall = hours * 60 * MINUTE
+            self.assertEqual(
+                self.unsure(self.human(), wall).takeovers, ((BOT, 1),), hours
+            )
+            self.assertEqual(self.record(said(), after=2 * MINUTE).wake, (), hours)
 
     def test_all_withdrawn(self) -> None:
         """

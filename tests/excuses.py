@@ -1,0 +1,190 @@
+"""
+Whether what did not end well had to end so, as told by the stand-ins' journal.
+
+A part of :mod:`tests.oracle`, for runs of which all that went wrong is in the
+journal.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterator, Sequence
+
+from micamsgr.sandbox.journal import Applied, Asked, Journal, Posted, Spoiled, Wrote
+from tests.oracle import Database, Row, rows
+
+# So often an attempt is proved absent before the person counts as unreachable.
+_MOST_ABSENT = 3
+
+# What follows a message so soon is Meta's own reply; and so inexact may clocks
+# be.  Seconds.
+_INSTANT, _INEXACT = 3.5, 5.0
+
+# The LLM is asked again at least so often, in seconds.
+_LONGEST_REST = 120.0
+
+# Meta waits no longer for an answer.
+_OFFERING = 5.0
+
+Named = Callable[[str], Sequence[str]]
+
+
+def unanswered(journal: Journal, database: Database, named: Named) -> Iterator[str]:
+    """
+    Say what was answered other than once, though it should have been, or at
+    all, though it should not.
+
+    :param named: reads from a text the names of what was written in it, and
+        from an answer those of what it answers.
+    """
+    said: dict[str, Counter[str]] = defaultdict(Counter)
+    for applied in journal.of(Applied):
+        said[applied.psid].update(named(applied.text))
+    events = {e["mid"]: e for e in rows(database, "SELECT * FROM event")}
+    unsent = {
+        part["turn"]
+        for part in rows(
+            database,
+            "SELECT turn FROM part WHERE kind = 'answer' AND state <> 'sent'",
+        )
+    }
+    for wrote in journal.of(Wrote):
+        event = events.get(wrote.mid)
+        for name in named(wrote.text):
+            count = said[wrote.psid][name]
+            done = (event or {}).get("state") == "done"
+            if count > 1:
+                yield f"answered {count} times: {wrote}, {event}"
+            elif event and done and not count and event["turn"] not in unsent:
+                yield f"not answered: {wrote}"
+
+
+def unexcused(
+    journal: Journal,
+    database: Database,
+    *,
+    lookups: bool = True,
+    patience: float = 900.0,
+) -> Iterator[str]:
+    """
+    Say what ended other than well, and nothing happened that explains it.
+
+    :param lookups: whether look-ups could be had.
+    :param patience: for how many seconds an answer is sought.
+    """
+    people = {row["id"]: row for row in rows(database, "SELECT * FROM conversation")}
+    ours = {
+        said.app_id
+        for said in journal.of(Applied)
+        if (said.metadata or "").startswith("mica:1:")
+    }
+    humans = {s.psid for s in journal.of(Applied) if s.app_id not in ours}
+    spoiled = [fact.call for fact in journal.of(Spoiled)]
+    refused = {(call.metadata or "::").split(":")[2] for call in spoiled}
+    failed = [call.text or "" for call in spoiled if call.kind == "completion"]
+    parts = rows(database, "SELECT * FROM part")
+    for part in parts:
+        why = part["reason"] if part["state"] == "expired" else part["state"]
+        excused = {
+            "human": people[part["conversation"]]["psid"] in humans,
+            "sibling": any(_before(other, part) for other in parts),
+            "refused": part["id"] in refused,
+            "dead": not lookups or _absent(part, journal),
+        }
+        if why in excused and not excused[why]:
+            yield f"no reason for it: {part}"
+    for event in rows(database, "SELECT * FROM event WHERE kind = 'message'"):
+        psid = people[event["conversation"]]["psid"]
+        if event["state"] == "ignored" and psid not in humans:
+            yield f"ignored without a reason: {event}"
+        text = event["text"] or ""
+        if event["state"] == "dead" and not any(text in it for it in failed):
+            yield f"given up without a reason: {event}"
+        asked = [it.at for it in journal.of(Asked) if text in it.messages[-1][1]]
+        sought = max(asked, default=0.0) - min(asked, default=0.0)
+        if event["reason"] == "patience" and sought < patience - _LONGEST_REST:
+            yield f"given up after {sought} s: {event}"
+
+
+def _before(other: Row, part: Row) -> bool:
+    return bool(
+        other["turn"] == part["turn"]
+        and other["kind"] == part["kind"]
+        and other["number"] < part["number"]
+        and other["state"] != "sent"
+    )
+
+
+def _absent(part: Row, journal: Journal) -> bool:
+    there = any(
+        (said.metadata or "::").split(":")[2] == part["id"]
+        for said in journal.of(Applied)
+    )
+    return part["absent"] >= _MOST_ABSENT and not there
+
+
+def belated(
+    journal: Journal, named: Named, psids: Collection[str], seconds: float
+) -> Iterator[str]:
+    """
+    Say what certain people wrote that was not answered in time, so that
+    somebody else's trouble delayed it.
+    """
+    answered: dict[str, float] = {}
+    for applied in journal.of(Applied):
+        for name in named(applied.text):
+            answered.setdefault(name, applied.at)
+    for wrote in journal.of(Wrote):
+        for name in named(wrote.text) if wrote.psid in psids else ():
+            late = answered.get(name, float("inf")) - wrote.at
+            if late > seconds:
+                yield f"answered after {late:.1f} s: {wrote}"
+
+
+def talked_over(
+    journal: Journal, database: Database, quiet: float, *, landing: float = 30.0
+) -> Iterator[str]:
+    """
+    Say where the bot spoke although it knew that a human answers.
+
+    :param quiet: for how many seconds it is to be quiet.
+    :param landing: after so many seconds nothing lands that was under way.
+    """
+    states = {
+        e["mid"]: (e["state"], e["reason"])
+        for e in rows(database, "SELECT * FROM event")
+    }
+    # When each was first offered, and when it was first accepted.
+    offered: dict[str, float] = {}
+    accepted: dict[str, float] = {}
+    for posted in journal.of(Posted):
+        for entry in json.loads(posted.body)["entry"]:
+            for item in entry["messaging"]:
+                mid = item["message"]["mid"]
+                offered.setdefault(mid, posted.at - _OFFERING)
+                if posted.status == 200:
+                    accepted.setdefault(mid, posted.at)
+    wrote = defaultdict(list)
+    for fact in journal.of(Wrote):
+        wrote[fact.psid].append(fact)
+    said = journal.of(Applied)
+    ours = {it.app_id for it in said if (it.metadata or "").startswith("mica:1:")}
+    for human in said:
+        known = accepted.get(human.mid, float("inf"))
+        theirs = wrote[human.psid]
+        if human.app_id in ours or any(
+            0.0 <= human.at - it.at <= _INSTANT for it in theirs
+        ):
+            continue
+        end = human.at + quiet - _INEXACT
+        for message in theirs:
+            late = known < offered.get(message.mid, 0.0) and (
+                accepted.get(message.mid, end) < end
+            )
+            if late and states[message.mid] != ("ignored", "human"):
+                yield f"answered while a human answers, {human}: {message}"
+        for spoken in said:
+            own = spoken.app_id in ours and spoken.psid == human.psid
+            if own and known + landing < spoken.at < end:
+                yield f"said while a human answers, {human}: {spoken}"

@@ -1,0 +1,1 @@
+"""The whole daemon in one process, on simulated time, network and disk."""

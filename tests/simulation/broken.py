@@ -1,0 +1,208 @@
+"""
+Daemons that break the protocol on purpose, each in one place: the simulation
+must find out about every one of them.
+
+The product has no switches for this; it is changed from outside, and only
+while a run lasts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+from unittest.mock import patch
+
+from attrs import evolve
+from twisted.internet.defer import Deferred
+
+from micamsgr.conversation import parts, planner, steps
+from micamsgr.conversation.events import Echo
+from micamsgr.conversation.interfaces import Recorded
+from micamsgr.conversation.moment import Moment
+from micamsgr.conversation.outcomes import Absent, Evidence, InDoubt, NotSent, Outcome
+from micamsgr.conversation.outlet import Outlet
+from micamsgr.conversation.parts import Part
+from micamsgr.conversation.planner import Situation, Step
+from micamsgr.conversation.policy import Delivery
+from micamsgr.conversation.reception import Arrival
+from micamsgr.conversation.states import PartState
+from micamsgr.store import arrivals
+from micamsgr.store.sqlite import SQLiteStore
+from tests.simulation.world import World
+
+Patch = Callable[[Any, str, Any], None]
+Breaking = Callable[[World, Patch], None]
+
+
+def doubt_is_failure(world: World, put: Patch) -> None:
+    """An attempt in doubt counts as not sent, and is repeated."""
+    conclude = parts.after_outcome
+
+    def after(part: Part, outcome: Outcome, now: Moment, jitter: float) -> Part:
+        if isinstance(outcome, InDoubt):
+            outcome = NotSent(detail=outcome.detail)
+        return conclude(part, outcome, now, jitter)
+
+    put(parts, "after_outcome", after)
+
+
+def crash_is_failure(world: World, put: Patch) -> None:
+    """What was being sent when the process died counts as not sent."""
+
+    def adopt(part: Part, now: Moment) -> Part:
+        if part.state is PartState.SENDING:
+            return evolve(part, state=PartState.COMPOSED, rest=None)
+        return sound(part, now)
+
+    sound = parts.adopt
+    put(parts, "adopt", adopt)
+
+
+def no_quarantine(world: World, put: Patch) -> None:
+    """Look-ups are believed while the request may still land."""
+    world.adjust(quarantine=0.0, lookup_lag=0.1)
+
+
+def one_look(world: World, put: Patch) -> None:
+    """One look-up is enough, though reads lag behind."""
+    conclude = parts.after_look_up
+
+    def after(part: Part, evidence: Evidence, now: Moment, delivery: Delivery) -> Part:
+        if isinstance(evidence, Absent) and part.looked is None:
+            part = evolve(part, looked=now.tick)
+        return conclude(part, evidence, now, delivery)
+
+    put(parts, "after_look_up", after)
+
+
+def early_answer(world: World, put: Patch) -> None:
+    """Meta is told 200 before the commit."""
+    commit = SQLiteStore.record
+
+    async def record(
+        store: SQLiteStore, arrived: Sequence[Arrival], now: Moment
+    ) -> Recorded:
+        committing = Deferred.fromCoroutine(commit(store, arrived, now))
+        committing.addErrback(lambda failure: None)
+        nobody: Any = ()
+        return Recorded(
+            known=frozenset(),
+            silenced=frozenset(),
+            wake=nobody,
+            takeovers=nobody,
+            doubled=nobody,
+        )
+
+    put(SQLiteStore, "record", record)
+
+
+def no_keys(world: World, put: Patch) -> None:
+    """What Meta delivers again is taken for new."""
+    keep, count = arrivals.record, iter(range(1 << 30))
+
+    def record(database: Any, arrived: Sequence[Arrival], now: Moment) -> Recorded:
+        new = [
+            evolve(it, event=evolve(it.event, key=next(count).to_bytes(16, "big")))
+            for it in arrived
+        ]
+        return keep(database, new, now)
+
+    put(__import__("micamsgr.store.sqlite", fromlist=["record"]), "record", record)
+
+
+def deaf(world: World, put: Patch) -> None:
+    """Echoes settle nothing, and the first look-up is believed at once."""
+    no_quarantine(world, put)
+    one_look(world, put)
+    named = arrivals._part_of
+
+    def part_of(database: Any, echo: Echo, conversation: int) -> Part | None:
+        part = named(database, echo, conversation)
+        # Nor are they a human's.
+        return (
+            None if part is None else evolve(part, echo=echo.mid, state=PartState.SENT)
+        )
+
+    put(arrivals, "_part_of", part_of)
+
+
+def disorder(world: World, put: Patch) -> None:
+    """The parts of an answer leave last first."""
+    decide = planner.next_step
+
+    def next_step(situation: Situation, *more: Any, **named: Any) -> Step:
+        backwards = evolve(situation, parts=situation.parts[::-1])
+        return decide(backwards, *more, **named)
+
+    put(steps, "next_step", next_step)
+
+
+def forgetful(world: World, put: Patch) -> None:
+    """What a look-up shows is taken for any part with the same words."""
+
+    async def claimed(store: SQLiteStore, mids: Any, part: str) -> frozenset[Any]:
+        return frozenset()
+
+    put(SQLiteStore, "claimed", claimed)
+
+
+def no_look(world: World, put: Patch) -> None:
+    """What is in the store is not looked at: only what arrives wakes anybody."""
+
+    async def waiting(*arguments: Any) -> Sequence[int]:
+        return ()
+
+    put(SQLiteStore, "waiting", waiting)
+
+
+def one_slot(world: World, put: Patch) -> None:
+    """Whoever asks a slow LLM keeps all others waiting."""
+    bots = [
+        evolve(bot, llm=evolve(bot.llm, concurrency=1)) for bot in world.config.bots
+    ]
+    world.config = evolve(world.config, bots=tuple(bots))
+
+
+def contagious(world: World, put: Patch) -> None:
+    """A doubt about one message keeps the whole Page from sending."""
+    note = Outlet.note
+
+    def noted(
+        outlet: Outlet, conversation: int, outcome: Outcome, begun: float
+    ) -> None:
+        if isinstance(outcome, InDoubt):
+            outcome = NotSent(detail=outcome.detail, rest=30.0, pause=True)
+        note(outlet, conversation, outcome, begun)
+
+    put(Outlet, "note", noted)
+
+
+def rude(world: World, put: Patch) -> None:
+    """The bot goes on to talk where a human answers."""
+    put(arrivals, "quiet_until", lambda *arguments: None)
+
+
+BROKEN: dict[str, Breaking] = {
+    it.__name__.replace("_", "-"): it
+    for it in (
+        *(doubt_is_failure, crash_is_failure, no_quarantine, one_look),
+        *(early_answer, no_keys, deaf, forgetful, disorder, no_look),
+        *(one_slot, contagious, rude),
+    )
+}
+
+
+@contextmanager
+def broken(name: str) -> Iterator[Callable[[World], None]]:
+    """
+    Break the daemon while the block lasts.
+
+    :return: what is to be done with each world before its run.
+    """
+    with ExitStack() as stack:
+
+        def put(where: Any, what: str, value: Any) -> None:
+            stack.enter_context(patch.object(where, what, value))
+
+        yield lambda world: BROKEN[name](world, put)

@@ -1,0 +1,419 @@
+"""
+A run: the daemon, those that it talks to, and what goes wrong.
+"""
+
+from __future__ import annotations
+
+import re
+import signal
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from attrs import define, evolve, field
+from twisted.logger import LogEvent, LogLevel, formatEvent
+from twisted.web.server import Site
+
+from micamsgr.clock import Clocks
+from micamsgr.config import Config, parse_config
+from micamsgr.conversation.outcomes import InDoubt
+from micamsgr.conversation.policy import Unresolved
+from micamsgr.sandbox import language_model as llm
+from micamsgr.sandbox.graph_api import GraphAPI
+from micamsgr.sandbox.journal import (
+    Journal,
+    Wrote,
+)
+from micamsgr.sandbox.meta import App, Habits, Meta, Page
+from micamsgr.tap import Daemon, build
+from tests import excuses, oracle
+from tests.simulation.caller import Caller
+from tests.simulation.disk import Disk
+from tests.simulation.faults import Faults
+from tests.simulation.machine import Process, Timeline
+from tests.simulation.network import Wires
+from tests.simulation.plan import Cause, Life, Plan, psid
+
+#: What Meta's clock shows when a run begins.
+EPOCH = 1_795_362_617.0
+
+MICA, GRAPH, MODEL = 8080, 8092, 8091
+
+# The longest that it may take until all is done, once nothing goes wrong any
+# more, in seconds of simulated time.
+_PATIENCE = 4 * 3600.0
+
+# What comes late or twice has come by then.
+_AFTERMATH = 30.0
+
+# How long a stop may take: what is in flight has 10 seconds, and then there may
+# be some slow commits.
+_STOPPING = 50.0
+
+# What a stop leaves is not waited for: connections that clients keep open.
+_OF_CLIENTS = re.compile("Timeout|abortConnection")
+
+# How late an answer may be to somebody whom nothing concerns.
+_PROMPT = 8.0
+
+# For how long the daemon is quiet where a human answers.
+_QUIET = 60.0
+
+PAGE = "108463527190842"
+TOKEN, SECRET = "token-of-the-page", "secret-of-the-app"
+KEY, VERIFY = "key-of-the-model", "token-to-verify"
+
+_CONFIG = f"""
+bot_name: mica
+llm_config:
+  server: http://model.example:{MODEL}
+  headers:
+    Authorization: Bearer {KEY}
+facebook:
+  verify_token: {VERIFY}
+  page_access_token: {TOKEN}
+  secret: {SECRET}
+  graph_url: http://graph.example:{GRAPH}
+handover: {{quiet_minutes: 1}}
+listen: tcp:{MICA}:interface=127.0.0.1
+"""
+
+_WORD = re.compile(r"w:\d{4}")
+_HIDDEN = re.compile(f"{TOKEN}|{SECRET}|{KEY}|{VERIFY}|{_WORD.pattern}|A human")
+
+# Of an answer of several messages.
+_FILLER = ("\n" + " ".join(["and so on and so forth"] * 80)) * 3
+
+
+@lru_cache
+def configuration() -> Config:
+    """
+    Read the configuration of the daemon.
+    """
+    return parse_config(_CONFIG, directory=Path("/nowhere"), environ={})
+
+
+def reply(messages: Sequence[Mapping[str, str]]) -> str:
+    """
+    Answer by naming what is to be answered, with a long speech if wished.
+    """
+    asked = messages[-1]["content"]
+    return f"You wrote: {asked}" + (_FILLER if "long" in asked else "")
+
+
+def named(answer: str) -> list[str]:
+    """
+    Read what an answer names.
+    """
+    return _WORD.findall(answer)
+
+
+class _QuietSite(Site):
+    """
+    A site that keeps no access log, and no time of its own for it.
+    """
+
+    noisy = False
+
+    def startFactory(self) -> None:  # noqa: N802
+        """Nothing is to be started."""
+
+    def log(self, request: object) -> None:
+        """Nothing is to be logged."""
+
+
+@define(eq=False, repr=False)
+class World:
+    """
+    All there is in a run.
+
+    :ivar trace: what happened, if it is to be noted.
+    :ivar counts: how often what happened.
+    :ivar problems: what should not have happened.
+    """
+
+    plan: Plan
+    config: Config = field(factory=configuration)
+    trace: list[tuple[object, ...]] | None = None
+
+    timeline: Timeline = field(factory=Timeline, init=False)
+    journal: Journal = field(factory=Journal, init=False)
+    wires: Wires = field(init=False)
+    disk: Disk = field(init=False)
+    meta: Meta = field(init=False)
+    graph: GraphAPI = field(init=False)
+    model: llm.LanguageModel = field(init=False)
+    page: Page = field(init=False)
+    faults: Faults = field(init=False)
+    counts: Counter[str] = field(factory=Counter, init=False)
+    problems: list[str] = field(factory=list, init=False)
+
+    _process: Process | None = field(default=None, init=False)
+    _root: Daemon | None = field(default=None, init=False)
+    _lives: list[Life] = field(init=False)
+    _life: Life | None = field(default=None, init=False)
+    # How many of each cause there were in this life.
+    _passed: Counter[Cause] = field(factory=Counter, init=False)
+    _ghost: bool = field(default=False, init=False)
+    _boots: int = field(default=1, init=False)
+    _booted: float = field(default=0.0, init=False)
+    _wrong: float = field(default=0.0, init=False)
+    _starts: int = field(default=0, init=False)
+    _calmed: bool = field(default=False, init=False)
+    _leaving: bool = field(default=False, init=False)
+    _overdue: bool = field(default=False, init=False)
+    _hangup: Any = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        seed = self.plan.seed
+        self._hangup = signal.getsignal(signal.SIGHUP)
+        if self.plan.lookups_denied:
+            self.adjust(unresolved=Unresolved.DROP)
+        faults = self.faults = Faults(self.plan, self.counts)
+        self._lives = list(self.plan.lives)
+        self.wires = Wires(self.timeline, faults.weather(), self._written, self.note)
+        self.disk = Disk(faults.condition(), self._committed, self.note)
+        others = Process(self.timeline, self.wires, "others")
+        chance = Random(f"others {seed}")
+        caller = Caller(others)
+        self.meta = Meta(
+            others, chance, self.journal, caller.post, caller.get, skew=EPOCH
+        )
+        self.meta.habits = self.plan.habits
+        self.graph = GraphAPI(
+            others, chance, self.meta, strict_rates=True, proof_required=True
+        )
+        self.graph.faults, self.graph.echoes = faults.spoil, faults.spoil_echo
+        self.graph.lookup_lag = self.plan.lookup_lag
+        self.model = llm.LanguageModel(
+            others, chance, self.journal, authorization=f"Bearer {KEY}"
+        )
+        self.model.reply, self.model.faults = reply, faults.spoil_answer
+        for port, resource in ((GRAPH, self.graph), (MODEL, self.model)):
+            self.wires.listen(others, port, _QuietSite(resource, reactor=others))
+        callback = f"http://{'10.0.0.1'}:{MICA}/v1/facebook/webhook/mica"
+        app = App("710846352719084", SECRET, callback=callback, verify_token=VERIFY)
+        self.page = self.meta.pages[PAGE] = Page(PAGE, TOKEN, app)
+        for message in self.plan.messages:
+            self.timeline.callLater(message.at, self._write, message)
+        for at, wrong in self.plan.jumps:
+            self.timeline.callLater(at, self._jump, wrong)
+
+    def note(self, *what: object) -> None:
+        """
+        Note in the trace what happens.
+        """
+        if self.trace is not None:
+            self.trace.append((round(self.timeline.rightNow, 6), *what))
+
+    def adjust(self, **changes: Any) -> None:
+        """
+        Change how the daemon is to deliver.
+        """
+        bots = [
+            evolve(bot, delivery=evolve(bot.delivery, **changes))
+            for bot in self.config.bots
+        ]
+        self.config = evolve(self.config, bots=tuple(bots))
+
+    # The run
+
+    def run(self) -> None:
+        """
+        Let it all happen, and note what should not have happened.
+        """
+        self._start()
+        while self.timeline.rightNow < self.plan.until:
+            self._step()
+        self._calm()
+        self._settle()
+        self._leave()
+        self._judge()
+
+    def _step(self) -> None:
+        self._ghost = False
+        self.timeline.step()
+        self._pass(Cause.EVENT)
+
+    def _calm(self) -> None:
+        """From now on nothing goes wrong."""
+        self.note("calm")
+        self._lives = []
+        self._calmed = True
+        self.meta.habits = Habits(retries=self.plan.habits.retries)
+        self.faults.end()
+
+    def _settle(self) -> None:
+        end = self.timeline.rightNow + _PATIENCE
+        while not self._at_rest():
+            if self.timeline.rightNow > end:
+                self._overdue = True
+                break
+            self._pass_time(5.0)
+        self._pass_time(_AFTERMATH)
+        while not self._at_rest() and self.timeline.rightNow <= end:
+            self._pass_time(5.0)
+
+    def _pass_time(self, seconds: float) -> None:
+        end = self.timeline.rightNow + seconds
+        while self.timeline.calls and self.timeline.calls[0].getTime() <= end:
+            self._step()
+        self.timeline.rightNow = end
+
+    def _at_rest(self) -> bool:
+        if self._process is None or oracle.unfinished(self.disk.database):
+            return False
+        wrote = len(self.journal.of(Wrote))
+        (kept,) = self.disk.database.execute(
+            "SELECT count(*) FROM event WHERE kind = 'message'"
+        ).fetchone()
+        return bool(kept >= wrote)
+
+    def _leave(self) -> None:
+        self._leaving = True
+        self._stop()
+        end = self.timeline.rightNow + _STOPPING
+        while self._process is not None and self.timeline.rightNow < end:
+            self._step()
+        if self._process is not None:
+            self.problems.append("it does not stop")
+
+    # The daemon
+
+    def _start(self) -> None:
+        self._starts += 1
+        self._life = self._lives.pop(0) if self._lives else None
+        self._passed.clear()
+        self.note("start", self._starts)
+        name = f"mica {self._starts}"
+        process = self._process = Process(self.timeline, self.wires, name)
+        clocks = Clocks(
+            f"boot {self._boots}",
+            lambda: EPOCH + self.timeline.rightNow + self._wrong,
+            lambda: self.timeline.rightNow - self._booted,
+        )
+        root = self._root = Daemon(None)
+        for service in build(
+            process,
+            self.config,
+            clocks,
+            open_store=self.disk.service,
+            chance=Random(f"{name} {self.plan.seed}"),
+        ):
+            service.setServiceParent(root)
+        root.startService()
+        if self._life is not None and self._life.cause is Cause.STOP:
+            process.callLater(float(self._life.count), self._stop)
+
+    def _stop(self) -> None:
+        process, root = self._process, self._root
+        if process is None or root is None or not root.running:
+            return
+        self.note("stop")
+        begun = self.timeline.rightNow
+        stopping = root.stopService()
+        stopping.addBoth(self._stopped, process, begun)
+
+    def _stopped(self, _: object, process: Process, begun: float) -> None:
+        if not process.alive:
+            return
+        if self.timeline.rightNow - begun > _STOPPING:
+            self.problems.append("it took too long to stop")
+        self.counts["stops"] += 1
+        # Those of clients' connections end with the process.
+        now = self.timeline.rightNow
+        waits = [call for call in process.getDelayedCalls() if call.getTime() > now]
+        left = [call for call in map(str, waits) if not _OF_CLIENTS.search(call)]
+        if left:
+            self.problems.append(f"timers are left after a stop: {left}")
+        self._end(process, silent=False)
+
+    def _pass(self, cause: Cause) -> None:
+        if self._life is None or self._process is None or self._calmed:
+            return
+        self._passed[cause] += 1
+        life = self._life
+        if life.cause is cause and self._passed[cause] == life.count:
+            self.counts["crashes"] += 1
+            self.counts[f"crashes: {cause.value}"] += 1
+            self._ghost = True
+            self._end(self._process, life.silent)
+
+    def _end(self, process: Process, silent: bool) -> None:
+        self.note("end", process.name)
+        life, self._life = self._life, None
+        self._process = self._root = None
+        self.wires.die(process, silent)
+        # A process's handlers die with it.
+        signal.signal(signal.SIGHUP, self._hangup)
+        if self._leaving:
+            return
+        if life is None:
+            # Whoever stops it without a plan has none for its return either.
+            self.problems.append("it ended by itself")
+            return
+        if life.reboot:
+            self.counts["reboots"] += 1
+            self._boots += 1
+            self._booted = self.timeline.rightNow + life.down / 2.0
+        self._wrong = life.wrong
+        self.timeline.callLater(life.down, self._start)
+
+    def _written(self, process: Process, before: bool) -> None:
+        if process is self._process:
+            self._pass(Cause.BEFORE_WRITE if before else Cause.AFTER_WRITE)
+
+    def _committed(self, process: Process, before: bool) -> None:
+        if process is self._process:
+            self._pass(Cause.BEFORE_COMMIT if before else Cause.AFTER_COMMIT)
+
+    def _jump(self, wrong: float) -> None:
+        self._wrong = wrong
+
+    # What people do
+
+    def _write(self, message: Any) -> None:
+        person = psid(message.person)
+        if not message.human:
+            self.meta.message(PAGE, person, message.text)
+        elif person in self.page.people:
+            self.counts["humans"] += 1
+            self.meta.human(PAGE, person, message.text)
+
+    # What becomes of it
+
+    def _judge(self) -> None:
+        journal, database, plan = self.journal, self.disk.database, self.plan
+        self.problems += oracle.complaints(journal, database, settled=True)
+        if self._overdue:
+            self.problems.append("not done in time")
+        self.problems += excuses.unanswered(journal, database, named)
+        self.problems += excuses.unexcused(
+            journal, database, lookups=not plan.lookups_denied
+        )
+        self.problems += excuses.talked_over(journal, database, _QUIET)
+        if plan.lone:
+            others = {psid(person) for person in range(1, plan.people)}
+            self.problems += excuses.belated(journal, named, others, _PROMPT)
+
+    def observe(self, event: LogEvent) -> None:
+        """
+        Read what is logged.
+        """
+        if self._ghost:
+            # What a dead process does after its death.
+            return
+        line = formatEvent(event)
+        self.note("log", event.get("log_namespace"), line)
+        if "log_failure" in event or event["log_level"] is LogLevel.critical:
+            failure = event.get("log_failure")
+            told = "" if failure is None else failure.getTraceback()
+            self.problems.append(f"an error in the log: {line}\n{told}")
+        if isinstance(event.get("outcome"), InDoubt):
+            self.counts["doubts"] += 1
+        hidden = _HIDDEN.search(line)
+        if hidden:
+            self.problems.append(f"in the log, {hidden[0]}: {line}")
