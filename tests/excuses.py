@@ -88,7 +88,9 @@ def unexcused(
         why = part["reason"] if part["state"] == "expired" else part["state"]
         excused = {
             "human": people[part["conversation"]]["psid"] in humans,
-            "sibling": any(_before(other, part) for other in parts),
+            # An apology is too late once there is an answer.
+            "sibling": part["kind"] == "apology"
+            or any(_before(other, part) for other in parts),
             "refused": part["id"] in refused,
             "dead": not lookups or _absent(part, journal),
         }

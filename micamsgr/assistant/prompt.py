@@ -16,6 +16,9 @@ _PAGE_BEGAN = "[the Page wrote first]"
 
 _LEAST_PRESENT = 4000
 
+# Characters: as much as one message in Messenger may have.
+_SHORT = 2000
+
 
 def messages(
     instructions: str,
@@ -71,7 +74,7 @@ def shorter(told: Sequence[Mapping[str, str]]) -> Sequence[Mapping[str, str]]:
 
     That is half of all characters but those of the system prompt, in whole
     messages, and what has then lost its question.  The present turn stays
-    whole; but if it is most of it the past goes, and of the present turn the
+    whole; but if it is most of it the past goes, and if it is long also its
     first half.
 
     :param told: what :func:`messages` made.
@@ -83,16 +86,7 @@ def shorter(told: Sequence[Mapping[str, str]]) -> Sequence[Mapping[str, str]]:
     said = sum(len(message["content"]) for message in (*past, *present))
     before = sum(len(message["content"]) for message in past)
     if before * 4 < said:
-        return [
-            *system,
-            *(
-                {
-                    **message,
-                    "content": message["content"][-(len(message["content"]) // 2) :],
-                }
-                for message in present
-            ),
-        ]
+        return [*system, *map(_second_half, present)]
     dropped = 0
     while past and (dropped * 2 < said or past[0]["role"] != "user"):
         dropped += len(past[0]["content"])
@@ -102,7 +96,10 @@ def shorter(told: Sequence[Mapping[str, str]]) -> Sequence[Mapping[str, str]]:
 
 def _second_half(message: Mapping[str, str]) -> Mapping[str, str]:
     content = message["content"]
-    return {**message, "content": content[len(content) // 2 :]}
+    # What is shorter no model finds too long; without half of it, it would be
+    # another question.
+    kept = content if len(content) <= _SHORT else content[len(content) // 2 :]
+    return {**message, "content": kept}
 
 
 def _present(utterances: Sequence[Utterance]) -> Sequence[Utterance]:

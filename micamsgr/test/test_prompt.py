@@ -244,10 +244,18 @@ class ShorterTests(SynchronousTestCase):
     def test_long_turn(self) -> None:
         """
         Where the past is little of it, it goes, and the person's last words
-        keep their end.
+        keep their end, if they are very long.
         """
-        said = [("user", "a"), ("assistant", "b"), ("user", "cdefghijkl")]
-        self.assertEqual(self.shorter(*said), [("user", "hijkl")])
+        said = [("user", "a"), ("assistant", "b"), ("user", "c" * 2001 + "d" * 2001)]
+        self.assertEqual(self.shorter(*said), [("user", "d" * 2001)])
+
+    def test_short_turn(self) -> None:
+        """
+        What a person asks in a few words is not cut in half.
+        """
+        said = [("user", "a"), ("assistant", "b"), ("user", "What does it cost?")]
+        self.assertEqual(self.shorter(*said), [("user", "What does it cost?")])
+        self.assertEqual(self.shorter(said[-1]), [said[-1]])
 
     def test_nothing(self) -> None:
         """

@@ -77,6 +77,7 @@ facebook:
   page_access_token: {TOKEN}
   secret: {SECRET}
   graph_url: http://graph.example:{GRAPH}
+assistant: {{apology: {{after: 5}}}}
 handover: {{quiet_minutes: 1}}
 listen: tcp:{MICA}:interface=127.0.0.1
 """
