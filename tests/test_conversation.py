@@ -365,7 +365,7 @@ class PageTests(DaemonCase):
         await self.stand_ins.until(
             lambda: [p.status for p in self.stand_ins.journal.of(Posted)] == [200]
         )
-        await eventually(lambda: "can't learn which Page" in daemon.output)
+        await eventually(lambda: "does not say which Page" in daemon.output)
         await eventually(lambda: "NotSent" in daemon.output)
         graph.open()
         self.assertEqual(await self.said(ALICE), ["You said: Anybody at home?"])
