@@ -13,9 +13,10 @@ compressed body.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
+from typing import Protocol as TypingProtocol
 
 from attrs import define, field, frozen
 from hyperlink import DecodedURL
@@ -52,6 +53,22 @@ class Answer:
     status: int
     headers: Headers = field(repr=False)
     body: bytes = field(repr=False)
+
+
+class Call(TypingProtocol):
+    """
+    Make one HTTP call, as :meth:`HTTPCaller.call` does.
+    """
+
+    def __call__(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Headers,
+        body: bytes | None,
+        deadline: float,
+    ) -> Coroutine[Any, Any, Answer]: ...
 
 
 @define(eq=False)

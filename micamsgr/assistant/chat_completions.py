@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import urlsplit
 
 from attrs import define, evolve, field, frozen
@@ -29,7 +29,7 @@ from micamsgr.assistant.breaker import Breaker, Health
 from micamsgr.assistant.prompt import shorter
 from micamsgr.conversation.assistant import IAssistant, Reply, Utterance
 from micamsgr.errors import OutcomeUnknown, Refused, Unavailable
-from micamsgr.httpcall import Answer
+from micamsgr.httpcall import Answer, Call
 
 # The most tokens of an answer, where the configuration names none.
 _LONGEST_ANSWER = 4096
@@ -81,22 +81,6 @@ def after_faults(faults: Sequence[Fault]) -> Unavailable | Refused:
 def _wait(fault: Fault) -> float | None:
     waits = [wait for wait in (fault.retry_after, fault.shut) if wait is not None]
     return max(waits, default=None)
-
-
-class Call(Protocol):
-    """
-    Make one HTTP call, as :meth:`micamsgr.httpcall.HTTPCaller.call` does.
-    """
-
-    def __call__(
-        self,
-        method: str,
-        url: str,
-        *,
-        headers: Headers,
-        body: bytes | None,
-        deadline: float,
-    ) -> Coroutine[Any, Any, Answer]: ...
 
 
 @frozen

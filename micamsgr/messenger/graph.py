@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import quote, urlencode
 
 from attrs import define, field
@@ -28,7 +28,7 @@ from micamsgr.conversation.outcomes import (
 )
 from micamsgr.conversation.pacing import Pressure
 from micamsgr.errors import OutcomeUnknown, RemoteError, Unavailable
-from micamsgr.httpcall import Answer
+from micamsgr.httpcall import Answer, Call
 
 from .graph_answers import (
     document,
@@ -43,20 +43,6 @@ from .usage import read_pressures
 _ACTIONS = {Presence.SEEN: "mark_seen", Presence.TYPING: "typing_on"}
 
 _LOOK_UP_FIELDS = "messages.limit(20){id,created_time,from,to,message,attachments}"
-
-
-class Call(Protocol):
-    """What is needed of :class:`~micamsgr.httpcall.HTTPCaller`."""
-
-    async def __call__(
-        self,
-        method: str,
-        url: str,
-        *,
-        headers: Headers,
-        body: bytes | None,
-        deadline: float,
-    ) -> Answer: ...
 
 
 def appsecret_proof(secret: str, token: str) -> str:
@@ -76,7 +62,7 @@ class GraphMessenger:
 
     The token is in a header, so that no URL that anybody logs holds it.
 
-    :ivar _call: see :meth:`micamsgr.httpcall.HTTPCaller.call`.
+    :ivar _call: makes one HTTP call.
     :ivar _root: the Graph API's URL with its version, without a final slash.
     :ivar _deadline: seconds for one call, from its start to the last byte.
     :ivar _correct: told the ``Date`` of each answer.
