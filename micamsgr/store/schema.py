@@ -125,7 +125,8 @@ MIGRATIONS = (
     """,
     """
     -- Where an event comes from: Meta delivered it (webhook), or it was read
-    -- from the thread after an outage (backfill).
+    -- from the thread after an outage (backfill); or read and, under another
+    -- ID, delivered later (both).
     ALTER TABLE event ADD COLUMN source TEXT NOT NULL DEFAULT 'webhook';
 
     -- What is set aside for the call of the LLM that is under way, and of
@@ -158,6 +159,10 @@ MIGRATIONS = (
         task TEXT PRIMARY KEY,
         value INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
+    """,
+    """
+    -- What was said in one conversation, by time: to compare it with the thread.
+    CREATE INDEX event_of ON event (conversation, at);
     """,
 )
 

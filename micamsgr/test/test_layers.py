@@ -43,6 +43,7 @@ PURE = {
     "assistant",
     "events",
     "interfaces",
+    "missed",
     "moment",
     "pacing",
     "outcomes",
