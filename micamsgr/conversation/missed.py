@@ -39,6 +39,7 @@ LATER = "backfill: the Page has written since"
 NO_TEXT = "backfill: without text"
 NO_TIME = "backfill: without a time"
 TWICE = "backfill: the same words are known from then"
+OVERTAKEN = "backfill: a later message was delivered"
 TOO_OLD = "backfill: window"
 HUMAN = "human"
 
@@ -158,9 +159,9 @@ def missed(
     """
     Decide what of a thread was missed, and what becomes of it.
 
-    Answered is only what is surely new, within Meta's window, and what the
-    Page has not written after.  All else is kept, and ends at once, with a
-    reason.
+    Answered is only what is surely new, within Meta's window, and what neither
+    the Page has written after nor a message followed that is known: answers
+    leave in order.  All else is kept, and ends at once, with a reason.
 
     :param messages: the newest of one person's thread, oldest first.
     :param resumed: when the interruption was over, in milliseconds.  What the
@@ -170,6 +171,7 @@ def missed(
     :return: in the order of the thread.
     """
     heard = _Heard(messages, known, agreed)
+    doubts = [None if it.by_page else heard.doubt(it) for it in messages]
     found: list[Arrival] = []
     quiet = known.quiet_until
     for place, message in enumerate(messages):
@@ -186,7 +188,7 @@ def missed(
             if new and not _is_known(message, known):
                 found.append(echo)
             continue
-        doubt = heard.doubt(message)
+        doubt = doubts[place]
         if not new or doubt is _KNOWN:
             continue
         event = Said(
@@ -203,6 +205,8 @@ def missed(
         )
         taken = evolve(taken, backfilled=True)
         if taken.state is EventState.NEW:
+            if _KNOWN in doubts[place:]:
+                doubt = OVERTAKEN
             later = _page_wrote(messages[place + 1 :], known, resumed)
             taken = _judge(taken, doubt, later, at < quiet, now)
         found.append(taken)

@@ -30,7 +30,7 @@ def tombstone(bot: BotName, page: PageId, psid: Psid) -> bytes:
 
     :return: 32 bytes; see the table of tombstones.
     """
-    return hashlib.sha256(f"{bot}\n{page}\n{psid}".encode()).digest()
+    return hashlib.sha256("\0".join((bot, page, psid)).encode()).digest()
 
 
 def interrupted(
