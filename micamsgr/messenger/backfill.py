@@ -162,8 +162,8 @@ def _after(paging: object) -> str | None:
         # Never the address itself, which may be anybody's, and would get our
         # token.
         try:
-            [after] = parse_qs(urlsplit(following).query).get("after", [""])
-        except ValueError:
+            [after] = parse_qs(urlsplit(following).query)["after"]
+        except (KeyError, ValueError):
             return None
     return after if 0 < len(after) <= _LONGEST_CURSOR else None
 

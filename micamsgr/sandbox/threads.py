@@ -79,8 +79,8 @@ def _window(arguments: Document) -> tuple[int, int]:
         begin = int(base64.urlsafe_b64decode(after) or b"0")
     except (ValueError, binascii.Error):
         raise GraphError("(#100) Invalid cursor or limit") from None
-    if size < 1:
-        raise GraphError("(#100) limit must be a positive number")
+    if size < 1 or begin < 0:
+        raise GraphError("(#100) Invalid cursor or limit")
     return begin, begin + min(size, _MOST_LISTED)
 
 
