@@ -192,12 +192,12 @@ def _same(read: str | None, delivered: str) -> bool:
 
 def _last(database: sqlite3.Connection, bot: BotName) -> tuple[int, str] | None:
     """
-    Find the last event that was delivered to a bot: when, and of which Page.
+    Find a bot's last event: when it was, and of which Page.
     """
     row: tuple[int, str] | None = database.execute(
         "SELECT min(at, received), page FROM (SELECT id, bot, page, at, received,"
-        " source, conversation FROM event ORDER BY id DESC LIMIT ?)"
-        " WHERE bot = ? AND source <> 'backfill' AND conversation IS NOT NULL"
+        " conversation FROM event ORDER BY id DESC LIMIT ?)"
+        " WHERE bot = ? AND conversation IS NOT NULL"
         " ORDER BY id DESC LIMIT 1",
         (_LATEST, bot),
     ).fetchone()

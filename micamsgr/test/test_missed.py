@@ -172,6 +172,9 @@ class MissedTests(SynchronousTestCase):
         self.assertEqual(
             self.ends(first, second, known=known, agreed=True), [("hi", NEW)]
         )
+        unseen = Recollection(heard=(heard(mid="m_0"),))
+        self.assertEqual(self.ends(first, known=unseen), [])
+        self.assertEqual(self.ends(first, known=unseen, agreed=True), [("hi", NEW)])
         self.assertFalse(agree((second,), known))
         self.assertFalse(agree((first,), evolve(known, delivered=frozenset())))
 
