@@ -14,6 +14,8 @@ from micamsgr.conversation.moment import Moment
 from micamsgr.conversation.parts import same_words
 from micamsgr.conversation.reception import Arrival
 
+from .schema import SPOKEN
+
 # Among so many of the latest events a bot's last one is looked for.
 _LATEST = 20_000
 
@@ -110,12 +112,12 @@ def recollect(
     conversation, quiet_until = row
     events = database.execute(
         "SELECT kind, mid, at, text, source FROM event"
-        " WHERE conversation = ? AND at >= ?",
+        f" WHERE conversation = ? AND {SPOKEN} AND at >= ?",
         (conversation, since),
     ).fetchall()
     parts = database.execute(
         "SELECT text, mid, echo FROM part WHERE turn IN (SELECT turn FROM event"
-        " WHERE conversation = ? AND at >= ? AND turn IS NOT NULL)",
+        f" WHERE conversation = ? AND {SPOKEN} AND at >= ? AND turn IS NOT NULL)",
         (conversation, since),
     ).fetchall()
     human = database.execute(
@@ -158,7 +160,7 @@ def known_from_thread(database: sqlite3.Connection, arrival: Arrival) -> bool:
         " JOIN conversation ON conversation.id = event.conversation"
         " WHERE conversation.bot = ? AND conversation.page = ?"
         " AND conversation.psid = ? AND event.at BETWEEN ? AND ?"
-        " AND event.source = 'backfill' ORDER BY abs(event.at - ?)",
+        f" AND event.{SPOKEN} AND event.source = 'backfill' ORDER BY abs(event.at - ?)",
         (
             arrival.bot,
             event.page,

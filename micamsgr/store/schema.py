@@ -34,6 +34,7 @@ def _names(states: tuple[Enum, ...]) -> str:
 OPEN_EVENT = f"state IN ({_names(OPEN_EVENTS)})"
 OPEN_TURN = f"state IN ({_names(OPEN_TURNS)})"
 OPEN_PART = f"state IN ({_names(OPEN_PARTS)})"
+SPOKEN = "kind IN ('message', 'quick_reply', 'postback', 'echo')"
 
 MIGRATIONS = (
     f"""
@@ -160,9 +161,10 @@ MIGRATIONS = (
         value INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
     """,
-    """
+    f"""
     -- What was said in one conversation, by time: to compare it with the thread.
-    CREATE INDEX event_of ON event (conversation, at);
+    -- It is partial also so that no query takes it that has a better one.
+    CREATE INDEX event_spoken ON event (conversation, at) WHERE {SPOKEN};
     """,
 )
 

@@ -10,7 +10,8 @@ from attrs import evolve
 from micamsgr.conversation.events import Mid, PageId, Psid
 from micamsgr.errors import Unavailable
 from micamsgr.messenger.notifications import event_key
-from micamsgr.testing import ALICE, BOB, CAROL, said
+from micamsgr.store.gaps import tombstone
+from micamsgr.testing import ALICE, BOB, BOT, CAROL, PAGE, said
 
 from .repair_case import DENIED, NEEDED, RepairCase
 
@@ -124,6 +125,22 @@ class StartTests(RepairCase):
         self.assertEqual(
             [text for text, *_ in self.kept()], ["before", "known", "missed", "missed"]
         )
+
+    def test_erased(self) -> None:
+        """
+        What somebody had written before their data were erased stays out; what
+        they wrote after that does not.
+        """
+        self.outage()
+        self.write(BOB, "erased", "m_1", ago=3000)
+        self.write(BOB, "missed", "m_2", ago=2000)
+        self.store.database.connection.execute(
+            "INSERT INTO tombstone (person, at) VALUES (?, ?)",
+            (tombstone(BOT, PAGE, BOB), self.clocks.now().wall - 2_500_000),
+        )
+        self.start()
+        self.wait(30)
+        self.assertEqual(self.kept(), [("before", "new", None), MISSED])
 
     def test_paced(self) -> None:
         """
