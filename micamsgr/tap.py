@@ -35,14 +35,18 @@ from .conversation.assistant import IAssistant
 from .conversation.dispatcher import Dispatcher
 from .conversation.events import BotName, Psid
 from .conversation.interfaces import IStore
+from .conversation.pacing import TokenBucket
 from .conversation.steps import Steps
 from .errors import StoreUnavailable
 from .httpcall import HTTPCaller, outbound_client
 from .logs import observer
+from .messenger.catch_up import CatchUp
 from .messenger.graph import GraphMessenger
 from .messenger.markdown import plain
 from .messenger.pages import PageFinder
 from .messenger.rendering import split
+from .messenger.repair import Repair
+from .messenger.subscriptions import Subscriptions
 from .messenger.webhook import Channel, Webhook, webhooks
 from .sandbox.addresses import base_url, served
 from .sandbox.memory import Memory
@@ -261,6 +265,7 @@ def _bot(
         facebook.mark_seen,
     )
     manners = bot.assistant.manners
+    look_ups = TokenBucket(bot.delivery.lookup_rate)
     steps = Steps(
         bot.name,
         reactor,
@@ -278,6 +283,7 @@ def _bot(
         limits=bot.limits,
         slots=bot.llm.concurrency,
         texts=texts,
+        look_ups=look_ups,
     )
     dispatcher = Dispatcher(
         bot.name, reactor, store, steps, chance.random, drain=_DRAIN
@@ -291,19 +297,45 @@ def _bot(
         chance.random,
         facebook.page_id,
     )
+    allow = frozenset(bot.allow)
+    catch_up = CatchUp(
+        bot.name,
+        reactor,
+        clocks.now,
+        store,
+        messenger,
+        look_ups,
+        alias,
+        dispatcher.wake,
+        dispatcher.hush,
+        allow=allow,
+        handover=bot.handover,
+        app=facebook.app_id,
+    )
+    repair = Repair(
+        bot.name,
+        reactor,
+        clocks.now,
+        store,
+        Subscriptions(bot.name, messenger, facebook.app_id, bot.subscriptions.repair),
+        catch_up,
+        lambda: finder.page,
+        random.random,
+    )
     channel = Channel(
         bot=bot.name,
         verify_token=facebook.verify_token.value.encode(),
         secret=facebook.secret.value.encode(),
         page=lambda: finder.page,
-        allow=frozenset(bot.allow),
+        allow=allow,
         handover=bot.handover,
         app=facebook.app_id,
         alias=alias,
         wake=dispatcher.wake,
         hush=dispatcher.hush,
+        kept=repair.kept,
     )
-    return [finder, dispatcher], channel
+    return [finder, repair, dispatcher], channel
 
 
 def _assistant(

@@ -62,7 +62,6 @@ from micamsgr.conversation.policy import (
 
 # Keys that are read, and whose feature is not built yet.
 WITHOUT_EFFECT = (
-    "subscriptions",
     "retention",
     "admin",
     "clients.connections",

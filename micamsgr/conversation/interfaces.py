@@ -11,8 +11,9 @@ from attrs import field, frozen
 from zope.interface import Attribute, Interface
 
 from .assistant import Utterance
-from .events import BotName, Conversation, Mid, PageId
+from .events import BotName, Conversation, Mid, PageId, Psid
 from .limits import Limit
+from .missed import Gap, Recollection
 from .moment import Moment, Tick
 from .outcomes import LookedUp, Outcome
 from .parts import Part
@@ -70,6 +71,7 @@ class IStore(Interface):
     async def record(arrivals: Sequence[Arrival], now: Moment) -> Recorded:
         """
         Keep events, each under its key; one that is known changes nothing.
+        Known is also what was read from its thread before it was delivered.
 
         An echo settles the part that it is of.  A human's silences the bot
         and withdraws what was not sent yet.
@@ -177,6 +179,44 @@ class IStore(Interface):
     async def claimed(mids: Collection[Mid], part: str) -> frozenset[Mid]:
         """
         Say which *mids* are known to be of parts other than *part*.
+        """
+
+    async def interrupted(
+        bot: BotName, now: Moment, since: int | None = None, floor: int | None = None
+    ) -> Gap:
+        """
+        Keep that something may have been missed, until :meth:`repaired`; of
+        several such times, the earliest counts.
+
+        :param since: from when on, in milliseconds by Meta's clock; ``None``:
+            since the last event that was delivered.
+        :param floor: nothing older is ever to be looked at.
+        """
+
+    async def repaired(bot: BotName, gap: Gap) -> None:
+        """
+        Keep that nothing is missed any more, unless something may have been
+        missed since longer than that.
+        """
+
+    async def recollect(
+        bot: BotName, page: PageId, psid: Psid, since: int
+    ) -> Recollection:
+        """
+        Read what is known of a conversation.
+
+        :param since: from when on, in milliseconds by Meta's clock.
+        """
+
+    async def ids_agree(bot: BotName) -> bool:
+        """
+        Say whether it was proved that the IDs of messages in threads are those
+        of webhooks.
+        """
+
+    async def note_ids_agree(bot: BotName) -> None:
+        """
+        Keep that it is proved.
         """
 
     async def remembered_page(bot: BotName, token: str) -> PageId | None:

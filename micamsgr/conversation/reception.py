@@ -55,6 +55,7 @@ class Arrival:
         echo only unless it turns out to be our own.
     :ivar quiet: for how many seconds the bot is then quiet.
     :ivar wake: it ends the quiet instead.
+    :ivar backfilled: it was read from the thread; nobody delivered it.
     """
 
     bot: BotName
@@ -65,6 +66,7 @@ class Arrival:
     human: bool = False
     quiet: float = 0.0
     wake: bool = False
+    backfilled: bool = False
 
 
 def arrival(

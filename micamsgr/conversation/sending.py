@@ -46,6 +46,7 @@ class Sender:
     :ivar _now: reads the clocks.
     :ivar _random: makes a number from 0.0 to 1.0.
     :ivar _alias: names a person in the log.
+    :ivar _look_ups: the pace of look-ups.
     """
 
     _bot: BotName
@@ -58,17 +59,14 @@ class Sender:
     _alias: Callable[[Psid], str]
     _delivery: Delivery
     _handover: Handover
+    _look_ups: TokenBucket
 
-    _look_ups: TokenBucket = field(init=False)
     # Of conversations that wait to be looked up: when they may be.
     _queued: dict[int, Tick] = field(factory=dict, init=False)
     # By conversation, the notice after which its thread is passed on.
     _farewells: dict[int, str] = field(factory=dict, init=False)
 
     _log = Logger()
-
-    def __attrs_post_init__(self) -> None:
-        self._look_ups = TokenBucket(self._delivery.lookup_rate)
 
     def queued(self, conversation: int, now: Moment) -> float:
         """

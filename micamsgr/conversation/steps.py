@@ -17,6 +17,7 @@ from .interfaces import IMessenger, IStore
 from .lifetime import Lifetime
 from .moment import Moment
 from .outlet import Outlet
+from .pacing import TokenBucket
 from .planner import (
     Apologize,
     Begin,
@@ -51,6 +52,7 @@ class Steps:
     :ivar _alias: names a person in the log.
     :ivar _slots: how many times at once the assistant may be asked.
     :ivar _texts: whether the log may hold what is answered.
+    :ivar _look_ups: the pace of look-ups, which others may share.
     """
 
     _bot: BotName
@@ -69,6 +71,7 @@ class Steps:
     _limits: Limits = field(factory=Limits, kw_only=True)
     _slots: int = field(default=200, kw_only=True)
     _texts: bool = field(default=False, kw_only=True)
+    _look_ups: TokenBucket | None = field(default=None, kw_only=True)
 
     #: Called when the Page may send again after a pause.
     reopened: Callable[[], None] = field(default=lambda: None, init=False)
@@ -102,6 +105,7 @@ class Steps:
             self._alias,
             self._delivery,
             self._handover,
+            self._look_ups or TokenBucket(self._delivery.lookup_rate),
         )
         self._answerer = Answerer(
             self._bot,

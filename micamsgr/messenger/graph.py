@@ -119,7 +119,7 @@ class GraphMessenger:
             }
         )
         path = f"{_path(conversation.page)}/conversations?{query}"
-        answer = await self._get(path)
+        answer = await self.get(path)
         return read_messages(answer, conversation.page, conversation.psid)
 
     async def pass_on(self, conversation: Conversation, app: str) -> None:
@@ -165,17 +165,39 @@ class GraphMessenger:
         :raises Unavailable: for now.
         :raises Refused: for good.
         """
-        return read_page(await self._get("me?fields=id,name"))
+        return read_page(await self.get("me?fields=id,name"))
 
-    async def _get(self, path: str) -> Answer:
+    async def post(self, path: str) -> Answer:
         """
+        Ask for a change that may be asked for again.
+
+        :param path: below the version, with a query, which may be empty.
+
+        :raises Unavailable: where there is no answer.
+        """
+        url = self._url(path)
+        try:
+            return await self._exchange("POST", url, b"{}")
+        except OutcomeUnknown as error:
+            raise Unavailable(error.detail) from error
+
+    async def get(self, path: str) -> Answer:
+        """
+        Ask for something.
+
+        :param path: below the version, with a query, which may be empty.
+
         :raises Unavailable: where there is no answer; reading has no effect.
         """
-        url = f"{self._root}/{path}&{self._proof}"
+        url = self._url(path)
         try:
             return await self._exchange("GET", url, None)
         except OutcomeUnknown as error:
             raise Unavailable(error.detail) from error
+
+    def _url(self, path: str) -> str:
+        joint = "" if path.endswith("?") else "&"
+        return f"{self._root}/{path}{joint}{self._proof}"
 
     async def _post(
         self, page: PageId, document: dict[str, Any], *, to: str = "messages"

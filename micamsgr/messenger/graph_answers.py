@@ -96,7 +96,7 @@ def read_outcome(answer: Answer) -> Outcome:
         told = mapping(document(answer))
         mid = told.get("message_id")
         if isinstance(mid, str) and 0 < len(mid) < 500 and "error" not in told:
-            return Sent(Mid(_fit(mid)))
+            return Sent(Mid(fit(mid)))
         if "error" not in told:
             return InDoubt(f"status {answer.status} without a message_id")
     error = read_error(answer)
@@ -127,16 +127,16 @@ def read_messages(answer: Answer, page: PageId, psid: Psid) -> LookedUp:
     """
     threads = mapping(document(answer)).get("data")
     if answer.status != 200 or not isinstance(threads, list):
-        raise _trouble(answer)
+        raise trouble(answer)
     messages: list[_Message] = []
     reaches: list[int] = []
     for thread in threads:
         shown = mapping(mapping(thread).get("messages"))
-        items = shown.get("data")
-        if not isinstance(items, list):
+        listed = shown.get("data")
+        if not isinstance(listed, list):
             # What it doesn't show may be there all the same.
             raise Unavailable("a look-up that shows a thread without messages")
-        read = [_message(item) for item in _items(items)]
+        read = [_message(item) for item in items(listed)]
         if read and (len(read) >= _SHOWN or "next" in mapping(shown.get("paging"))):
             reaches.append(min(message.at for message in read))
         messages += read
@@ -166,15 +166,15 @@ def _message(item: dict[str, Any]) -> _Message:
         is looked for.
     """
     mid, text = item.get("id"), item.get("message") or ""
-    at = _milliseconds(item.get("created_time"))
+    at = milliseconds(item.get("created_time"))
     sender = mapping(item.get("from")).get("id")
-    receivers = _items(mapping(item.get("to")).get("data"))
+    receivers = items(mapping(item.get("to")).get("data"))
     if not (isinstance(mid, str) and isinstance(text, str) and sender) or at is None:
         raise Unavailable("a look-up that shows a message that can't be read")
     return _Message(
-        Mid(_fit(mid)),
+        Mid(fit(mid)),
         at,
-        _fit(text),
+        fit(text),
         str(sender),
         frozenset(str(one["id"]) for one in receivers if "id" in one),
     )
@@ -192,10 +192,14 @@ def read_page(answer: Answer) -> PageId:
         digits = str(page)
         if digits.isascii() and digits.isdigit():
             return PageId(digits)
-    raise _trouble(answer)
+    raise trouble(answer)
 
 
-def _trouble(answer: Answer) -> RemoteError:
+def trouble(answer: Answer) -> RemoteError:
+    """
+    Make the error that an answer other than success is, where something was
+    asked for: :exc:`Unavailable` for now, :exc:`Refused` for good.
+    """
     error = read_error(answer)
     if error.meaning in (Meaning.DOUBT, Meaning.LATER, Meaning.LIMIT):
         if answer.status in (401, 403, 404):
@@ -224,7 +228,10 @@ def mapping(value: object) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _items(value: object) -> list[dict[str, Any]]:
+def items(value: object) -> list[dict[str, Any]]:
+    """
+    Take a JSON value for a list of objects; an empty one where it is none.
+    """
     return [mapping(item) for item in value] if isinstance(value, list) else []
 
 
@@ -235,7 +242,7 @@ def _integer(value: object) -> int | None:
     return int(digits) if _CODE.fullmatch(digits) else None
 
 
-def _fit(text: str) -> str:
+def fit(text: str) -> str:
     """
     Make text fit to store and to log: no lone surrogates, no NUL.
     """
@@ -243,7 +250,7 @@ def _fit(text: str) -> str:
     return whole.replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
-def _milliseconds(value: object) -> int | None:
+def milliseconds(value: object) -> int | None:
     """
     Read ``2026-11-22T15:50:17+0000``, UTC where it names no offset, or seconds
     since the epoch.

@@ -61,6 +61,7 @@ class Channel:
     :ivar alias: names a person in the log.
     :ivar wake: told of conversations in which there is something to do.
     :ivar hush: told of one in which a human answers.
+    :ivar kept: told of each delivery whether the store could keep it.
     """
 
     bot: BotName
@@ -73,6 +74,7 @@ class Channel:
     alias: Callable[[Psid], str]
     wake: Callable[[Iterable[int]], None]
     hush: Callable[[int], None]
+    kept: Callable[[bool], None] = lambda _: None
 
 
 def route(
@@ -157,11 +159,17 @@ class Webhook:
         try:
             recorded = await _within(recording, COMMIT_DEADLINE, self._clock)
         except StoreUnavailable as error:
+            self._say_kept(arrivals, False)
             raise RejectedRequest(503, error.detail) from error
+        self._say_kept(arrivals, True)
         self._tell(channel, arrivals, recorded)
         if len(arrivals) < len(events):
             # Kept under the wrong bot they would be lost; Meta keeps them.
             raise RejectedRequest(503, "nobody knows yet whose Page some are for")
+
+    def _say_kept(self, arrivals: Sequence[Arrival], kept: bool) -> None:
+        for bot in {taken.bot for taken in arrivals}:
+            self._channels[bot].kept(kept)
 
     def _arrival(self, event: Event, via: Channel, now: Moment) -> Arrival | None:
         whose = (

@@ -14,7 +14,6 @@ import hmac
 import json
 import re
 from collections.abc import Callable
-from datetime import datetime, timezone
 from random import Random
 from typing import IO, Any, cast
 from urllib.parse import parse_qsl, urlsplit
@@ -30,7 +29,6 @@ from twisted.web.server import NOT_DONE_YET, Request
 
 from micamsgr.sandbox.journal import (
     Acted,
-    Applied,
     Call,
     EchoFault,
     Fact,
@@ -41,11 +39,11 @@ from micamsgr.sandbox.journal import (
     Refused,
     Spoiled,
     Subscribed,
-    Wrote,
     end,
     nothing,
 )
 from micamsgr.sandbox.meta import App, Meta, Page
+from micamsgr.sandbox.threads import listed, select
 
 # What a person's action opens, in seconds; section 6.
 _WINDOW = 24 * 3600.0
@@ -57,12 +55,9 @@ _OPTIONS = {"tag", "notification_type", "persona_id", "reply_to", "thread_contro
 _SENDING = {"recipient", "message", "messaging_type"} | _OPTIONS | _PROOFS
 _CONTENT = {"text", "attachment", "attachments"}
 _SUBSCRIBABLE = re.compile(r"(messag|standby|feed|response_feedback|send_cart)[a-z_]*")
-_FIELD = re.compile(
-    r"(\w+)(?:\.limit\((\d+)\))?(?:\{((?:[^{}]|\{[^{}]*\})*)\})?(?:,|$)"
-)
 
-# How much of a thread can be read, and how often; section 8.
-_DETAILED, _LOOKUPS_PER_SECOND = 20, 2
+# How often threads can be read; section 8.
+_LOOKUPS_PER_SECOND = 2
 
 Document = dict[str, Any]
 
@@ -189,7 +184,7 @@ class GraphAPI(Resource):
         if (asked.method, edge) == ("GET", ""):
             page = self._page(asked)
             known = {"id": page.id, "name": page.name, "category": "Software"}
-            return _select(asked.get("fields") or "id,name", known)
+            return select(asked.get("fields") or "id,name", known)
         raise GraphError(f"Unknown path components: /{edge}", 2500)
 
     def _page(self, asked: _Asked) -> Page:
@@ -255,27 +250,9 @@ class GraphAPI(Resource):
         if self.strict_rates and len(recent) >= _LOOKUPS_PER_SECOND:
             raise GraphError("(#613) Calls have exceeded the rate limit.", 613)
         self._lookups[page.id] = [*recent, now]
-        fields = asked.get("fields") or "id,updated_time"
-        psid = asked.get("user_id")
-        shown, mids = [], []
-        for person, thread in page.threads.items():
-            old = [said for said in thread if said.at <= now - self.lookup_lag]
-            if not old or psid not in (None, person):
-                continue
-            limit, inner = _shape(fields).get("messages", (0, ""))
-            newest = old[::-1][: min(limit, _DETAILED)]
-            inner = inner or "id,created_time"
-            messages = [_select(inner, _message(page, person, it)) for it in newest]
-            mids += [said.mid for said in newest]
-            known = {
-                "id": f"t_{page.id}{person}",
-                "updated_time": _time(old[-1].at),
-                "participants": {"data": [{"id": person}, {"id": page.id}]},
-                "messages": {"data": messages},
-            }
-            shown.append(_select(fields, known))
-        self._note(LookedUp, page=page.id, psid=psid, mids=tuple(mids))
-        return {"data": shown}
+        shown, mids = listed(page, asked.arguments, now - self.lookup_lag)
+        self._note(LookedUp, page=page.id, psid=asked.get("user_id"), mids=mids)
+        return shown
 
     # Subscriptions
 
@@ -406,45 +383,3 @@ def _read(request: Request) -> _Asked:
             metadata=message.get("metadata"),
         ),
     )
-
-
-def _shape(fields: str) -> dict[str, tuple[int, str]]:
-    """
-    Read a list of fields, such as ``id,messages.limit(20){id,message}``.
-
-    :return: by field, how many and which fields of its items are wanted.
-    """
-    shape = {}
-    at = 0
-    while at < len(fields):
-        found = _FIELD.match(fields, at)
-        if found is None:
-            raise GraphError(f"Syntax error in the fields at: {fields[at:]}", 2500)
-        shape[found[1]] = (int(found[2] or _DETAILED), found[3] or "")
-        at = found.end()
-    return shape
-
-
-def _select(fields: str, known: Document) -> Document:
-    shape = _shape(fields)
-    for name in shape:
-        _check(name in known, f"Tried accessing nonexisting field ({name})")
-    return {"id": known["id"], **{k: known[k] for k in shape if known[k] is not None}}
-
-
-def _message(page: Page, psid: str, said: Wrote | Applied) -> Document:
-    ours = {"name": page.name, "email": f"{page.id}@facebook.com", "id": page.id}
-    theirs = {"name": "A person", "email": f"{psid}@facebook.com", "id": psid}
-    sender, receiver = (ours, theirs) if isinstance(said, Applied) else (theirs, ours)
-    return {
-        "id": said.mid,
-        "created_time": _time(said.at),
-        "from": sender,
-        "to": {"data": [receiver]},
-        "message": said.text,
-        "attachments": None,
-    }
-
-
-def _time(at: float) -> str:
-    return datetime.fromtimestamp(int(at), timezone.utc).strftime("%Y-%m-%dT%H:%M:%S%z")

@@ -25,6 +25,7 @@ from micamsgr.conversation.parts import Part
 from micamsgr.conversation.reception import Arrival, person, quiet_until
 from micamsgr.conversation.states import EventState, PartState
 
+from .gaps import known_from_thread
 from .rows import PART, close_turn, read_part, replace_part, utter
 from .schema import OPEN_EVENT, OPEN_PART, OPEN_TURN
 
@@ -49,7 +50,7 @@ def record(
     """
     tally = _Tally()
     for arrival in arrivals:
-        if _known(database, arrival):
+        if _known(database, arrival) or known_from_thread(database, arrival):
             tally.known.add(arrival.event.key)
         else:
             _take(database, arrival, now, tally)
@@ -139,7 +140,8 @@ def _insert(
     # An echo's text is compared, and not kept.
     database.execute(
         "INSERT INTO event (key, conversation, bot, page, kind, mid, at, received,"
-        " text, raw, state, reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " text, raw, state, reason, source)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             event.key,
             conversation,
@@ -153,6 +155,7 @@ def _insert(
             event.raw if isinstance(event, Unreadable) else None,
             arrival.state.value,
             arrival.reason,
+            "backfill" if arrival.backfilled else "webhook",
         ),
     )
 

@@ -37,6 +37,7 @@ def _names(states: tuple[Enum, ...]) -> str:
 OPEN_EVENT = f"state IN ({_names(OPEN_EVENTS)})"
 OPEN_TURN = f"state IN ({_names(OPEN_TURNS)})"
 OPEN_PART = f"state IN ({_names(OPEN_PARTS)})"
+SPOKEN = "kind IN ('message', 'quick_reply', 'postback', 'echo')"
 
 MIGRATIONS = (
     f"""
@@ -128,7 +129,8 @@ MIGRATIONS = (
     """,
     """
     -- Where an event comes from: Meta delivered it (webhook), or it was read
-    -- from the thread after an outage (backfill).
+    -- from the thread after an outage (backfill); or read and, under another
+    -- ID, delivered later (both).
     ALTER TABLE event ADD COLUMN source TEXT NOT NULL DEFAULT 'webhook';
 
     -- What is set aside for the call of the LLM that is under way, and of
@@ -161,6 +163,11 @@ MIGRATIONS = (
         task TEXT PRIMARY KEY,
         value INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
+    """,
+    f"""
+    -- What was said in one conversation, by time: to compare it with the thread.
+    -- It is partial also so that no query takes it that has a better one.
+    CREATE INDEX event_spoken ON event (conversation, at) WHERE {SPOKEN};
     """,
 )
 

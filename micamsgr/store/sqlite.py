@@ -12,9 +12,10 @@ from attrs import define, field
 from zope.interface import implementer
 
 from micamsgr.conversation.assistant import Utterance
-from micamsgr.conversation.events import BotName, Echo, Mid, PageId
+from micamsgr.conversation.events import BotName, Echo, Mid, PageId, Psid
 from micamsgr.conversation.interfaces import Begun, IStore, Recorded
 from micamsgr.conversation.limits import Limit, over_until
+from micamsgr.conversation.missed import Gap, Recollection
 from micamsgr.conversation.moment import Moment, Tick
 from micamsgr.conversation.parts import Part
 from micamsgr.conversation.planner import Situation, Turn
@@ -22,6 +23,7 @@ from micamsgr.conversation.policy import Limits
 from micamsgr.conversation.reception import Arrival
 from micamsgr.conversation.states import TurnState
 
+from . import gaps
 from .arrivals import record, silence
 from .database import Transact
 from .rows import (
@@ -236,6 +238,33 @@ class SQLiteStore:
             return frozenset(Mid(mid) for (mid,) in rows)
 
         return await self._read(work)
+
+    async def interrupted(
+        self,
+        bot: BotName,
+        now: Moment,
+        since: int | None = None,
+        floor: int | None = None,
+    ) -> Gap:
+        return await self._write(
+            lambda database: gaps.interrupted(database, bot, now, since, floor)
+        )
+
+    async def repaired(self, bot: BotName, gap: Gap) -> None:
+        await self._write(lambda database: gaps.repaired(database, bot, gap))
+
+    async def recollect(
+        self, bot: BotName, page: PageId, psid: Psid, since: int
+    ) -> Recollection:
+        return await self._read(
+            lambda database: gaps.recollect(database, bot, page, psid, since)
+        )
+
+    async def ids_agree(self, bot: BotName) -> bool:
+        return await self._read(lambda database: gaps.ids_agree(database, bot))
+
+    async def note_ids_agree(self, bot: BotName) -> None:
+        await self._write(lambda database: gaps.note_ids_agree(database, bot))
 
     async def remembered_page(self, bot: BotName, token: str) -> PageId | None:
         def work(database: sqlite3.Connection) -> PageId | None:

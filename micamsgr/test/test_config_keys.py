@@ -333,19 +333,8 @@ class ValueTests(SynchronousTestCase):
         """
         Keys that are given, and whose feature is not built yet, are listed.
         """
-        config = with_keys(
-            "subscriptions:\n"
-            f"bots: [{{bot_name: b, {FACEBOOK[:-1]},"
-            " llm: {provider: demo}, subscriptions: {repair: no}}]\n"
-            "clients: {body: 2MiB, per_address: 3}\n"
-        )
-        self.assertEqual(
-            config.without_effect,
-            (
-                "bots[0].subscriptions",
-                "clients.per_address",
-            ),
-        )
+        config = with_keys("retention:\nclients: {body: 2MiB, per_address: 3}\n")
+        self.assertEqual(config.without_effect, ("clients.per_address",))
 
 
 class BotsTests(SynchronousTestCase):

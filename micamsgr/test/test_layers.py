@@ -45,6 +45,7 @@ PURE = {
     "events",
     "interfaces",
     "limits",
+    "missed",
     "moment",
     "pacing",
     "outcomes",

@@ -89,6 +89,36 @@ class LookUpTests(GraphAPITestCase):
         people = [thread["participants"]["data"][0]["id"] for thread in threads]
         self.assertEqual(people, [ALICE, "bob"])
 
+    def test_list(self) -> None:
+        """
+        Threads are listed by the time of their last message, the newest first,
+        and page by page.
+        """
+        for psid in ("bob", ALICE, "carol", "bob"):
+            self.meta.message(PAGE, psid, "Hi")
+            self.clock.advance(1)
+        path = "/me/conversations?platform=messenger&fields=updated_time,participants"
+        people, after = [], ""
+        while True:
+            listed = self.call("GET", f"{path}&limit=2{after}")[1]
+            people += [it["participants"]["data"][0]["id"] for it in listed["data"]]
+            if "paging" not in listed:
+                break
+            self.assertIn("next", listed["paging"])
+            after = "&after=" + listed["paging"]["cursors"]["after"]
+        self.assertEqual(people, ["bob", "carol", ALICE])
+        updated = listed["data"][0]["updated_time"]
+        self.assertEqual(updated, "2026-11-22T15:50:18+0000")
+
+    def test_list_refused(self) -> None:
+        """
+        Limits and cursors that there aren't are refused.
+        """
+        self.meta.message(PAGE, ALICE, "Hi")
+        for more in ("limit=0", "limit=x", "after=x", "after=eHg=", "after=LTE="):
+            path = f"/me/conversations?{more}"
+            self.assertEqual(self.error("GET", path)[0], 400, more)
+
     def test_fields_refused(self) -> None:
         """
         Fields that there aren't, and lists that can't be read, are refused.

@@ -90,6 +90,7 @@ class WebhookCase(SynchronousTestCase):
         self.clock = Clock()
         self.store, self.step = stepped_store()
         self.woken: list[str] = []
+        self.taken: list[bool] = []
         self.hushed: list[tuple[str, int]] = []
         self.pages: dict[str, PageId | None] = {
             "mica": PAGE,
@@ -135,6 +136,7 @@ class WebhookCase(SynchronousTestCase):
             alias=lambda psid: f"person {psid[:2]}",
             wake=lambda conversations: self.woken.extend(bot for _ in conversations),
             hush=lambda conversation: self.hushed.append((bot, conversation)),
+            kept=self.taken.append,
         )
 
     def hear(self, event: LogEvent) -> None:

@@ -167,7 +167,8 @@ class DeliveryTests(WebhookCase):
 
     def test_store_fails(self) -> None:
         """
-        What can't be kept is answered 503, so that it comes again.
+        What can't be kept is answered 503, so that it comes again; its bot is
+        told how that goes.
         """
         self.store.database.failing = True
         self.peer.send(post(notification(entry(message()))))
@@ -176,6 +177,7 @@ class DeliveryTests(WebhookCase):
         self.store.database.failing = False
         self.deliver(post(notification(entry(message()))))
         self.assertEqual(len(self.kept()), 1)
+        self.assertEqual(self.taken, [False, True])
 
     def test_store_is_slow(self) -> None:
         """

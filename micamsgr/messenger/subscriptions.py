@@ -1,0 +1,193 @@
+"""
+Whether Meta tells our app what happens on a Page.
+
+After an hour of failed deliveries Meta unsubscribes the app, and says nothing
+to it.
+
+Source: docs/messenger-platform.md, sections 2.4 and 10.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from attrs import define, field, frozen
+from twisted.logger import Logger
+
+from micamsgr.conversation.events import BotName, PageId
+from micamsgr.errors import Refused
+from micamsgr.httpcall import Answer
+
+from .graph import GraphMessenger
+from .graph_answers import document, items, mapping, trouble
+
+#: What the bot lives on.
+NEEDED = ("messages", "messaging_postbacks", "message_echoes")
+
+_PERMISSIONS = (
+    "the token needs the permissions pages_manage_metadata and pages_messaging, and"
+    " its owner the task MODERATE on the Page"
+)
+
+
+class State(Enum):
+    """
+    INTACT: our app is told all that it needs.  MENDED: it was not, and is
+    again.  BROKEN: it is not.  UNKNOWN: nobody says.
+    """
+
+    INTACT = "intact"
+    MENDED = "mended"
+    BROKEN = "broken"
+    UNKNOWN = "unknown"
+
+
+@frozen
+class Subscription:
+    """
+    An app that is subscribed to a Page.
+
+    :ivar app: its ID.
+    :ivar fields: what it is told of; ``None`` where that is not said.
+    """
+
+    app: str
+    fields: tuple[str, ...] | None
+
+
+def read_subscriptions(answer: Answer) -> tuple[Subscription, ...]:
+    """
+    Read which apps are subscribed to a Page.
+
+    :raises Unavailable: it can't be had now.
+    :raises Refused: it can't be had, as where a permission is missing.
+    """
+    data = mapping(document(answer)).get("data")
+    if answer.status != 200 or not isinstance(data, list):
+        raise trouble(answer)
+    return tuple(
+        Subscription(str(item.get("id") or ""), _fields(item)) for item in items(data)
+    )
+
+
+def _fields(item: dict[str, Any]) -> tuple[str, ...] | None:
+    told = item.get("subscribed_fields")
+    if not isinstance(told, list):
+        return None
+    names = [mapping(one).get("name", one) for one in told]
+    return tuple(name for name in names if isinstance(name, str) and name)
+
+
+def ours(subscriptions: Sequence[Subscription], app: str | None) -> Subscription | None:
+    """
+    Find our app's subscription.
+
+    :param app: our app's ID; ``None``: it is not known.  Then it is taken for
+        the one that is told most of what we need.
+    """
+    mine = [each for each in subscriptions if app is None or each.app == app]
+    return max(
+        mine,
+        key=lambda each: len(set(NEEDED) & set(each.fields or NEEDED)),
+        default=None,
+    )
+
+
+def wanted(subscription: Subscription | None) -> tuple[str, ...] | None:
+    """
+    Decide to what to subscribe: what is there and what is needed.
+
+    :param subscription: what is there.
+    :return: ``None`` where nothing is missing, or nobody says whether.
+    """
+    if subscription is None:
+        return NEEDED
+    if subscription.fields is None:
+        return None
+    if set(NEEDED) <= set(subscription.fields):
+        return None
+    return tuple(dict.fromkeys((*subscription.fields, *NEEDED)))
+
+
+@define(eq=False)
+class Subscriptions:
+    """
+    Look after one bot's subscription.
+
+    :ivar _app: our app's ID, where it is known.
+    :ivar _repair: subscribe again; otherwise it is only told.
+    """
+
+    _bot: BotName
+    _graph: GraphMessenger
+    _app: str | None
+    _repair: bool
+
+    # What was told last that is not told again until it has changed.
+    _told: str | None = field(default=None, init=False)
+
+    _log = Logger()
+
+    async def check(self, page: PageId) -> State:
+        """
+        Look whether our app is told what it needs, and see to it.
+
+        :raises Unavailable: the Graph API does not answer, for now.
+        """
+        path = f"{quote(page, safe='')}/subscribed_apps"
+        try:
+            there = ours(
+                read_subscriptions(await self._graph.get(f"{path}?")), self._app
+            )
+            missing = wanted(there)
+            if missing is None:
+                self._told = None
+                return State.INTACT
+            if not self._repair:
+                self._tell(page, there)
+                return State.BROKEN
+            query = urlencode({"subscribed_fields": ",".join(missing)})
+            answer = await self._graph.post(f"{path}?{query}")
+            if str(mapping(document(answer)).get("success")).lower() != "true":
+                raise trouble(answer)
+        except Refused as error:
+            if self._told != error.detail:
+                self._told = error.detail
+                self._log.error(
+                    "whether Meta tells bot {bot} of what happens on Page {page} can't"
+                    " be looked after: {detail}; {todo}",
+                    bot=self._bot,
+                    page=page,
+                    detail=error.detail,
+                    todo=_PERMISSIONS,
+                )
+            return State.UNKNOWN
+        self._told = None
+        self._log.warn(
+            "bot {bot} was not told of all that it needs on Page {page}: only of"
+            " {before}; it is subscribed again, to {fields}",
+            bot=self._bot,
+            page=page,
+            before=_listed(there),
+            fields=", ".join(missing),
+        )
+        return State.MENDED
+
+    def _tell(self, page: PageId, there: Subscription | None) -> None:
+        self._log.warn(
+            "bot {bot} is not told of all that it needs on Page {page}: only of"
+            " {before}; subscribe it to {needed}, or let it do so by"
+            " subscriptions.repair: true",
+            bot=self._bot,
+            page=page,
+            before=_listed(there),
+            needed=", ".join(NEEDED),
+        )
+
+
+def _listed(there: Subscription | None) -> str:
+    fields = () if there is None else there.fields or ()
+    return ", ".join(fields) or "nothing"

@@ -1,0 +1,227 @@
+"""
+When something may have been missed, and what is known to compare a thread
+with.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+
+from micamsgr.conversation.events import BotName, Mid, PageId, Psid, Said
+from micamsgr.conversation.missed import NEAR, Gap, Heard, Recollection
+from micamsgr.conversation.moment import Moment
+from micamsgr.conversation.parts import same_words
+from micamsgr.conversation.reception import Arrival
+
+from .schema import SPOKEN
+
+# Among so many of the latest events a bot's last one is looked for.
+_LATEST = 20_000
+
+# The tasks in the table of progress; each with the bot's name behind it.
+# When something may have been missed, and since when we look at all: ms.
+_GAP, _FLOOR = "gap:", "floor:"
+# That IDs in threads are those of webhooks.
+_IDS = "ids:"
+
+
+def tombstone(bot: BotName, page: PageId, psid: Psid) -> bytes:
+    """
+    Name a person whose words were erased.
+
+    :return: 32 bytes; see the table of tombstones.
+    """
+    return hashlib.sha256("\0".join((bot, page, psid)).encode()).digest()
+
+
+def interrupted(
+    database: sqlite3.Connection,
+    bot: BotName,
+    now: Moment,
+    since: int | None,
+    floor: int | None,
+) -> Gap:
+    """
+    See :meth:`~micamsgr.conversation.interfaces.IStore.interrupted`.
+    """
+    page: PageId | None = None
+    first = False
+    if since is None:
+        last = _last(database, bot)
+        if last is not None:
+            since, page = min(last[0], now.wall), PageId(last[1])
+    known = _read(database, _FLOOR + bot)
+    if floor is not None:
+        # Also what was kept before this floor was known.
+        _write(database, _FLOOR + bot, floor)
+        _write(database, _GAP + bot, floor)
+        return Gap(since=floor, floor=floor)
+    if since is None:
+        if known is None:
+            first, known = True, now.wall
+            _write(database, _FLOOR + bot, known)
+        since = known
+    pending = _read(database, _GAP + bot)
+    if pending is None or since < pending:
+        _write(database, _GAP + bot, since)
+    else:
+        since, page = pending, None
+    return Gap(since=since, floor=known or 0, page=page, first=first)
+
+
+def repaired(database: sqlite3.Connection, bot: BotName, gap: Gap) -> None:
+    """
+    See :meth:`~micamsgr.conversation.interfaces.IStore.repaired`.
+    """
+    database.execute(
+        "DELETE FROM progress WHERE task = ? AND value >= ?", (_GAP + bot, gap.since)
+    )
+
+
+def ids_agree(database: sqlite3.Connection, bot: BotName) -> bool:
+    """
+    See :meth:`~micamsgr.conversation.interfaces.IStore.ids_agree`.
+    """
+    return _read(database, _IDS + bot) is not None
+
+
+def note_ids_agree(database: sqlite3.Connection, bot: BotName) -> None:
+    """
+    See :meth:`~micamsgr.conversation.interfaces.IStore.note_ids_agree`.
+    """
+    _write(database, _IDS + bot, 1)
+
+
+def recollect(
+    database: sqlite3.Connection, bot: BotName, page: PageId, psid: Psid, since: int
+) -> Recollection:
+    """
+    See :meth:`~micamsgr.conversation.interfaces.IStore.recollect`.
+    """
+    erased = database.execute(
+        "SELECT at FROM tombstone WHERE person = ?", (tombstone(bot, page, psid),)
+    ).fetchone()
+    row = database.execute(
+        "SELECT id, quiet_until FROM conversation"
+        " WHERE bot = ? AND page = ? AND psid = ?",
+        (bot, page, psid),
+    ).fetchone()
+    if row is None:
+        return Recollection(erased=0 if erased is None else erased[0])
+    conversation, quiet_until = row
+    events = database.execute(
+        "SELECT kind, mid, at, text, source FROM event"
+        f" WHERE conversation = ? AND {SPOKEN} AND at >= ?",
+        (conversation, since),
+    ).fetchall()
+    parts = database.execute(
+        "SELECT text, mid, echo FROM part WHERE turn IN (SELECT turn FROM event"
+        f" WHERE conversation = ? AND {SPOKEN} AND at >= ? AND turn IS NOT NULL)",
+        (conversation, since),
+    ).fetchall()
+    human = database.execute(
+        "SELECT at, text FROM utterance"
+        " WHERE conversation = ? AND role = 'human' AND at >= ?",
+        (conversation, since),
+    ).fetchall()
+    ours = {Mid(mid) for _, *mids in parts for mid in mids if mid is not None}
+    echoes = {Mid(mid) for kind, mid, *_ in events if kind == "echo"}
+    delivered = {Mid(it[1]) for it in events if it[1] and it[4] != "backfill"}
+    return Recollection(
+        heard=tuple(
+            Heard(mid, at, text)
+            for kind, mid, at, text, _ in events
+            if kind in ("message", "quick_reply", "postback")
+        ),
+        ours=frozenset(ours),
+        our_words=tuple(text for text, _, _ in parts),
+        theirs=frozenset(echoes - ours),
+        their_words=tuple(Heard(None, at, text) for at, text in human),
+        delivered=frozenset(delivered | ours),
+        quiet_until=quiet_until,
+        erased=0 if erased is None else erased[0],
+    )
+
+
+def known_from_thread(database: sqlite3.Connection, arrival: Arrival) -> bool:
+    """
+    Say whether what is delivered was read from its thread before, where its
+    key does not tell.
+
+    What is found so gets the delivered event's key: it is known by it from now
+    on, and stands for no other.
+    """
+    event = arrival.event
+    if arrival.backfilled or not isinstance(event, Said):
+        return False
+    rows = database.execute(
+        "SELECT event.id, event.mid, event.text FROM event"
+        " JOIN conversation ON conversation.id = event.conversation"
+        " WHERE conversation.bot = ? AND conversation.page = ?"
+        " AND conversation.psid = ? AND event.at BETWEEN ? AND ?"
+        f" AND event.{SPOKEN} AND event.source = 'backfill' ORDER BY abs(event.at - ?)",
+        (
+            arrival.bot,
+            event.page,
+            event.psid,
+            event.at - NEAR,
+            event.at + NEAR,
+            event.at,
+        ),
+    ).fetchall()
+    for id, mid, text in rows:
+        if mid is not None and mid == event.mid:
+            return True
+        if not _same(text, event.text):
+            continue
+        if event.mid is not None and ids_agree(database, arrival.bot):
+            # Another ID is another message.
+            continue
+        database.execute(
+            "UPDATE event SET key = ?, mid = ?, source = 'both' WHERE id = ?",
+            (event.key, event.mid or mid, id),
+        )
+        return True
+    return False
+
+
+def _same(read: str | None, delivered: str) -> bool:
+    # What came with a message stands on a line of its own, in brackets.
+    words, _, _ = delivered.partition("\n[")
+    return read is not None and (same_words(read, delivered) or same_words(read, words))
+
+
+def _last(database: sqlite3.Connection, bot: BotName) -> tuple[int, str] | None:
+    """
+    Find a bot's last event: when it was, and of which Page.
+    """
+    row: tuple[int, str] | None = database.execute(
+        "SELECT min(at, received), page FROM (SELECT id, bot, page, at, received,"
+        " conversation FROM event ORDER BY id DESC LIMIT ?)"
+        " WHERE bot = ? AND conversation IS NOT NULL"
+        " ORDER BY id DESC LIMIT 1",
+        (_LATEST, bot),
+    ).fetchone()
+    if row is None:
+        row = database.execute(
+            "SELECT heard, page FROM conversation WHERE bot = ? AND heard > 0"
+            " ORDER BY heard DESC LIMIT 1",
+            (bot,),
+        ).fetchone()
+    return row
+
+
+def _read(database: sqlite3.Connection, task: str) -> int | None:
+    row = database.execute(
+        "SELECT value FROM progress WHERE task = ?", (task,)
+    ).fetchone()
+    return None if row is None else int(row[0])
+
+
+def _write(database: sqlite3.Connection, task: str, value: int) -> None:
+    database.execute(
+        "INSERT INTO progress (task, value) VALUES (?, ?)"
+        " ON CONFLICT (task) DO UPDATE SET value = excluded.value",
+        (task, value),
+    )

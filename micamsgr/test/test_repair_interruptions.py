@@ -1,0 +1,182 @@
+"""
+Tests for :mod:`micamsgr.messenger.repair` and
+:mod:`micamsgr.messenger.catch_up`: trouble, and interruptions of a process that
+lives on.
+"""
+
+from __future__ import annotations
+
+from micamsgr.errors import Unavailable
+from micamsgr.testing import BOB, CAROL, said
+
+from .repair_case import DENIED, NEEDED, RepairCase
+
+MISSED = ("missed", "new", None)
+
+
+class TroubleTests(RepairCase):
+    """
+    Tests for a Graph API, or a store, in trouble.
+    """
+
+    def test_down(self) -> None:
+        """
+        While the Graph API is down it is asked again more and more seldom, and
+        when it is back nothing was lost.
+        """
+        self.deliver(said("before", at=self.clocks.now().wall))
+        self.clock.advance(4200)
+        self.write(BOB, "missed", "m_1", ago=3000)
+        self.meta.trouble["subscribed_apps"] = Unavailable("down")
+        self.start()
+        self.wait(600)
+        self.assertLess(len(self.meta.edges()), 15)
+        self.meta.trouble.clear()
+        self.wait(300)
+        self.assertIn(MISSED, self.kept())
+
+    def test_fails_half_way(self) -> None:
+        """
+        A thread that can't be read holds up no other, and in the end the log
+        names it.
+        """
+        self.deliver(said("before", at=self.clocks.now().wall))
+        self.clock.advance(4200)
+        self.write(BOB, "missed", "m_1", ago=3000)
+        self.write(CAROL, "unreadable", "m_2", ago=2000)
+        self.meta.trouble[CAROL] = Unavailable("broken")
+        self.start()
+        self.wait(23)
+        self.assertIn(MISSED, self.kept())
+        self.assertNotIn("can't be read", str(self.events))
+        self.wait(300)
+        self.assertEqual(
+            self.logged("error"),
+            ["bot mica: the thread of person 5 can't be read; look at it yourself"],
+        )
+        read = [what for _, _, what in self.meta.asked if BOB in what]
+        self.assertEqual(len(read), 1)
+
+    def test_denied(self) -> None:
+        """
+        Where threads may not be read, the log says once what to do, and they
+        are asked for again once an hour.
+        """
+        self.meta.trouble["conversations"] = DENIED
+        self.start()
+        self.wait(60)
+        [told] = self.logged("error")
+        self.assertIn("pages_read_engagement", told)
+        self.clock.pump([30.0] * 360)
+        self.assertEqual(self.logged("error"), [])
+        self.assertEqual(self.meta.edges().count("GET conversations"), 4)
+        self.deliver(said("before", at=self.clocks.now().wall))
+        self.meta.trouble.clear()
+        self.write(BOB, "missed", "m_1")
+        self.clock.pump([30.0] * 130)
+        self.assertIn(MISSED, self.kept())
+
+    def test_store_fails(self) -> None:
+        """
+        While the store fails it is tried again, and not all the time.
+        """
+        self.store.database.failing = True
+        repair = self.start()
+        self.wait(60)
+        repair.note(1)
+        self.wait(60)
+        self.assertLess(len(self.logged("warn")), 20)
+        self.store.database.failing = False
+        self.wait(300)
+        self.assertIn("GET subscribed_apps", self.meta.edges())
+
+
+class InterruptionTests(RepairCase):
+    """
+    Tests for interruptions of a process that lives on.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.repair = self.start()
+        self.wait(40)
+        self.meta.edges()
+
+    def test_refusing(self) -> None:
+        """
+        After more than a minute in which deliveries could not be kept, what
+        was written then is read.
+        """
+        self.repair.kept(False)
+        self.wait(30)
+        self.write(BOB, "missed", "m_1")
+        self.repair.kept(False)
+        self.wait(31)
+        self.deliver(said("kept", at=self.clocks.now().wall))
+        self.repair.kept(True)
+        self.wait(30)
+        self.assertEqual(self.kept(), [("kept", "new", None), MISSED])
+
+    def test_refusing_briefly(self) -> None:
+        """
+        What is over within a minute is left to Meta, which delivers again.
+        """
+        self.repair.kept(False)
+        self.wait(59)
+        self.repair.kept(True)
+        self.repair.kept(True)
+        self.wait(60)
+        self.assertEqual(self.meta.edges(), [])
+
+    def test_stood_still(self) -> None:
+        """
+        What was written while the process, or the machine, stood still is read
+        when it goes on.
+        """
+        self.write(BOB, "missed", "m_1")
+        self.clock.advance(600)
+        self.wait(30)
+        self.assertEqual(self.kept(), [MISSED])
+
+    def test_unsubscribed(self) -> None:
+        """
+        When Meta is found to have dropped the subscription, the Page is
+        subscribed again and what was missed since is read.
+        """
+        self.meta.fields = None
+        self.wait(60)
+        self.write(BOB, "missed", "m_1")
+        self.clock.pump([30.0] * 120)
+        self.assertEqual(self.meta.fields, NEEDED)
+        self.wait(30)
+        self.assertEqual(self.kept(), [MISSED])
+
+    def test_while_reading(self) -> None:
+        """
+        An interruption that comes while threads are read has them read again.
+        """
+        self.write(CAROL, "missed", "m_0")
+        self.repair.note(self.clocks.now().wall)
+        self.look_ups.reserve(self.clock.seconds() + 19)
+        self.look_ups.reserve(self.clock.seconds() + 19)
+        self.wait(20)
+        self.assertEqual(self.kept(), [])
+        self.repair.note(self.clocks.now().wall)
+        self.wait(1)
+        self.write(BOB, "missed", "m_1")
+        self.wait(30)
+        self.assertEqual(self.kept(), [MISSED] * 2)
+
+    def test_human(self) -> None:
+        """
+        A human's answer that nobody delivered silences the bot.
+        """
+        self.wait(60)
+        self.deliver(said("known", BOB, at=self.clocks.now().wall))
+        self.write(BOB, "known", "m_1")
+        self.wait(10)
+        self.write(BOB, "I see to it", "m_2", by_page=True)
+        self.repair.note(self.clocks.now().wall)
+        self.wait(30)
+        self.assertEqual(self.hushed, [1])
+        self.assertEqual(self.kept(), [("known", "ignored", "human")])
