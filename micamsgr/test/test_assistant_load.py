@@ -70,6 +70,14 @@ class Model:
         return outcome
 
 
+# Something that can be made shorter.
+SAID = [
+    Utterance(Role.PERSON, "hi"),
+    Utterance(Role.BOT, "hello"),
+    Utterance(Role.PERSON, "how are you?"),
+]
+
+
 class LoadTests(SynchronousTestCase):
     """
     Tests for :class:`micamsgr.assistant.chat_completions.ChatCompletions`
@@ -113,7 +121,7 @@ class LoadTests(SynchronousTestCase):
         began, tries = self.clock.seconds(), 0
         while True:
             try:
-                await self.assistant.reply([Utterance(Role.PERSON, "how are you?")])
+                await self.assistant.reply(SAID)
             except Refused as error:
                 self.given_up[number] = error.detail
                 return
