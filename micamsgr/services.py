@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import resource
 import signal
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 from attrs import define, field
@@ -20,6 +21,8 @@ from twisted.internet.interfaces import (
 )
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+
+from .accepting import PatientPort
 
 
 class CannotStart(Exception):
@@ -53,16 +56,23 @@ class Listener(Service):
     """
     Take connections at an endpoint.
 
+    Where the system can give no connection, it is asked again a little later;
+    those who want to connect wait so long.
+
     :ivar _endpoint: a Twisted server endpoint description.
     :ivar _key: which key of the configuration names it, for the error.
+    :ivar _due: says how many lines of a kind one line stands for, or 0 where
+        none is due; see :class:`~micamsgr.messenger.seldom.Seldom`.
     """
 
     _reactor: Any
     _endpoint: str
     _key: str
     _factory: IProtocolFactory
+    _due: Callable[[Hashable], int] = field(default=lambda _: 1, kw_only=True)
 
     _port: IListeningPort | None = field(default=None, init=False)
+    _patience: PatientPort | None = field(default=None, init=False)
 
     _log = Logger()
 
@@ -83,6 +93,7 @@ class Listener(Service):
                 " or name another endpoint"
             )
         self._port = port
+        self._patience = PatientPort(self._reactor, port, self._cannot_accept)
         self._log.info("listening on {host}", host=self._port.getHost())
 
     async def _stop(self, port: IListeningPort) -> None:
@@ -91,7 +102,20 @@ class Listener(Service):
     def stopService(self) -> Deferred[None] | None:
         super().stopService()
         port, self._port = self._port, None
+        if self._patience is not None:
+            self._patience.stop()
         return None if port is None else Deferred.fromCoroutine(self._stop(port))
+
+    def _cannot_accept(self, error: OSError) -> None:
+        count = self._due((self._key, error.errno))
+        if count:
+            self._log.error(
+                "{key}: no connection can be taken ({error}), {count} times since it"
+                " was last told; it is tried on",
+                key=self._key,
+                error=error.strerror,
+                count=count,
+            )
 
 
 @define(eq=False)
@@ -141,9 +165,12 @@ class OnHangup(Service):
             reload()
 
 
-def raise_file_limit() -> None:
+def raise_file_limit() -> int:
     """
     Allow ourselves as many open files as the system lets us.
+
+    :return: how many these are.
     """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return sys.maxsize if hard == resource.RLIM_INFINITY else hard

@@ -20,7 +20,6 @@ from attrs import define
 from twisted.application.service import IService, MultiService, Service
 from twisted.internet.interfaces import IProtocolFactory
 from twisted.logger import ILogObserver, Logger
-from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.components import Componentized
 from twisted.python.usage import Options as UsageOptions
 
@@ -43,6 +42,7 @@ from .messenger.graph import GraphMessenger
 from .messenger.markdown import plain
 from .messenger.pages import PageFinder
 from .messenger.rendering import split
+from .messenger.seldom import Seldom
 from .messenger.webhook import Channel, Webhook, webhooks
 from .sandbox.addresses import base_url, served
 from .sandbox.memory import Memory
@@ -62,9 +62,23 @@ from .services import (
     raise_file_limit,
 )
 from .store.service import StoreService
+from .web.admission import Admission, affordable
 from .web.certificates import CertificateWatch
+from .web.deadlines import Deadlines
 from .web.site import Budget, LimitedSite
-from .web.tls import CertificateFiles, ServerCertificate, Unusable, utc_now
+from .web.tls import (
+    CertificateFiles,
+    SecureConnections,
+    ServerCertificate,
+    Unusable,
+    utc_now,
+)
+
+# Files that are open besides connections: the store's, the log's, and others.
+_FILES = 64
+
+# Seconds between two lines about those who connect.
+_CLIENTS_INTERVAL = 60.0
 
 
 class Options(UsageOptions):
@@ -130,6 +144,7 @@ class Greeting(Service):
     """
 
     _config: Config
+    _connections: int
 
     _log = Logger()
 
@@ -137,6 +152,12 @@ class Greeting(Service):
         super().startService()
         for warning in self._config.warnings:
             self._log.warn("{warning}", warning=warning)
+        if self._connections < self._config.clients.connections:
+            self._log.warn(
+                "clients.connections: {connections} is all that the limit on open"
+                " files allows; raise that one (LimitNOFILE=, ulimit -Hn)",
+                connections=self._connections,
+            )
         for key in self._config.without_effect:
             self._log.warn("{key} has no effect yet: it is not built", key=key)
         for bot in self._config.bots:
@@ -158,23 +179,27 @@ def makeService(options: Options) -> IService:
     # Twisted's reactors count delays on the wall clock: set back an hour, it
     # would stop every timer for that long.
     reactor.seconds = time.monotonic  # type: ignore[method-assign]
-    raise_file_limit()
+    files = raise_file_limit()
     parent: Mapping[str, Any] = getattr(options, "parent", None) or {}
     elsewhere = any(parent.get(key) for key in ("logfile", "syslog", "logger"))
     log = observer(sys.stdout, level=config.log.level, format=config.log.format)
     root = Daemon(None if elsewhere else log)
-    for service in build(reactor, config, Clocks(boot_id())):
+    for service in build(reactor, config, Clocks(boot_id()), files):
         service.setServiceParent(root)
     return root
 
 
-def build(reactor: Any, config: Config, clocks: Clocks) -> list[Any]:
+def build(
+    reactor: Any, config: Config, clocks: Clocks, files: int = sys.maxsize
+) -> list[Any]:
     """
     Make the services, in the order in which they start.
+
+    :param files: how many may be open in this process.
     """
     store = StoreService(reactor, config.store)
-    connections = sum(bot.llm.concurrency for bot in config.bots)
-    client, pool = outbound_client(reactor, connections=max(64, connections))
+    calls = max(64, sum(bot.llm.concurrency for bot in config.bots))
+    client, pool = outbound_client(reactor, connections=calls)
     caller = HTTPCaller(reactor, client.request)
     sandbox = _sandbox(reactor, config, caller)
     bots = MultiService()
@@ -199,19 +224,25 @@ def build(reactor: Any, config: Config, clocks: Clocks) -> list[Any]:
     webhook = Webhook(
         reactor, clocks.now, store.store, channels, texts=config.log.texts
     )
+    clients = config.clients
+    # As many calls to the Graph API as to LLMs may be under way.
+    connections = affordable(clients.connections, files, _FILES + 2 * calls)
+    seldom = Seldom(reactor, _CLIENTS_INTERVAL)
     site = LimitedSite(
         webhooks(webhook, channels.values()),
         reactor,
-        largest_body=config.clients.body,
-        unverified=Budget(config.clients.unverified),
+        largest_body=clients.body,
+        unverified=Budget(clients.unverified),
+        admission=Admission(connections, clients.per_address, clients.trusted_proxies),
+        due=seldom.count,
     )
     return [
-        Greeting(config),
+        Greeting(config, connections),
         store,
         Closing(pool.closeCachedConnections),
-        *_sandbox_listeners(reactor, config, sandbox),
+        *_sandbox_listeners(reactor, config, sandbox, seldom),
         bots,
-        *_listeners(reactor, config, site),
+        *_listeners(reactor, config, site, seldom),
         *([] if sandbox is None else [sandbox]),
     ]
 
@@ -359,22 +390,32 @@ def _sandbox_bot(bot: Bot) -> SandboxBot:
 
 
 def _sandbox_listeners(
-    reactor: Any, config: Config, sandbox: Sandbox | None
+    reactor: Any, config: Config, sandbox: Sandbox | None, seldom: Seldom
 ) -> list[Listener]:
     if sandbox is None:
         return []
     site = LimitedSite(
-        sandbox.root, reactor, largest_body=1 << 16, unverified=Budget(1 << 20)
+        sandbox.root,
+        reactor,
+        largest_body=1 << 16,
+        unverified=Budget(1 << 20),
+        # Browsers are told of events for as long as they look on, and a Graph
+        # API that is out of order doesn't answer.
+        deadlines=Deadlines(answer=None),
+        due=seldom.count,
     )
     return [
-        Listener(reactor, endpoint, "sandbox.listen", site)
+        Listener(reactor, endpoint, "sandbox.listen", site, due=seldom.count)
         for endpoint in config.sandbox.listen
     ]
 
 
-def _listeners(reactor: Any, config: Config, site: IProtocolFactory) -> list[Service]:
+def _listeners(
+    reactor: Any, config: Config, site: IProtocolFactory, seldom: Seldom
+) -> list[Service]:
     services: list[Service] = [
-        Listener(reactor, endpoint, "listen", site) for endpoint in config.listen
+        Listener(reactor, endpoint, "listen", site, due=seldom.count)
+        for endpoint in config.listen
     ]
     reload: list[Callable[[], None]] = []
     if config.tls is not None:
@@ -387,12 +428,12 @@ def _listeners(reactor: Any, config: Config, site: IProtocolFactory) -> list[Ser
             raise
         watch = CertificateWatch(reactor, files, certificate, utc_now)
         reload.append(watch.reload)
-        secure = TLSMemoryBIOFactory(certificate, False, site, reactor)
+        secure = SecureConnections(certificate, False, site, reactor)
         services = [
             watch,
             *services,
             *(
-                Listener(reactor, endpoint, "tls.listen", secure)
+                Listener(reactor, endpoint, "tls.listen", secure, due=seldom.count)
                 for endpoint in tls.listen
             ),
         ]

@@ -67,9 +67,6 @@ WITHOUT_EFFECT = (
     "subscriptions",
     "retention",
     "admin",
-    "clients.connections",
-    "clients.per_address",
-    "clients.trusted_proxies",
     "public_url",
 )
 

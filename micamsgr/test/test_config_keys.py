@@ -348,7 +348,6 @@ class ValueTests(SynchronousTestCase):
                 "assistant.apology",
                 "limits",
                 "bots[0].limits",
-                "clients.per_address",
             ),
         )
 

@@ -35,7 +35,8 @@ ARROWS: dict[str, set[str]] = {
     "connecting": {"errors"},
     "clock": {"conversation.moment"},
     "logs": set(),
-    "services": set(),
+    "services": {"accepting"},
+    "accepting": set(),
 }
 
 # Of the center, what decides and never waits; the rest is the dispatcher.

@@ -31,8 +31,8 @@ from OpenSSL.SSL import (
     Context,
     Error,
 )
-from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
-from twisted.protocols.tls import TLSMemoryBIOProtocol
+from twisted.internet.interfaces import IAddress, IOpenSSLServerConnectionCreator
+from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from zope.interface import implementer
 
 _CIPHERS = b"ECDHE+AESGCM:ECDHE+CHACHA20"
@@ -235,3 +235,13 @@ class ServerCertificate:
 
     def serverConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> Connection:
         return Connection(self.current.context, None)
+
+
+class SecureConnections(TLSMemoryBIOFactory):
+    """
+    Put TLS on the connections of another factory, which may refuse some.
+    """
+
+    def buildProtocol(self, addr: IAddress | None) -> Any:
+        protocol = self.wrappedFactory.buildProtocol(addr)
+        return None if protocol is None else self.protocol(self, protocol)
