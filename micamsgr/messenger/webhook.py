@@ -422,7 +422,10 @@ class Nothing(Resource):
     """
 
     def getChild(self, path: bytes, request: Request) -> Resource:
-        return Nothing()
+        below = Nothing()
+        # Not to ask for each part of a path of thousands.
+        below.isLeaf = True
+        return below
 
     def render(self, request: Request) -> bytes:
         return _answer(request, 404)
