@@ -322,7 +322,9 @@ class LimitedChannel(HTTPChannel):
         if self._phase in (Phase.HEADERS, Phase.BODY):
             self.refuse(408)
         elif self._phase in (Phase.FIRST, Phase.NEXT):
-            self.loseConnection()
+            # It had time enough to read all that there was.
+            self._end(self.site.deadlines.linger)
+            super().loseConnection()
         else:
             self._cut()
 

@@ -21,10 +21,12 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509 import Certificate, load_pem_x509_certificates
 from OpenSSL.SSL import (
+    MODE_RELEASE_BUFFERS,
     NO_OVERLAPPING_PROTOCOLS,
     OP_CIPHER_SERVER_PREFERENCE,
     OP_NO_RENEGOTIATION,
     OP_NO_TICKET,
+    SESS_CACHE_OFF,
     TLS1_2_VERSION,
     TLS_SERVER_METHOD,
     Connection,
@@ -205,6 +207,8 @@ def _context() -> Context:
     context.set_options(
         OP_CIPHER_SERVER_PREFERENCE | OP_NO_TICKET | OP_NO_RENEGOTIATION
     )
+    context.set_mode(MODE_RELEASE_BUFFERS)
+    context.set_session_cache_mode(SESS_CACHE_OFF)
     context.set_cipher_list(_CIPHERS)
     context.set_alpn_select_callback(_select_protocol)
     return context
