@@ -5,9 +5,16 @@ connections in memory.
 
 from __future__ import annotations
 
+from pathlib import Path
+from unittest import SkipTest
+
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+import micamsgr
+from micamsgr.messenger.bounded_json import MAX_DEPTH, MAX_DIGITS, MAX_VALUES
+from micamsgr.messenger.notifications import MAX_ITEMS
+from micamsgr.web.channel import MOST_HEADERS, MOST_REQUESTS
 from micamsgr.web.deadlines import Deadline, Deadlines
 
 from .test_site import HEAD, LARGEST, Peer, SiteCase
@@ -265,3 +272,39 @@ class SiteDeadlineTests(SiteCase):
         self.clock.advance(1.0)
         self.assertTrue(peer.cut)
         self.assert_forgotten(peer)
+
+
+class DocumentedTests(SynchronousTestCase):
+    """
+    Tests for what the operator reads.
+    """
+
+    def test_limits(self) -> None:
+        """
+        The limits that can't be configured are those that the documentation
+        tells.
+        """
+        path = Path(micamsgr.__file__).parent.parent / "docs" / "configuration.md"
+        if not path.is_file():
+            raise SkipTest("needs a checkout")
+        rows = [
+            [cell.strip() for cell in line.split("|")[1:-1]]
+            for line in path.read_text("utf-8").splitlines()
+            if line.startswith("|")
+        ]
+        limits = {row[0]: row[1] for row in rows}
+        deadlines = Deadlines()
+        for what, limit in (
+            ("TLS handshake", f"{deadlines.handshake:g} s"),
+            ("headers of a request", f"{deadlines.headers:g} s"),
+            ("its body", f"{deadlines.body:g} s"),
+            ("our answer", f"{deadlines.answer:g} s"),
+            ("reading it", f"{deadlines.reading:g} s"),
+            ("time between two requests", f"{deadlines.idle:g} s"),
+            ("requests of one connection", f"{MOST_REQUESTS}"),
+            ("headers", f"{MOST_HEADERS}, "),
+            ("JSON", f"{MAX_DEPTH} levels, {MAX_VALUES:,} values"),
+            ("JSON", f"numbers of {MAX_DIGITS} digits"),
+            ("items of a notification", f"{MAX_ITEMS}, "),
+        ):
+            self.assertIn(limit, limits[what], what)

@@ -159,9 +159,6 @@ class _Brief:
             answer: bytes | int = self._resource.render(request)
             return answer
         except UnsupportedMethod as error:
-            if request.method == b"HEAD" and b"GET" in error.allowedMethods:
-                # Of which Twisted makes a GET without its body.
-                raise
             request.setResponseCode(405)
             request.setHeader(b"Allow", b", ".join(error.allowedMethods))
             request.setHeader(b"Content-Type", _PLAIN)
