@@ -68,6 +68,14 @@ class Child:
         user, system = stat.rpartition(")")[2].split()[11:13]
         return (int(user) + int(system)) / _TICKS
 
+    def memory(self) -> int:
+        """
+        Tell how many KiB of memory it has.
+        """
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        (line,) = (it for it in status.splitlines() if it.startswith("VmRSS:"))
+        return int(line.split()[1])
+
     @property
     def over(self) -> bool:
         """Whether it has ended."""
@@ -159,7 +167,7 @@ def daemon(directory: Path, remote: str, **changes: Any) -> Iterator[tuple[Child
     :return: it, once it listens, and its port.
     """
     directory.mkdir()
-    port = _free_port()
+    port = free_port()
     document = {
         "bot_name": "mica",
         "llm_config": {"headers": {"Authorization": "Bearer k"}, "server": remote},
@@ -186,7 +194,10 @@ def daemon(directory: Path, remote: str, **changes: Any) -> Iterator[tuple[Child
         yield child, port
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """
+    Find a TCP port on loopback that nothing listens on.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

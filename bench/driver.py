@@ -32,11 +32,25 @@ class Connection:
     An open connection, with one request under way or none.
 
     :ivar due: when the request was to be sent.
+    :ivar over: whether the server said that it takes no more on it.
     """
 
-    socket: socket.socket
+    port: int
+    socket: socket.socket = field(init=False)
     due: float = 0.0
     received: bytes = b""
+    over: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        self.open()
+
+    def open(self) -> None:
+        """
+        Connect; again, if it was.
+        """
+        self.socket = socket.create_connection(("127.0.0.1", self.port))
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.over = False
 
 
 @define(eq=False)
@@ -102,7 +116,15 @@ class Load:
             now = time.perf_counter()
             if not ready and wait == _PATIENCE:
                 raise SystemExit("no answer in time")
-            idle.extend(key.data for key, _ in ready if self._receive(key.data, now))
+            answered = [key.data for key, _ in ready if self._receive(key.data, now)]
+            for connection in answered:
+                if connection.over:
+                    selector.unregister(connection.socket)
+                    connection.open()
+                    selector.register(
+                        connection.socket, selectors.EVENT_READ, connection
+                    )
+            idle.extend(answered)
         self.cpu += time.process_time()
         print("end", flush=True)
         self.seconds = min(now, self._end) - self._begin
@@ -120,6 +142,8 @@ class Load:
         if not whole(connection.received):
             return False
         self.statuses[connection.received[9:12].decode()] += 1
+        # After so many requests a server may have had enough of a connection.
+        connection.over = b"\r\nconnection: close\r\n" in connection.received.lower()
         if connection.due >= self._begin:
             self.latencies.append(now - connection.due)
         if self._begin <= now <= self._end:
@@ -142,7 +166,7 @@ def main() -> None:
     options = parser.parse_args()
     numbers = range(options.first, options.first + options.most)
     load = Load(list(map(delivery, numbers)), options.rate, options.seconds)
-    connections = [_connect(options.port) for _ in range(options.connections)]
+    connections = [Connection(options.port) for _ in range(options.connections)]
     print("ready", flush=True)
     sys.stdin.readline()
     load.run(connections)
@@ -155,12 +179,6 @@ def main() -> None:
         "cpu": load.cpu,
     }
     print(json.dumps(result), flush=True)
-
-
-def _connect(port: int) -> Connection:
-    connection = Connection(socket.create_connection(("127.0.0.1", port)))
-    connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return connection
 
 
 if __name__ == "__main__":

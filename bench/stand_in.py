@@ -16,6 +16,7 @@ import re
 import sys
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from attrs import define, field
@@ -79,6 +80,7 @@ class People:
     _count: int = 0
     _idle: list[Delivering] = field(factory=list)
     _unsent: deque[bytes] = field(factory=deque)
+    _connecting: asyncio.Task[None] | None = None
 
     async def write(self, port: int, people: int, seconds: float) -> dict[str, Any]:
         """
@@ -88,7 +90,7 @@ class People:
         """
         loop = asyncio.get_running_loop()
         for _ in range(people):
-            await loop.create_connection(lambda: Delivering(self), "127.0.0.1", port)
+            await self._connect(loop, port)
         self._writing = True
         for _ in range(people):
             self._say()
@@ -112,6 +114,12 @@ class People:
             "unanswered": len(self.waiting),
             "unexpected": self.unexpected,
         }
+
+    async def _connect(self, loop: asyncio.AbstractEventLoop, port: int) -> None:
+        def again() -> None:
+            self._connecting = loop.create_task(self._connect(loop, port))
+
+        await loop.create_connection(lambda: Delivering(self, again), "127.0.0.1", port)
 
     def hear(self, psid: bytes) -> None:
         """
@@ -148,9 +156,12 @@ class People:
 class Delivering(asyncio.Protocol):
     """
     A connection to the daemon's webhook.
+
+    :ivar _again: opens another one in its place.
     """
 
     _people: People
+    _again: Callable[[], None]
     _received: bytes = b""
     _transport: Any = None
 
@@ -170,8 +181,14 @@ class Delivering(asyncio.Protocol):
             return
         if not self._received.startswith(b"HTTP/1.1 200"):
             sys.exit(f"a webhook was not taken: {self._received[:200]!r}")
+        # After so many requests the daemon has had enough of a connection.
+        over = b"\r\nconnection: close\r\n" in self._received.lower()
         self._received = b""
-        self._people.delivered(self)
+        if over:
+            self._transport.close()
+            self._again()
+        else:
+            self._people.delivered(self)
 
 
 @define(eq=False)

@@ -8,7 +8,8 @@ import errno
 import resource
 import signal
 import socket
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Hashable, Sequence
 from types import FrameType
 from typing import Any
 
@@ -24,6 +25,8 @@ from twisted.internet.interfaces import (
 )
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+
+from .accepting import PatientPort
 
 _IN_USE = "stop what listens there (`ss -lptux` names it), or name another endpoint"
 _OTHERWISE = "name another endpoint"
@@ -86,16 +89,23 @@ class Listener(Service):
     """
     Take connections at an endpoint.
 
+    Where the system can give no connection, it is asked again a little later;
+    those who want to connect wait so long.
+
     :ivar _endpoint: a Twisted server endpoint description.
     :ivar _place: where the configuration names it, for the error.
+    :ivar _due: says how many lines of a kind one line stands for, or 0 where
+        none is due; see :class:`~micamsgr.messenger.seldom.Seldom`.
     """
 
     _reactor: Any
     _endpoint: str
     _place: str
     _factory: IProtocolFactory
+    _due: Callable[[Hashable], int] = field(default=lambda _: 1, kw_only=True)
 
     _port: IListeningPort | None = field(default=None, init=False)
+    _patience: PatientPort | None = field(default=None, init=False)
 
     _log = Logger()
 
@@ -117,6 +127,7 @@ class Listener(Service):
         if isinstance(port, Failure):
             raise self._refusal(why_not(port.value, self._endpoint))
         self._port = port
+        self._patience = PatientPort(self._reactor, port, self._cannot_accept)
         self._log.info("listening on {host}", host=self._port.getHost())
 
     def _refusal(self, why: str) -> CannotStart:
@@ -128,7 +139,20 @@ class Listener(Service):
     def stopService(self) -> Deferred[None] | None:
         super().stopService()
         port, self._port = self._port, None
+        if self._patience is not None:
+            self._patience.stop()
         return None if port is None else Deferred.fromCoroutine(self._stop(port))
+
+    def _cannot_accept(self, error: OSError) -> None:
+        count = self._due((self._place, error.errno))
+        if count:
+            self._log.error(
+                "{place}: no connection can be taken ({error}), {count} times since it"
+                " was last told; it is tried on",
+                place=self._place,
+                error=error.strerror,
+                count=count,
+            )
 
 
 def why_not(error: object, endpoint: str) -> str:
@@ -257,9 +281,12 @@ class OnHangup(Service):
             reload()
 
 
-def raise_file_limit() -> None:
+def raise_file_limit() -> int:
     """
     Allow ourselves as many open files as the system lets us.
+
+    :return: how many these are.
     """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return sys.maxsize if hard == resource.RLIM_INFINITY else hard

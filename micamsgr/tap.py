@@ -1,81 +1,44 @@
 """
-``twistd -n micamessenger``: reads the configuration and puts the parts
-together.  The only module that knows all of them.
+``twistd -n micamessenger``: reads the configuration, and makes of it what
+twistd starts.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import os
-import random
 import sys
 import time
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from attrs import define, evolve
-from twisted.application.service import IService, Service
-from twisted.internet.interfaces import IProtocolFactory
-from twisted.logger import ILogObserver, Logger
-from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.application.service import IService
+from twisted.logger import ILogObserver
 from twisted.python.components import Componentized
 from twisted.python.usage import Options as UsageOptions
 
-from .assistant.chat_completions import ChatCompletions, Endpoint
-from .assistant.demo import Demo
-from .assistant.prompt import messages
 from .clock import Clocks, boot_id
+from .composition import build
 from .config import load_config
 from .config.document import ConfigError
-from .config.values import Bot, Config, LanguageModel, Secret
-from .conversation.assistant import IAssistant
-from .conversation.dispatcher import Dispatcher
-from .conversation.events import BotName, Psid
-from .conversation.interfaces import IStore
-from .conversation.pacing import TokenBucket
-from .conversation.steps import Steps
+from .config.values import Config
 from .errors import StoreUnavailable
-from .httpcall import HTTPCaller, outbound_client
 from .logs import observer
-from .messenger.catch_up import CatchUp
-from .messenger.graph import GraphMessenger
-from .messenger.markdown import plain
-from .messenger.pages import PageFinder
-from .messenger.rendering import split
-from .messenger.repair import Repair
-from .messenger.subscriptions import Subscriptions
-from .messenger.webhook import Channel, Webhook, webhooks
-from .sandbox.addresses import base_url, served
-from .sandbox.memory import Memory
-from .sandbox.service import (
-    DEMO_SUGGESTIONS,
-    MOST_THREAD,
-    SUGGESTIONS,
-    Sandbox,
-    SandboxBot,
-)
 from .services import (
     CannotStart,
-    Closing,
-    Draining,
     InTurn,
-    Listener,
-    OnHangup,
     SecondSignal,
     raise_file_limit,
 )
-from .store.service import StoreService
-from .web.certificates import CertificateWatch
-from .web.site import Budget, LimitedSite
-from .web.tls import CertificateFiles, ServerCertificate, Unusable, utc_now
+from .web.tls import (
+    Unusable,
+)
 
-# Seconds that a stop gives to what is in flight.
-_DRAIN = 10.0
+# Files that are open besides connections: the store's, the log's, and others.
+_FILES = 64
 
-_CHANCE = random.SystemRandom()
+# Seconds between two lines about those who connect.
+_CLIENTS_INTERVAL = 60.0
 
 
 class Options(UsageOptions):
@@ -134,28 +97,6 @@ class Daemon(InTurn):
             _give_up(getattr(error, "detail", None) or str(error))
 
 
-@define(eq=False)
-class Greeting(Service):
-    """
-    What the operator should know of the configuration, said at the start.
-    """
-
-    _config: Config
-
-    _log = Logger()
-
-    def startService(self) -> None:
-        super().startService()
-        for warning in self._config.warnings:
-            self._log.warn("{warning}", warning=warning)
-        for key in self._config.without_effect:
-            self._log.warn("{key} has no effect yet: it is not built", key=key)
-        for bot in self._config.bots:
-            self._log.info(
-                "bot {bot}: webhook at /v1/facebook/webhook/{bot}", bot=bot.name
-            )
-
-
 def makeService(options: Options) -> IService:
     """
     Build the service tree for the reactor that twistd installed.
@@ -169,305 +110,15 @@ def makeService(options: Options) -> IService:
     # Twisted's reactors count delays on the wall clock: set back an hour, it
     # would stop every timer for that long.
     reactor.seconds = time.monotonic  # type: ignore[method-assign]
-    raise_file_limit()
+    files = raise_file_limit()
     parent: Mapping[str, Any] = getattr(options, "parent", None) or {}
     elsewhere = any(parent.get(key) for key in ("logfile", "syslog", "logger"))
     log = observer(sys.stdout, level=config.log.level, format=config.log.format)
     root = Daemon(None if elsewhere else log)
     SecondSignal(reactor).setServiceParent(root)
-    for service in build(reactor, config, Clocks(boot_id())):
-        service.setServiceParent(root)
-    return root
-
-
-def build(
-    reactor: Any,
-    config: Config,
-    clocks: Clocks,
-    *,
-    open_store: Callable[[Any, str], Any] = StoreService,
-    chance: random.Random = _CHANCE,
-) -> list[Any]:
-    """
-    Make the services, in the order in which they start.
-
-    :param open_store: makes what is like a :class:`StoreService`, for a reactor
-        and a path.
-    :param chance: where jitter and IDs come from.
-    """
-    bots_of_this_run = tuple(_of_this_run(bot, config) for bot in config.bots)
-    config = evolve(config, bots=bots_of_this_run)
-    store = open_store(reactor, config.store)
-    connections = sum(bot.llm.concurrency for bot in config.bots)
-    client, pool = outbound_client(reactor, connections=max(64, connections))
-    caller = HTTPCaller(reactor, client.request)
-    sandbox = _sandbox(reactor, config, caller)
-    bots = Draining(_DRAIN)
-    channels: dict[BotName, Channel] = {}
-    for bot in config.bots:
-        assistant = _assistant(reactor, bot, caller, chance)
-        if sandbox is not None and _in_sandbox(bot, config):
-            demo = bot.llm.provider == "demo"
-            assistant = sandbox.troubled(assistant, 0.8 if demo else 0.0)
-        services, channel = _bot(
-            reactor,
-            bot,
-            store.store,
-            caller,
-            assistant,
-            clocks,
-            chance,
-            texts=config.log.texts,
-        )
-        channels[bot.name] = channel
-        for service in services:
-            service.setServiceParent(bots)
-    webhook = Webhook(
-        reactor, clocks.now, store.store, channels, texts=config.log.texts
-    )
-    site = LimitedSite(
-        webhooks(webhook, channels.values()),
-        reactor,
-        largest_body=config.clients.body,
-        unverified=Budget(config.clients.unverified),
-    )
-    return [
-        Greeting(config),
-        store,
-        Closing(pool.closeCachedConnections),
-        *_sandbox_listeners(reactor, config, sandbox),
-        bots,
-        *_listeners(reactor, config, site),
-        *([] if sandbox is None else [sandbox]),
-    ]
-
-
-def _bot(
-    reactor: Any,
-    bot: Bot,
-    store: IStore,
-    caller: HTTPCaller,
-    assistant: IAssistant,
-    clocks: Clocks,
-    chance: random.Random,
-    *,
-    texts: bool,
-) -> tuple[list[Any], Channel]:
-    facebook = bot.facebook
-    alias = _alias(facebook.secret.value)
-    messenger = GraphMessenger(
-        caller.call,
-        f"{facebook.graph_url}/{facebook.api_version}",
-        facebook.page_access_token.value,
-        facebook.secret.value,
-        bot.delivery.deadline,
-        clocks.correct,
-        facebook.mark_seen,
-    )
-    manners = bot.assistant.manners
-    look_ups = TokenBucket(bot.delivery.lookup_rate)
-    steps = Steps(
-        bot.name,
-        reactor,
-        clocks.now,
-        store,
-        messenger,
-        assistant,
-        lambda text: split(plain(text)),
-        chance.random,
-        chance.randbytes,
-        alias,
-        delivery=bot.delivery,
-        manners=manners,
-        handover=bot.handover,
-        limits=bot.limits,
-        slots=bot.llm.concurrency,
-        texts=texts,
-        look_ups=look_ups,
-    )
-    dispatcher = Dispatcher(
-        bot.name, reactor, store, steps, chance.random, drain=_DRAIN
-    )
-    finder = PageFinder(
-        bot.name,
-        reactor,
-        store,
-        messenger,
-        facebook.page_access_token.value,
-        chance.random,
-        facebook.page_id,
-    )
-    allow = frozenset(bot.allow)
-    catch_up = CatchUp(
-        bot.name,
-        reactor,
-        clocks.now,
-        store,
-        messenger,
-        look_ups,
-        alias,
-        dispatcher.wake,
-        dispatcher.hush,
-        allow=allow,
-        handover=bot.handover,
-        app=facebook.app_id,
-    )
-    repair = Repair(
-        bot.name,
-        reactor,
-        clocks.now,
-        store,
-        Subscriptions(bot.name, messenger, facebook.app_id, bot.subscriptions.repair),
-        catch_up,
-        lambda: finder.page,
-        random.random,
-    )
-    channel = Channel(
-        bot=bot.name,
-        verify_token=facebook.verify_token.value.encode(),
-        secret=facebook.secret.value.encode(),
-        page=lambda: finder.page,
-        allow=allow,
-        handover=bot.handover,
-        app=facebook.app_id,
-        alias=alias,
-        wake=dispatcher.wake,
-        hush=dispatcher.hush,
-        kept=repair.kept,
-    )
-    return [finder, repair, dispatcher], channel
-
-
-def _assistant(
-    reactor: Any, bot: Bot, caller: HTTPCaller, chance: random.Random
-) -> IAssistant:
-    if bot.llm.provider == "demo":
-        return Demo(reactor)
-    manners = bot.assistant.manners
-    return ChatCompletions(
-        caller.call,
-        [_endpoint(model) for model in (bot.llm, *bot.llm.fallbacks)],
-        partial(
-            messages,
-            bot.assistant.instructions,
-            history_messages=manners.history_messages,
-            history_characters=manners.history_characters,
-        ),
-        reactor.seconds,
-        chance.random,
-    )
-
-
-def _endpoint(model: LanguageModel) -> Endpoint:
-    return Endpoint(
-        url=model.url,
-        model=model.model,
-        headers={name: value.value for name, value in model.headers.items()},
-        api_key=None if model.api_key is None else model.api_key.value,
-        parameters=model.parameters,
-        timeout=model.timeout,
-    )
-
-
-def _alias(secret: str) -> Callable[[Psid], str]:
-    """
-    Name people in the log so that one can tell them apart, but only who knows
-    the key can find out who they are.
-    """
-    key = hashlib.sha256(b"log:" + secret.encode()).digest()
-
-    def alias(psid: Psid) -> str:
-        return hmac.new(key, psid.encode(), hashlib.sha256).hexdigest()[:8]
-
-    return alias
-
-
-def _of_this_run(bot: Bot, config: Config) -> Bot:
-    """
-    Give a bot of the sandbox a secret that nobody knows.
-
-    The one in the file may be known, and with it any page that a browser on
-    this machine shows could write to the bot, at the cost of who pays for it.
-    """
-    if not _in_sandbox(bot, config):
-        return bot
-    secret = Secret(os.urandom(16).hex())
-    return evolve(bot, facebook=evolve(bot.facebook, secret=secret))
-
-
-def _in_sandbox(bot: Bot, config: Config) -> bool:
-    return served(bot.facebook.graph_url, config.sandbox.listen)
-
-
-def _sandbox(reactor: Any, config: Config, caller: HTTPCaller) -> Sandbox | None:
-    if not config.sandbox.listen:
-        return None
-    bots = [bot for bot in config.bots if _in_sandbox(bot, config)]
-    demo = all(bot.llm.provider == "demo" for bot in bots)
     try:
-        return Sandbox(
-            reactor,
-            random.Random(),
-            caller.call,
-            [_sandbox_bot(bot) for bot in bots],
-            base_url(config.listen),
-            base_url(config.sandbox.listen),
-            lambda address: print(
-                f"Open {address} in a browser.", file=sys.__stdout__, flush=True
-            ),
-            Memory(Path(f"{config.store}.sandbox"), MOST_THREAD),
-            suggestions=DEMO_SUGGESTIONS if demo else SUGGESTIONS,
-        )
+        for service in build(reactor, config, Clocks(boot_id()), files):
+            service.setServiceParent(root)
     except CannotStart as error:
         _give_up(str(error))
-        raise
-
-
-def _sandbox_bot(bot: Bot) -> SandboxBot:
-    facebook = bot.facebook
-    return SandboxBot(
-        name=bot.name,
-        page=facebook.page_id,
-        token=facebook.page_access_token.value,
-        secret=facebook.secret.value,
-        verify_token=facebook.verify_token.value,
-        alias=_alias(facebook.secret.value),
-    )
-
-
-def _sandbox_listeners(
-    reactor: Any, config: Config, sandbox: Sandbox | None
-) -> list[Listener]:
-    if sandbox is None:
-        return []
-    site = LimitedSite(
-        sandbox.root, reactor, largest_body=1 << 16, unverified=Budget(1 << 20)
-    )
-    return [
-        Listener(reactor, endpoint, config.places[endpoint], site)
-        for endpoint in config.sandbox.listen
-    ]
-
-
-def _listeners(reactor: Any, config: Config, site: IProtocolFactory) -> list[Service]:
-    services: list[Service] = [
-        Listener(reactor, endpoint, config.places[endpoint], site)
-        for endpoint in config.listen
-    ]
-    reload: list[Callable[[], None]] = []
-    if config.tls is not None:
-        tls = config.tls
-        files = CertificateFiles(Path(tls.certificate), Path(tls.private_key))
-        certificate = ServerCertificate()
-        watch = CertificateWatch(reactor, files, certificate, utc_now)
-        reload.append(watch.reload)
-        secure = TLSMemoryBIOFactory(certificate, False, site, reactor)
-        services = [
-            watch,
-            *services,
-            *(
-                Listener(reactor, endpoint, config.places[endpoint], secure)
-                for endpoint in tls.listen
-            ),
-        ]
-    return [OnHangup(reactor, reload), *services]
+    return root

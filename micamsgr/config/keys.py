@@ -64,9 +64,6 @@ from micamsgr.conversation.policy import (
 WITHOUT_EFFECT = (
     "retention",
     "admin",
-    "clients.connections",
-    "clients.per_address",
-    "clients.trusted_proxies",
     "public_url",
 )
 

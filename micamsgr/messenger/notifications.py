@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -29,12 +28,13 @@ from micamsgr.conversation.events import (
 )
 from micamsgr.errors import RejectedRequest
 from micamsgr.messenger.attachments import said
+from micamsgr.messenger.bounded_json import canonical, read_json
 
-MAX_DEPTH = 64
-"""How deeply JSON may be nested: so little that it can be written again."""
-
-MAX_DIGITS = 40
-"""How many digits a whole number may have; to read one takes quadratic time."""
+MAX_ITEMS = 5000
+"""
+How many items one notification may list, entries included; Meta gathers at
+most 1000 (section 2.1). To keep so many takes less than a second.
+"""
 
 MAX_RAW = 64 * 1024
 """How many bytes of an item are kept that could not be read."""
@@ -127,18 +127,20 @@ def parse_notification(body: bytes, received_at: int) -> tuple[Event, ...]:
         stands in for times that are missing or absurd.
     :return: none where the notification is not about a Page.
 
-    :raises RejectedRequest: with status 400, where the body is not JSON in
-        UTF-8 of at most *MAX_DEPTH* levels with whole numbers of at most
-        *MAX_DIGITS* digits, or is no object with a list as its ``entry``.
+    :raises RejectedRequest: with status 400, where the body is not JSON within
+        the limits of :mod:`~micamsgr.messenger.bounded_json`, or is no object
+        with a list as its ``entry``, or lists more than *MAX_ITEMS* items.
 
     Source: docs/messenger-platform.md, sections 2.1 and 3.
     """
-    document = _read(body)
+    document = read_json(body)
     entries = document.get("entry") if isinstance(document, dict) else None
     if not isinstance(entries, list):
         raise RejectedRequest(400, "no list of entries")
     if document.get("object") != "page":
         return ()
+    if len(entries) + sum(map(_length, entries)) > MAX_ITEMS:
+        raise RejectedRequest(400, "too many items")
     return tuple(event for entry in entries for event in _events(entry, received_at))
 
 
@@ -151,7 +153,7 @@ def event_key(kind: str, *identity: object) -> bytes:
 
     :param identity: JSON values that tell the event from others of its kind.
     """
-    return hashlib.sha256(_canonical([kind, *identity])).digest()[:16]
+    return hashlib.sha256(canonical([kind, *identity])).digest()[:16]
 
 
 @frozen
@@ -180,6 +182,16 @@ class _Item:
         """
         prefix = "" if self.channel == "messaging" else f"{self.channel}."
         return event_key(prefix + kind, *identity)
+
+
+def _length(entry: Any) -> int:
+    """
+    Count the items of an entry, of whatever shape that is.
+    """
+    if not isinstance(entry, dict):
+        return 0
+    lists = (entry.get(channel) for channel in _CHANNELS)
+    return sum(len(items) for items in lists if isinstance(items, list))
 
 
 class _ShapeError(Exception):
@@ -362,7 +374,7 @@ def _unreadable(page: PageId, at: int, item: object, why: str) -> Unreadable:
         key=event_key("unreadable", page, told),
         page=page,
         at=at,
-        raw=_canonical(item)[:MAX_RAW],
+        raw=canonical(item)[:MAX_RAW],
         why=why,
     )
 
@@ -396,49 +408,3 @@ def _id(value: object) -> str | None:
 
 def _storable(text: str) -> str:
     return _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", text)
-
-
-def _read(body: bytes) -> Any:
-    try:
-        text = body.decode("utf-8")
-        document = _DECODER.decode(text)
-    except (ValueError, RecursionError):
-        # Without its cause, which quotes what people wrote.
-        raise RejectedRequest(400, "not JSON, or not within the limits") from None
-    # Without so many brackets it can't be so deep.
-    if text.count("[") + text.count("{") > MAX_DEPTH and not _is_shallow(document):
-        raise RejectedRequest(400, "JSON nested too deeply")
-    return document
-
-
-def _is_shallow(document: object) -> bool:
-    level: list[Any] = [document]
-    for _ in range(MAX_DEPTH):
-        level = [
-            value
-            for group in level
-            for value in (group.values() if isinstance(group, dict) else group)
-            if isinstance(value, dict | list)
-        ]
-        if not level:
-            return True
-    return False
-
-
-def _integer(digits: str) -> int:
-    if len(digits.lstrip("-")) > MAX_DIGITS:
-        raise ValueError("too many digits")
-    return int(digits)
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError("NaN and Infinity are not JSON")
-
-
-# Made once: the functions of the json module make one for each call.
-_DECODER = json.JSONDecoder(parse_int=_integer, parse_constant=_no_constant)
-_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
-
-
-def _canonical(value: object) -> bytes:
-    return _ENCODER.encode(value).encode("ascii")

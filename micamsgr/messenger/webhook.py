@@ -334,7 +334,8 @@ class WebhookResource(Resource):
         if not known or mode != b"subscribe":
             self._warn_of_strangers("verification failed; check facebook.verify_token")
             return _answer(request, 403)
-        self._log.info("bot {bot}: webhook verified", bot=self._channel.bot)
+        if self._strangers.count((self._channel.bot, "verified")):
+            self._log.info("bot {bot}: webhook verified", bot=self._channel.bot)
         request.setHeader("Content-Type", "text/plain; charset=utf-8")
         request.setHeader("X-Content-Type-Options", "nosniff")
         return challenge
@@ -433,7 +434,10 @@ class Nothing(Resource):
     """
 
     def getChild(self, path: bytes, request: Request) -> Resource:
-        return Nothing()
+        below = Nothing()
+        # Not to ask for each part of a path of thousands.
+        below.isLeaf = True
+        return below
 
     def render(self, request: Request) -> bytes:
         return _answer(request, 404)

@@ -333,8 +333,8 @@ class ValueTests(SynchronousTestCase):
         """
         Keys that are given, and whose feature is not built yet, are listed.
         """
-        config = with_keys("retention:\nclients: {body: 2MiB, per_address: 3}\n")
-        self.assertEqual(config.without_effect, ("clients.per_address",))
+        config = with_keys("public_url: https://b.example\nclients: {body: 2MiB}\n")
+        self.assertEqual(config.without_effect, ("public_url",))
 
 
 class BotsTests(SynchronousTestCase):

@@ -246,9 +246,9 @@ class UseTests(SynchronousTestCase):
         Every key is read by the code outside the configuration, or is listed
         as one without effect.  What is made of it is shown elsewhere.
         """
-        top = self.read_by("tap.py")
+        top = self.read_by("tap.py", "composition.py")
         policies = ("delivery.", "handover.", "assistant.", "limits.")
-        center = self.read_by("tap.py", "conversation/*.py")
+        center = self.read_by("tap.py", "composition.py", "conversation/*.py")
         unread = {
             key
             for key in KEYS

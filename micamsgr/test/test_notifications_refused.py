@@ -6,15 +6,16 @@ that it refuses, and the items that it keeps as they came.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from micamsgr.conversation.events import Other, Said, Unreadable
 from micamsgr.errors import RejectedRequest
+from micamsgr.messenger.bounded_json import MAX_DEPTH, MAX_DIGITS, MAX_VALUES
 from micamsgr.messenger.notifications import (
-    MAX_DEPTH,
-    MAX_DIGITS,
+    MAX_ITEMS,
     MAX_RAW,
     check_signature,
     parse_notification,
@@ -146,6 +147,57 @@ class LimitsTests(SynchronousTestCase):
         bodies = [b'{"object":"page","entry":%b}' % each for each in entries]
         for body in [b"[]", b"null", b'"entry"', b"7", b'{"object":"page"}', *bodies]:
             self.assertRefused(body)
+
+    def test_too_many_items(self) -> None:
+        """
+        A notification of five thousand items, entries included, is read; one
+        more is refused, however they are spread and whatever they are.
+        """
+        self.assertGreaterEqual(MAX_ITEMS, 5 * 1000)
+        room = MAX_ITEMS - 1
+        shapes: tuple[Callable[[int], list[object]], ...] = (
+            lambda n: [{"id": PAGE, "messaging": [{}] * n}],
+            lambda n: [{"id": PAGE, "changes": [7] * n}],
+            lambda n: [{"id": PAGE, "messaging": [{}] * (n - 9), "standby": [0] * 9}],
+            lambda n: [{"messaging": {}}] * (n + 1),
+            lambda n: [0] * (n + 1),
+            lambda n: [{"id": PAGE, "messaging": [0] * (n - 1)}, {"id": PAGE}],
+        )
+        for make in shapes:
+            body = json.dumps({"object": "page", "entry": make(room)})
+            self.assertGreaterEqual(len(parse_notification(body.encode(), NOW)), 1)
+            body = json.dumps({"object": "page", "entry": make(room + 1)})
+            self.assertRefused(body.encode())
+
+    def test_too_many_values(self) -> None:
+        """
+        JSON of a hundred thousand values is read; of many more it is refused,
+        whatever they are.
+        """
+        for value in (b"1", b"[]", b"{}", b'""', b'{"a":1}', b'"\\""', b'"\\\\"'):
+            pieces = value.count(b"[") + value.count(b"{") + 1
+            for count, refused in ((MAX_VALUES - 100, False), (MAX_VALUES, True)):
+                values = b",".join([value] * (count // pieces))
+                body = notification(item(telepathy="?")).replace(
+                    b'"?"', b"[%b]" % values
+                )
+                if refused:
+                    self.assertRefused(body)
+                else:
+                    (event,) = parse_notification(body, NOW)
+                    self.assertIsInstance(event, Other)
+
+    def test_commas(self) -> None:
+        """
+        What people write may have as many commas and brackets as they like,
+        behind whatever quotes.
+        """
+        for piece in (",", "[", "{", '",[', "\\,", '\\",', '\\\\",{'):
+            written = piece * MAX_VALUES
+            body = notification(text(written))
+            (event,) = parse_notification(body, NOW)
+            assert isinstance(event, Said)
+            self.assertEqual(event.text, written)
 
     def test_not_numbers(self) -> None:
         """

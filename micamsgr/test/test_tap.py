@@ -30,10 +30,11 @@ from twisted.logger import ILogObserver
 from twisted.trial.unittest import SynchronousTestCase
 
 from micamsgr.clock import Clocks
+from micamsgr.composition import build
 from micamsgr.config import load_config
 from micamsgr.services import Listener
 from micamsgr.store.service import StoreService
-from micamsgr.tap import Daemon, Options, build, makeService
+from micamsgr.tap import Daemon, Options, makeService
 
 from .test_site import Peer
 from .test_webhook import entry, message, notification, post

@@ -35,14 +35,16 @@ from OpenSSL.SSL import (
     Error,
     WantReadError,
 )
+from twisted.internet.address import IPv4Address
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
-from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
+from micamsgr.web.admission import Admission
 from micamsgr.web.tls import (
     CertificateFiles,
     CertificateSet,
+    SecureConnections,
     ServerCertificate,
     utc_now,
 )
@@ -266,7 +268,7 @@ class ClosingTests(SiteCase):
     def setUp(self) -> None:
         super().setUp()
         current = load(*certificate(Path(self.mktemp())))
-        self.factory = TLSMemoryBIOFactory(
+        self.factory = SecureConnections(
             ServerCertificate(current), False, self.site, self.clock
         )
 
@@ -326,9 +328,9 @@ class ClosingTests(SiteCase):
         self.resource.answer()
         self.carry(peer, client)
         self.assertIn(b" 200 ", client.recv(1000))
-        self.assertFalse(peer.transport.disconnected)
-        self.clock.advance(5.0)
-        self.assertTrue(peer.transport.disconnected)
+        self.assertFalse(peer.cut)
+        self.clock.advance(10.0)
+        self.assertTrue(peer.cut)
         self.assert_forgotten(peer)
 
     def test_slow_handshake(self) -> None:
@@ -352,3 +354,31 @@ class ClosingTests(SiteCase):
         self.assertIn("alert no application protocol", str(caught.exception))
         self.assertTrue(self.peer.closing)
         self.assert_forgotten(self.peer)
+
+    def test_turned_away(self) -> None:
+        """
+        Where too many are connected, one more is turned away before its
+        handshake; with whoever goes, there is room again.
+        """
+        self.site.admission = Admission(1)
+        peer, _ = self.shake()
+        address = IPv4Address("TCP", "192.0.2.1", 4711)
+        self.assertIsNone(self.factory.buildProtocol(address))
+        peer.go()
+        self.shake()
+
+    def test_slow_headers(self) -> None:
+        """
+        Over TLS, too, a client has ten seconds for its headers, from the end of
+        its handshake on.
+        """
+        peer, client = self.shake()
+        for _ in range(11):
+            client.send(b"x")
+            self.carry(peer, client)
+            self.clock.advance(1.0)
+        self.carry(peer, client)
+        self.assertIn(b" 408 ", client.recv(1000))
+        self.clock.advance(5.0)
+        self.assertTrue(peer.cut)
+        self.assert_forgotten(peer)

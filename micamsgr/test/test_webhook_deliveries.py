@@ -6,11 +6,13 @@ answered, and when.
 from __future__ import annotations
 
 import gc
+from urllib.parse import quote_from_bytes
 
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from micamsgr.messenger.seldom import Seldom
+from micamsgr.messenger.webhook import Nothing
 from micamsgr.testing import ALICE, BOB, PAGE
 
 from .test_site import Peer
@@ -18,6 +20,7 @@ from .test_webhook import (
     ALLY_PAGE,
     PATH,
     SECRET,
+    TOKEN,
     WebhookCase,
     entry,
     message,
@@ -271,8 +274,11 @@ class StrangersTests(WebhookCase):
         told = self.refused(*[unsigned] * 50)
         self.assertEqual(told, [f"{line} (1 since it was last told)"])
         self.clock.advance(59.9)
+        self.peer = Peer(self.site)
         self.assertEqual(self.refused(unsigned), [])
         self.clock.advance(0.1)
+        # By now the site has closed the connection.
+        self.peer = Peer(self.site)
         told = self.refused(unsigned, unsigned)
         self.assertEqual(told, [f"{line} (51 since it was last told)"])
 
@@ -310,6 +316,27 @@ class StrangersTests(WebhookCase):
                 " (1 since it was last told)"
             ],
         )
+
+    def test_verified(self) -> None:
+        """
+        That the webhook was verified is told once a minute.
+        """
+        token = b"&hub.verify_token=" + quote_from_bytes(TOKEN).encode()
+        query = b"?hub.mode=subscribe&hub.challenge=1" + token
+        for _ in range(50):
+            self.peer.send(b"GET " + PATH + query + b" HTTP/1.1\r\n\r\n")
+            self.assertEqual(self.peer.statuses(), [200])
+        self.assertEqual(self.said, ["bot mica: webhook verified"])
+
+    def test_long_path(self) -> None:
+        """
+        A path of thousands of parts is looked at no further than to the first
+        that isn't there.
+        """
+        below = Nothing().getChild(b"x", self.peer)  # type: ignore[arg-type]
+        self.assertTrue(below.isLeaf)
+        self.peer.send(b"GET " + b"/x" * 7000 + b" HTTP/1.1\r\n\r\n")
+        self.assertEqual(self.peer.statuses(), [404])
 
 
 class LostPageTests(WebhookCase):

@@ -29,8 +29,10 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509 import Certificate, load_pem_x509_certificates
 from OpenSSL.SSL import (
+    MODE_RELEASE_BUFFERS,
     OP_NO_RENEGOTIATION,
     OP_NO_TICKET,
+    SESS_CACHE_OFF,
     TLS1_2_VERSION,
     TLS_CLIENT_METHOD,
     TLS_SERVER_METHOD,
@@ -39,8 +41,8 @@ from OpenSSL.SSL import (
     Error,
     WantReadError,
 )
-from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
-from twisted.protocols.tls import TLSMemoryBIOProtocol
+from twisted.internet.interfaces import IAddress, IOpenSSLServerConnectionCreator
+from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from zope.interface import implementer
 
 _CIPHERS = b"ECDHE+AESGCM:ECDHE+CHACHA20"
@@ -318,6 +320,8 @@ def _context() -> Context:
     context = Context(TLS_SERVER_METHOD)
     context.set_min_proto_version(TLS1_2_VERSION)
     context.set_options(OP_NO_TICKET | OP_NO_RENEGOTIATION)
+    context.set_mode(MODE_RELEASE_BUFFERS)
+    context.set_session_cache_mode(SESS_CACHE_OFF)
     context.set_cipher_list(_CIPHERS)
     context.set_alpn_select_callback(_select_protocol)
     return context
@@ -353,3 +357,13 @@ class ServerCertificate:
     def serverConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> Connection:
         assert self.current is not None
         return Connection(self.current.context, None)
+
+
+class SecureConnections(TLSMemoryBIOFactory):
+    """
+    Put TLS on the connections of another factory, which may refuse some.
+    """
+
+    def buildProtocol(self, addr: IAddress | None) -> Any:
+        protocol = self.wrappedFactory.buildProtocol(addr)
+        return None if protocol is None else self.protocol(self, protocol)

@@ -374,13 +374,13 @@ class _End:
     def stopProducing(self) -> None:
         self.loseConnection()
 
-    def loseWriteConnection(self) -> None:  # noqa: N802
+    def loseWriteConnection(self) -> None:
         self.loseConnection()
 
     def getTcpNoDelay(self) -> bool:  # noqa: N802
         return True
 
-    def setTcpNoDelay(self, enabled: bool) -> None:  # noqa: N802
+    def setTcpNoDelay(self, enabled: bool) -> None:
         """Nothing is delayed."""
 
     def getTcpKeepAlive(self) -> bool:  # noqa: N802

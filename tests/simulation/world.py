@@ -18,6 +18,7 @@ from twisted.logger import LogEvent, LogLevel, formatEvent
 from twisted.web.server import Site
 
 from micamsgr.clock import Clocks
+from micamsgr.composition import build
 from micamsgr.config import Config, parse_config
 from micamsgr.conversation.outcomes import InDoubt
 from micamsgr.conversation.policy import Unresolved
@@ -28,7 +29,7 @@ from micamsgr.sandbox.journal import (
     Wrote,
 )
 from micamsgr.sandbox.meta import App, Habits, Meta, Page
-from micamsgr.tap import Daemon, build
+from micamsgr.tap import Daemon
 from tests import excuses, oracle
 from tests.simulation.caller import Caller
 from tests.simulation.disk import Disk

@@ -1,0 +1,76 @@
+"""
+How long a client may take for each thing that it has to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from attrs import define, field, frozen
+from twisted.internet.interfaces import IDelayedCall
+
+
+@frozen(kw_only=True)
+class Deadlines:
+    """
+    Seconds, each from the moment at which something is due; no byte that comes
+    in between makes one later.
+
+    :ivar handshake: from the connection to the end of the TLS handshake.
+    :ivar headers: from the connection, the end of the handshake, or the first
+        byte of a further request, to the end of the headers.
+    :ivar body: from the headers to the end of the body.
+    :ivar answer: from the whole request to the whole answer, which is ours to
+        give; ``None``: as long as it takes.
+    :ivar reading: for the client to take what was written: where so much waits
+        for it that no more is written, or before it is closed.
+    :ivar idle: between an answer and the next request.
+    :ivar linger: for which a client that was refused may go on sending: long
+        enough to read why, which closing at once could destroy.
+    """
+
+    handshake: float = 5.0
+    headers: float = 10.0
+    # Meta itself gives up after 5.
+    body: float = 10.0
+    answer: float | None = 30.0
+    reading: float = 10.0
+    idle: float = 30.0
+    linger: float = 5.0
+
+
+@define(eq=False)
+class Deadline:
+    """
+    What is to happen unless something else does in time; one thing at a time.
+
+    :ivar _call_later: as of ``IReactorTime``.
+    """
+
+    _call_later: Callable[..., IDelayedCall]
+
+    _call: IDelayedCall | None = field(default=None, init=False)
+
+    @property
+    def running(self) -> bool:
+        """Whether there is one."""
+        return self._call is not None and self._call.active()
+
+    def set(self, seconds: float | None, late: Callable[[], object]) -> None:
+        """
+        Put a deadline in the place of the one there is.
+
+        :param seconds: from now; ``None``: there is none.
+        :param late: what is to happen then.
+        """
+        self.lift()
+        if seconds is not None:
+            self._call = self._call_later(seconds, late)
+
+    def lift(self) -> None:
+        """
+        Have none any more.
+        """
+        call, self._call = self._call, None
+        if call is not None and call.active():
+            call.cancel()

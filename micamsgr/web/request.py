@@ -1,0 +1,165 @@
+"""
+A request whose body is held in memory, within limits.
+"""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+from attrs import define, field
+from twisted.python.failure import Failure
+from twisted.web.error import UnsupportedMethod
+from twisted.web.resource import IResource
+from twisted.web.server import Request
+
+if TYPE_CHECKING:
+    from .site import LimitedSite
+
+_PLAIN = b"text/plain; charset=utf-8"
+_ERROR = b"internal server error\n"
+
+
+@define(eq=False)
+class Budget:
+    """
+    Bytes that may be held at once.
+
+    :ivar limit: how many.
+    """
+
+    limit: int
+    held: int = field(default=0, init=False)
+
+    def take(self, count: int) -> bool:
+        """
+        Take so many bytes, if they are to be had.
+        """
+        if self.held + count > self.limit:
+            return False
+        self.held += count
+        return True
+
+    def give_back(self, count: int) -> None:
+        """
+        Give back what was taken.
+        """
+        self.held -= count
+
+
+class LimitedRequest(Request):
+    """
+    A request whose body counts against a budget until it was looked at.
+
+    :ivar size: bytes of the body that came so far.
+    """
+
+    channel: Any
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self.size = 0
+        self._taken = 0
+        self._limits: LimitedSite = self.channel.site
+
+    def gotLength(self, length: int | None) -> None:
+        """
+        Learn of the body's length, before any of it.
+
+        :param length: ``None`` where the body comes in chunks.
+        """
+        self.content = BytesIO()
+        if length is not None and length > self._limits.largest_body:
+            self.channel.refuse(413)
+
+    def handleContentChunk(self, data: bytes) -> None:
+        """
+        Hold some of the body.
+        """
+        if self.channel.ending:
+            return
+        self.size += len(data)
+        if self.size > self._limits.largest_body:
+            self.channel.refuse(413)
+        elif not self._limits.unverified.take(len(data)):
+            self.channel.refuse(503)
+        else:
+            self._taken += len(data)
+            assert self.content is not None
+            self.content.write(data)
+
+    def forget(self) -> None:
+        """
+        Let go of the body, which nobody will look at.
+        """
+        self._give_back()
+        self.content = BytesIO()
+        # Lest the channel, which knows nothing of this, asks for the body.
+        self.requestHeaders.removeHeader(b"expect")
+
+    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
+        """
+        Process the request, now that it is whole.
+        """
+        try:
+            super().requestReceived(command, path, version)
+        finally:
+            self._give_back()
+
+    def connectionLost(self, reason: Failure) -> None:
+        """
+        Forget a request whose client is gone.
+        """
+        self._give_back()
+        super().connectionLost(reason)
+
+    def write(self, data: bytes) -> None:
+        """
+        Answer, without telling what we are made of.
+        """
+        self.responseHeaders.removeHeader(b"server")
+        super().write(data)
+
+    def render(self, resrc: IResource) -> None:
+        """
+        Answer as a resource says; a method that it doesn't know, briefly.
+        """
+        super().render(_Brief(resrc))
+
+    def processingFailed(self, reason: Failure) -> Failure:
+        """
+        Answer for a defect of ours, without telling of it.
+        """
+        self._log.failure("a defect, answering a request", reason)
+        if self.startedWriting:
+            self.channel.transport.abortConnection()
+        else:
+            self.setResponseCode(500)
+            self.setHeader(b"Content-Type", _PLAIN)
+            self.setHeader(b"Content-Length", b"%d" % len(_ERROR))
+            self.write(_ERROR)
+            self.finish()
+        return reason
+
+    def _give_back(self) -> None:
+        self._limits.unverified.give_back(self._taken)
+        self._taken = 0
+
+
+class _Brief:
+    """
+    A resource that answers methods it doesn't know in a few words.
+    """
+
+    def __init__(self, resource: IResource) -> None:
+        self._resource = resource
+
+    def render(self, request: Request) -> bytes | int:
+        try:
+            answer: bytes | int = self._resource.render(request)
+            return answer
+        except UnsupportedMethod as error:
+            request.setResponseCode(405)
+            request.setHeader(b"Allow", b", ".join(error.allowedMethods))
+            request.setHeader(b"Content-Type", _PLAIN)
+            return b"method not allowed\n"
