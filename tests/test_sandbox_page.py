@@ -24,6 +24,11 @@ from tests.page import (
     PageCase,
 )
 
+SAID = """
+return [...document.querySelectorAll('.bubble.bot > p')]
+    .some((it) => it.textContent.includes(arguments[0]))
+"""
+
 
 class ChatTests(PageCase):
     """
@@ -41,12 +46,12 @@ class ChatTests(PageCase):
         seen = "return document.querySelector('.receipt').textContent === 'Seen'"
         await self.browser.until(seen)
         await self.flip("llm_slow", "false")
-        await self.answered(ALICE)
+        # An apology may come first, and the dots again after it.
+        await self.browser.until(SAID, "This is Mica Messenger")
         self.assertFalse(await self.browser.run(DOTS, ALICE))
-        first, second = (await self.bubbles(ALICE))[:2]
+        first, *others = await self.bubbles(ALICE)
         self.assertEqual(first, ("person", "Hello there"))
-        self.assertEqual(second[0], "bot")
-        self.assertTrue(second[1].strip())
+        self.assertEqual({by for by, _ in others}, {"bot"})
         await self.quiet()
 
     async def test_get_started(self) -> None:
