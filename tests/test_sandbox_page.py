@@ -134,10 +134,13 @@ class ChatTests(PageCase):
 
     async def test_human(self) -> None:
         """
-        Once a human has answered from the Page's inbox, the bot is quiet.
+        Once a human has answered from the Page's inbox, the bot is quiet for
+        as long as is configured.
         """
         await self.browser.type("#inbox-text", "I take over here" + ENTER)
         await self.told("A human answers")
+        told = "return document.querySelector('#told').innerText"
+        self.assertIn("for 30 seconds", await self.browser.run(told))
         await self.say(ALICE, "Thank you, human")
         await self.told("Kept on disk; a human is to answer")
         spoken = [by for by, _ in await self.bubbles(ALICE)]

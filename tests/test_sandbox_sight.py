@@ -28,19 +28,17 @@ return [...document.querySelectorAll('.line b')]
     .filter((it) => it.textContent === 'The echo of our own message')
     .length >= arguments[0]
 """
-# Where the first letter of an element's text is, from its left to its right.
-FIRST_LETTER = """
+# Where an element's text ends that fills no whole line, from left to right.
+LAST_LINE = """
 const box = document.querySelector(arguments[0]);
-const text = document.createTreeWalker(box, NodeFilter.SHOW_TEXT).nextNode();
 const range = document.createRange();
-range.setStart(text, 0);
-range.setEnd(text, 1);
-const [whole, letter] = [box, range].map((it) => it.getBoundingClientRect());
-return (letter.left + letter.width / 2 - whole.left) / whole.width
+range.selectNodeContents(box);
+const [whole, line] = [box.getBoundingClientRect(), [...range.getClientRects()].at(-1)];
+return (line.left + line.width / 2 - whole.left) / whole.width
 """
 INSIDE = """
-const box = document.querySelector(arguments[0]).getBoundingClientRect();
-return box.width > 0 && box.left >= 0 && box.right <= innerWidth + 0.5
+const box = document.querySelector(arguments[0])?.getBoundingClientRect();
+return box?.width > 0 && box.left >= 0 && box.right <= innerWidth + 0.5
 """
 STATE = "return document.querySelector('#connection').dataset.state === arguments[0]"
 
@@ -149,6 +147,10 @@ class WindowTests(PageCase):
                     "document.querySelector(arguments[0]).scrollIntoView()", place
                 )
                 self.assertTrue(await self.browser.run(WITHIN, place), (size, place))
+            whole = (
+                "return document.scrollingElement.scrollTop + document.body.scrollTop"
+            )
+            self.assertEqual(await self.browser.run(whole), 0)
             self.assertTrue(await self.browser.run(WITHIN, f"{ALICE} textarea"))
         await self.quiet()
 
@@ -158,15 +160,15 @@ class WindowTests(PageCase):
         each of them, and sees there that trouble is switched on.
         """
         await self.flip("doubles")
-        for number in (3, 4, 5, 6):
-            await self.browser.click("#add")
-            await self.browser.until(
-                "return document.querySelectorAll('.chat').length === arguments[0]",
-                number,
-            )
         await self.show(*PHONE)
         tab = ".tabs .to-panel"
-        self.assertTrue(await self.browser.run(INSIDE, tab))
+        for number in (3, 4, 5, 6):
+            await self.browser.click("#add")
+            there = "return document.querySelectorAll('.chat').length === arguments[0]"
+            await self.browser.until(there, number)
+            joined = f".tabs button:nth-child({number})[aria-current=true]"
+            await self.browser.until(INSIDE, joined)
+            self.assertTrue(await self.browser.run(INSIDE, tab))
         troubled = "return document.querySelector(arguments[0]).ariaLabel"
         self.assertIn("trouble", await self.browser.run(troubled, tab))
         for number in (6, 1):
@@ -180,7 +182,7 @@ class WindowTests(PageCase):
 
     async def test_right_to_left(self) -> None:
         """
-        Arabic begins at the right, in a bubble, in the panel and while one
+        Arabic runs from the right, in a bubble, in the panel and while one
         writes it; English does not.
         """
         said = "مرحبا، كيف يمكنني استخدام هذا البرنامج مع صفحتي على فيسبوك؟ شكرا"
@@ -196,11 +198,11 @@ class WindowTests(PageCase):
             (f"{ALICE} .bubble.person > p", True),
             (f"{ALICE} .bubble.bot > p", False),
         ):
-            at = await self.browser.run(FIRST_LETTER, place)
+            at = await self.browser.run(LAST_LINE, place)
             self.assertEqual(at > 0.5, right, (place, at))
         await self.browser.click(".tabs .to-panel")
         await self.told("Writes to the Page")
-        at = await self.browser.run(FIRST_LETTER, ".line.begins small")
+        at = await self.browser.run(LAST_LINE, ".line.begins small")
         self.assertGreater(at, 0.5)
         await self.quiet()
 
