@@ -364,6 +364,7 @@ def _sandbox_bot(bot: Bot) -> SandboxBot:
         secret=facebook.secret.value,
         verify_token=facebook.verify_token.value,
         alias=_alias(facebook.secret.value),
+        quiet=bot.handover.quiet,
     )
 
 

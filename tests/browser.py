@@ -144,10 +144,13 @@ class Browser:
         Give the window a size, and the system a color scheme and a wish for
         stillness, so that pictures of it are all alike.
         """
-        metrics = {"width": width, "height": height, "mobile": width < 600}
+        mobile = width < 600
+        metrics = {"width": width, "height": height, "mobile": mobile}
         await self._cdp(
             "Emulation.setDeviceMetricsOverride", {**metrics, "deviceScaleFactor": 1}
         )
+        await self._cdp("Emulation.setTouchEmulationEnabled", {"enabled": mobile})
+        await self._cdp("Emulation.setScrollbarsHidden", {"hidden": mobile})
         features = [
             {"name": "prefers-color-scheme", "value": theme},
             {"name": "prefers-reduced-motion", "value": "reduce"},

@@ -42,7 +42,7 @@ looks in Messenger.
 
 Or ask me
 • how messages are kept
-• what happens when the LLM fails
+• what happens when the LLM fails, or the network
 • what a human colleague can do
 • about privacy, languages or the price
 • how to go live"""
@@ -61,7 +61,8 @@ _HELLO = f"Hello again! 👋\n\n{_MENU}"
 _LOST = f"Sorry, that's beyond a demo: I only know a few words. 🙂\n\n{_MENU}"
 
 _SLOWLY = """\
-That took 8 seconds. You saw that I was typing, and meanwhile I could have \
+I thought about that for 8 seconds. You saw that I was typing (and, where the \
+operator wants it, a word that it takes a moment), and meanwhile I could have \
 answered many other people: each conversation waits only for itself.
 
 If you had written more in the meantime, I'd have answered that next."""
@@ -147,8 +148,8 @@ So the program does what you would do: it looks. Messenger reports what the Page
 has said, and the program recognizes its own messages by a mark that it put on \
 them. If that does not help, it waits until the attempt can no longer be under \
 way and then reads the conversation, twice. Only if the message is really not \
-there is it sent again. That takes the better part of a minute, and happens \
-rarely; but it is why you need not read anything twice.
+there is it sent again. On a real Page that takes the better part of a minute, \
+and happens rarely; but it is why you need not read anything twice.
 
 All of these decisions are small functions without side effects. A test tries \
 them in every order of crashes, delays and losses that could occur, and looks \
@@ -171,17 +172,31 @@ _TOPICS = (
     (_words("markdown"), _MARKDOWN),
     (_words("(?<!how )long"), _LONG),
     (
+        _words(
+            "networks?|connections?|internet|offline|graph|(?:in )?doubt|arrives?"
+            "|arrived|send(?:s|ing)? (?:fails?|breaks?)|(?:fails?|failed) to send"
+        ),
+        "If a message of mine surely did not leave, it is tried again, a little"
+        " later each time. If the connection breaks before Messenger says whether"
+        " it arrived, I don't guess: Messenger reports what the Page has said, and"
+        " if that does not help, I read the conversation, twice. Only what is"
+        " really not there is sent again, so you need not read anything twice.\n\n"
+        "In the sandbox, its switches “Send fails” and “Answer lost” show it.",
+    ),
+    (
         _words("fails|failed|failing|failure|fail|errors?|outage|breaks"),
         "If the LLM fails for the moment, it is asked again, a little later each"
-        " time, for up to 15 minutes; other LLMs can be named to step in. If there"
-        " is no hope, you are told so in a friendly sentence, and nothing is left"
+        " time, as long as the operator has patience: minutes on a real Page, and"
+        " seconds in the sandbox. Other LLMs can be named to step in. If there is no"
+        " hope, you are told so in a friendly sentence, and nothing is left"
         " hanging.\n\nWrite “flaky” to see the first, and “fail” to see the second.",
     ),
     (
         _words("human|handover|hand over|colleague|agent|staff|takes? over|inbox"),
         "A human can answer at any time, simply by writing from the Page's inbox."
         " I notice, withdraw what I have not sent yet, and keep quiet in that"
-        " conversation for 30 minutes. Later I know what the human said.",
+        " conversation for a while: half an hour by default, and less in the"
+        " sandbox. Later I know what the human said.",
     ),
     (
         _words("privacy|private|gdpr|data|personal|secure|security|safe"),

@@ -29,8 +29,10 @@ MOST_TEXT = 4000
 _FILES = {
     b"": ("index.html", "text/html; charset=utf-8"),
     b"style.css": ("style.css", "text/css; charset=utf-8"),
-    b"script.js": ("script.js", "text/javascript; charset=utf-8"),
     b"icon.svg": ("icon.svg", "image/svg+xml"),
+} | {
+    f"{name}.js".encode(): (f"{name}.js", "text/javascript; charset=utf-8")
+    for name in ("script", "chat", "elements", "reading", "server", "story")
 }
 
 _POLICY = (

@@ -39,8 +39,8 @@ from micamsgr.sandbox.resources import (
     Say,
     Tap,
 )
+from micamsgr.sandbox.retelling import Line
 from micamsgr.sandbox.story import (
-    Line,
     Story,
     delivered,
     delivering,
@@ -98,6 +98,8 @@ class SandboxBot:
 
     :ivar page: its Page's ID; ``None``: the sandbox chooses one.
     :ivar alias: names a person in the log.
+    :ivar quiet: for how many seconds it says nothing once a human has answered;
+        ``None``: not known.
     """
 
     name: str
@@ -106,6 +108,7 @@ class SandboxBot:
     secret: str = field(repr=False)
     verify_token: str = field(repr=False)
     alias: Callable[[Any], str]
+    quiet: float | None = None
 
 
 @define(eq=False)
@@ -187,6 +190,7 @@ class Sandbox(Service):
             self._meta.now,
             self._aliases.get,
             lambda line: self._stream.tell("line", line),
+            {bot.name: bot.quiet for bot in self._bots if bot.quiet is not None},
         )
         graph = GraphAPI(
             self._clock,

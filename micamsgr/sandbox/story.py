@@ -1,8 +1,6 @@
 """
 What happens, told step by step: the daemon's own log, and what the stand-ins
 note, as lines for a person who wants to understand it.
-
-The daemon's events are known by their fields, not by their words.
 """
 
 from __future__ import annotations
@@ -12,8 +10,8 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from attrs import asdict, define, evolve, field, frozen
-from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent
+from attrs import asdict, define, evolve, field
+from twisted.logger import ILogObserver, LogEvent
 from zope.interface import implementer
 
 from micamsgr.sandbox.journal import (
@@ -26,34 +24,13 @@ from micamsgr.sandbox.journal import (
     Subscribed,
     Wrote,
 )
+from micamsgr.sandbox.retelling import Line, bad, count, from_log, span
 
 # How many lines a browser is shown that comes late, and how many turns and
 # parts are remembered for those that name nothing else.
 _MOST_LINES, _MOST_KNOWN = 300, 500
 
 _SHORT = 40
-
-
-@frozen(kw_only=True)
-class Line:
-    """
-    One thing that happened.
-
-    :ivar station: where: ``person``, ``webhook``, ``store``, ``llm``, ``send``,
-        ``evidence``, ``human`` or ``daemon``.
-    :ivar tone: ``plain``, ``good``, ``wait`` or ``bad``.
-    :ivar psid: to whom it happened, where it was to one person.
-    :ivar at: seconds since the epoch.
-    :ivar since: seconds since that person last wrote.
-    """
-
-    station: str
-    title: str
-    detail: str = ""
-    tone: str = "plain"
-    psid: str | None = None
-    at: float = 0.0
-    since: float | None = None
 
 
 @implementer(ILogObserver)
@@ -67,11 +44,14 @@ class Story:
     :ivar _now: tells the time, in seconds since the epoch.
     :ivar _psid: finds out whom the log names so.
     :ivar _tell: told each line, as JSON can hold it.
+    :ivar _quiet: by bot, for how many seconds it says nothing once a human has
+        answered.
     """
 
     _now: Callable[[], float]
     _psid: Callable[[str], str | None]
     _tell: Callable[[dict[str, Any]], None]
+    _quiet: Mapping[str, float] = field(factory=dict)
 
     _lines: deque[dict[str, Any]] = field(
         factory=lambda: deque(maxlen=_MOST_LINES), init=False
@@ -82,6 +62,9 @@ class Story:
         factory=OrderedDict, init=False
     )
     _doubtful: set[str] = field(factory=set, init=False)
+    # With whom humans speak; and with whom those do whose echoes came last.
+    _human: set[str] = field(factory=set, init=False)
+    _echoed: set[str] = field(factory=set, init=False)
 
     def lines(self) -> list[dict[str, Any]]:
         """
@@ -94,6 +77,8 @@ class Story:
         Go on with a line, now.
         """
         now = self._now()
+        if line.begins and line.psid is not None:
+            self._wrote[line.psid] = now
         began = self._wrote.get(line.psid or "")
         since = None if began is None else max(0.0, now - began)
         document = asdict(evolve(line, at=now, since=since))
@@ -104,8 +89,6 @@ class Story:
         """
         Go on with what a stand-in notes.
         """
-        if isinstance(fact, Wrote):
-            self._wrote[fact.psid] = self._now()
         line = from_fact(fact)
         if line is not None:
             self.add(line)
@@ -123,7 +106,33 @@ class Story:
             self._doubtful.add(part)
         elif line.station in ("send", "evidence"):
             self._doubtful.discard(part)
-        self.add(evolve(line, psid=psid))
+        self.add(self._with_human(event, evolve(line, psid=psid)))
+
+    def _with_human(self, event: LogEvent, line: Line) -> Line:
+        """
+        Tell who it is that a human answers, and when the bot speaks again.
+        """
+        if "echo" in event:
+            if event["part"] is None and line.psid is not None:
+                self._echoed.add(line.psid)
+            return line
+        echoed, self._echoed = self._echoed, set()
+        if line.station == "human":
+            # To whom the bot never spoke, nothing but the echo is known by.
+            if line.psid is None and len(echoed) == 1:
+                (psid,) = echoed
+                self._whose["conversation", event["conversation"]] = psid
+                line = evolve(line, psid=psid)
+            quiet = self._quiet.get(str(event["bot"]))
+            if quiet is not None:
+                detail = f"for {span(quiet)} after the human's last word"
+                line = evolve(line, detail=detail)
+            if line.psid is not None:
+                self._human.add(line.psid)
+        elif line.psid in self._human and event.get("state") == "new":
+            self._human.remove(line.psid)
+            line = evolve(line, title="Kept on disk; the bot is awake again")
+        return line
 
     def _person(self, event: LogEvent) -> str | None:
         """
@@ -155,6 +164,7 @@ def from_fact(fact: Fact) -> Line | None:
             title="Writes to the Page",
             detail=_short(fact.text),
             psid=fact.psid,
+            begins=True,
         )
     if isinstance(fact, Applied):
         # Without metadata it is nobody's that the story is about.
@@ -168,14 +178,14 @@ def from_fact(fact: Fact) -> Line | None:
         title = _ACTIONS.get(fact.action, fact.action)
         return Line(station="send", title=title, psid=fact.psid)
     if isinstance(fact, LookedUp):
-        title = f"The thread is read: {_count(len(fact.mids), 'message')}"
+        title = f"The thread is read: {count(len(fact.mids), 'message')}"
         return Line(station="evidence", title=title, psid=fact.psid)
     if isinstance(fact, Refused):
         error = fact.error
         detail = f"code {error.code}: {error.message}"
-        return _bad("send", "Graph API refuses", detail, fact.call.psid)
+        return bad("send", "Graph API refuses", detail, fact.call.psid)
     if isinstance(fact, Spoiled):
-        return _bad("send", "Graph API will answer 500", "", fact.call.psid)
+        return bad("send", "Graph API will answer 500", "", fact.call.psid)
     if isinstance(fact, Subscribed):
         detail = ", ".join(fact.fields) or "none"
         return Line(station="webhook", title="Subscribed fields", detail=detail)
@@ -198,9 +208,9 @@ def delivering(body: bytes, attempt: int) -> Line:
     items = read_items(body)
     echoes = sum("is_echo" in item.get("message", {}) for item in items)
     parts = [
-        _count(count, what)
-        for count, what in ((len(items) - echoes, "event"), (echoes, "echo"))
-        if count
+        count(number, what)
+        for number, what in ((len(items) - echoes, "event"), (echoes, "echo"))
+        if number
     ]
     again = attempt > 1
     return Line(
@@ -226,7 +236,7 @@ def delivered(body: bytes, status: int | None, seconds: float) -> Line:
             station="webhook", title=title, detail=detail, tone="good", psid=psid
         )
     title = f"Answered {status or 'not at all'}: Meta will try again"
-    return _bad("webhook", title, detail, psid)
+    return bad("webhook", title, detail, psid)
 
 
 def read_items(body: bytes) -> list[Mapping[str, Any]]:
@@ -248,149 +258,6 @@ def person_of(item: Mapping[str, Any]) -> str:
 def _only_person(items: list[Mapping[str, Any]]) -> str | None:
     people = {person_of(item) for item in items}
     return people.pop() if len(people) == 1 else None
-
-
-def from_log(event: LogEvent, *, doubtful: bool = False) -> Line | None:
-    """
-    Tell what the daemon says of itself; ``None``: nothing to tell.
-
-    :param doubtful: the part that it names was in doubt until now.
-    """
-    for fields, tell in _TELLING:
-        if all(name in event for name in fields):
-            return tell(event, doubtful)
-    level = event.get("log_level")
-    if level is not None and level >= LogLevel.warn:
-        tone = "wait" if level is LogLevel.warn else "bad"
-        return Line(station="daemon", title=formatEvent(event), tone=tone)
-    return None
-
-
-def _attempted(event: LogEvent, doubtful: bool) -> Line:
-    outcome = event["outcome"]
-    detail = f"attempt {event['attempt']}, {_seconds(event)}"
-    title, tone = _OUTCOMES[type(outcome).__name__]
-    return Line(station="send", title=title, detail=detail, tone=tone)
-
-
-_OUTCOMES = {
-    "Sent": ("Sent, says the Graph API", "good"),
-    "NotSent": ("Surely not sent: later again", "plain"),
-    "NeverSent": ("Refused for good", "bad"),
-    "InDoubt": ("In doubt: it may have arrived", "wait"),
-}
-
-
-def _looked(event: LogEvent, doubtful: bool) -> Line:
-    kind = type(event["evidence"]).__name__
-    title, tone = _EVIDENCE[kind, event["state"] == "unknown"]
-    return Line(station="evidence", title=title, tone=tone)
-
-
-_EVIDENCE = {
-    ("Found", False): ("It is there: nothing is sent twice", "good"),
-    ("Absent", True): ("It is not there; a second look must agree", "wait"),
-    ("Absent", False): ("It never arrived: that is proved", "plain"),
-    ("NoEvidence", True): ("No evidence to be had yet", "wait"),
-    ("NoEvidence", False): ("No evidence to be had", "bad"),
-}
-
-
-def _echoed(event: LogEvent, doubtful: bool) -> Line:
-    if doubtful:
-        title = "Its echo settles the doubt: it arrived"
-        return Line(station="evidence", title=title, tone="good")
-    ours = event["part"] is not None
-    title = "The echo of our own message" if ours else "An echo that is not ours"
-    return Line(station="evidence", title=title)
-
-
-def _kept(event: LogEvent, doubtful: bool) -> Line:
-    kind, state = event["kind"].replace("_", " "), event["state"]
-    title = _FATES.get(state, "Kept on disk, not to be answered")
-    detail = kind if state in _FATES else f"{kind}, {state}"
-    return Line(station="store", title=title, detail=detail, tone="good")
-
-
-_FATES = {
-    "new": "Kept on disk",
-    "human": "Kept on disk; a human is to answer",
-}
-
-
-def _begun(event: LogEvent, doubtful: bool) -> Line:
-    detail = f"with {_count(event['count'], 'line')} of the chat"
-    title = f"Turn {event['turn']}: the LLM is asked"
-    return Line(station="llm", title=title, detail=detail)
-
-
-def _answered(event: LogEvent, doubtful: bool) -> Line:
-    detail = f"{_seconds(event)}, {_count(event['tokens'], 'token')}"
-    return Line(station="llm", title="The LLM answers", detail=detail, tone="good")
-
-
-def _composed(event: LogEvent, doubtful: bool) -> Line:
-    title = "The answer is kept before it is sent"
-    detail = f"in {_count(event['count'], 'message')}"
-    return Line(station="store", title=title, detail=detail, tone="good")
-
-
-def _parked(event: LogEvent, doubtful: bool) -> Line:
-    title = f"The LLM fails: again in {event['delay']:.1f} s"
-    return Line(station="llm", title=title, detail=event["detail"], tone="wait")
-
-
-def _failed(event: LogEvent, doubtful: bool) -> Line:
-    title = f"Turn {event['turn']} is given up, and the person is told so"
-    return _bad("llm", title, event["reason"])
-
-
-def _known(event: LogEvent, doubtful: bool) -> Line:
-    return Line(station="store", title="Known already: it counts once", tone="good")
-
-
-def _lapsed(event: LogEvent, doubtful: bool) -> Line:
-    return _bad("llm", "Not answered", event["reason"])
-
-
-def _handed_over(event: LogEvent, doubtful: bool) -> Line:
-    return Line(
-        station="human", title="A human answers: the bot goes quiet", tone="wait"
-    )
-
-
-# What an event is, by the fields that it has; the first that fits.
-_TELLING: tuple[
-    tuple[tuple[str, ...], Callable[[LogEvent, bool], Line]],
-    ...,
-] = (
-    (("part", "attempt", "outcome"), _attempted),
-    (("part", "attempt", "evidence"), _looked),
-    (("echo", "part"), _echoed),
-    (("mid", "kind", "state"), _kept),
-    (("turn", "tokens", "seconds"), _answered),
-    (("turn", "conversation", "count"), _begun),
-    (("turn", "count"), _composed),
-    (("turn", "delay", "detail"), _parked),
-    (("turn", "reason"), _failed),
-    (("bot", "person"), _known),
-    (("bot", "conversation", "reason"), _lapsed),
-    (("bot", "conversation"), _handed_over),
-)
-
-
-def _bad(station: str, title: str, detail: str = "", psid: str | None = None) -> Line:
-    return Line(station=station, title=title, detail=detail, tone="bad", psid=psid)
-
-
-def _seconds(event: LogEvent) -> str:
-    seconds = event["seconds"]
-    return f"{seconds:.1f} s" if seconds >= 1.0 else f"{1000.0 * seconds:.0f} ms"
-
-
-def _count(count: int, what: str) -> str:
-    plural = what + ("es" if what.endswith("o") else "s")
-    return f"{count} {what if count == 1 else plural}"
 
 
 def _short(text: str) -> str:

@@ -97,6 +97,9 @@ class DemoTests(SynchronousTestCase):
             ("How long do you remember?", "on disk before"),
             ("What happens when the LLM fails?", "asked again"),
             ("what if there is an error?", "asked again"),
+            ("And when the network breaks?", "read the conversation"),
+            ("What if the Graph API fails?", "read the conversation"),
+            ("What happens when sending fails?", "read the conversation"),
             ("May a human take over?", "Page's inbox"),
             ("Is it private?", "operator's own machine"),
             ("What's the price?", "Apache License"),
@@ -105,6 +108,13 @@ class DemoTests(SynchronousTestCase):
             ("Who are you?", "no LLM"),
         ):
             self.assertIn(told, self.answer(question), question)
+
+    def test_sandbox(self) -> None:
+        """
+        The demo names no time that the sandbox's own settings disprove.
+        """
+        for question in ("What happens when the LLM fails?", "human?", "network?"):
+            self.assertNotRegex(self.answer(question), r"\d+ (?:minutes|seconds)")
 
     def test_small_talk(self) -> None:
         """
@@ -139,7 +149,7 @@ class DemoTests(SynchronousTestCase):
         No answer but the long one needs more than one message, or reads like
         Markdown.
         """
-        for said in ("?", "hi", "keep", "fails", "human", "data", "price", "live"):
+        for said in ("?", "hi", "keep", "fails", "network", "human", "data", "live"):
             answer = self.answer(said, before=())
             self.assertEqual(split(plain(answer)), (answer,))
 

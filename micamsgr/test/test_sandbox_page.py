@@ -301,7 +301,9 @@ class ResourcesTests(SandboxCase):
         """
         The page and what belongs to it is served, and nothing else.
         """
-        for path in ("/", "/style.css", "/script.js", "/icon.svg"):
+        files = (Path(resources.__file__).parent / "page").iterdir()
+        paths = {f"/{file.name}" for file in files} - {"/index.html"}
+        for path in ("/", "/script.js", *paths):
             self.assertEqual(self.ask("GET", path)[0], 200, path)
         for path in ("/x", "/index.html", "/style.css/x", "/%2e%2e/service.py", "//"):
             self.assertEqual(self.ask("GET", path)[0], 404, path)

@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from micamsgr.conversation.outcomes import InDoubt, NeverSent
 from micamsgr.errors import Refused, Unavailable
-from micamsgr.sandbox.story import Line, from_log
+from micamsgr.sandbox.retelling import Line, from_log
 from micamsgr.testing import ALICE, PAGE
 
 from .conversation_case import ConversationTestCase
@@ -144,6 +144,20 @@ class StepsTests(Retold, ConversationTestCase):
         told = self.titles()
         self.assertEqual(told[1], "The LLM fails: again in 7.0 s")
         self.assertEqual(told[3], "Turn 1 is given up, and the person is told so")
+        self.messenger.settle()
+        self.assertEqual(self.titles(), ["Sent: the person knows that no answer comes"])
+
+    def test_patience(self) -> None:
+        """
+        A turn that is given up for its age is told so in plain words.
+        """
+        self.say()
+        for _ in range(50):
+            self.assistant.fail(Unavailable("busy", 60.0))
+            self.wait(60.0)
+            if "Turn 1 is given up" in self.lines[-1].title:
+                break
+        self.assertEqual(self.lines[-1].detail, "there was no answer in time")
 
     def test_doubt(self) -> None:
         """

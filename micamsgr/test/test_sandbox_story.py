@@ -28,8 +28,15 @@ class StoryTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.now = 100.0
         self.told: list[dict[str, Any]] = []
-        aliases = {"a1": ALICE}
-        self.story = Story(lambda: self.now, aliases.get, self.told.append)
+        aliases = {"a1": ALICE, "b1": "6284913775102847"}
+        self.story = Story(self.tick, aliases.get, self.told.append, {"mica": 30.0})
+
+    def tick(self) -> float:
+        """
+        Tell the time, which never stands still.
+        """
+        self.now += 1e-5
+        return self.now
 
     def log(self, where: str, **fields: object) -> dict[str, Any] | None:
         """
@@ -42,7 +49,9 @@ class StoryTests(SynchronousTestCase):
         self.story({**event, "log_format": "{bot} says so", **fields})
         return self.told[-1] if len(self.told) > before else None
 
-    def attempt(self, outcome: object, part: str = "p1") -> dict[str, Any] | None:
+    def attempt(
+        self, outcome: object, part: str = "p1", kind: str = "answer"
+    ) -> dict[str, Any] | None:
         """
         Let the daemon tell what came of an attempt.
         """
@@ -51,6 +60,7 @@ class StoryTests(SynchronousTestCase):
             person="a1",
             turn=7,
             part=part,
+            kind=kind,
             attempt=1,
             outcome=outcome,
             seconds=0.012,
@@ -64,8 +74,83 @@ class StoryTests(SynchronousTestCase):
         self.story.fact(wrote)
         self.now = 100.25
         self.attempt(Sent(Mid("m_2")))
-        self.assertEqual([line["since"] for line in self.told], [0.0, 0.25])
+        self.assertEqual([round(it["since"], 2) for it in self.told], [0.0, 0.25])
         self.assertEqual([line["psid"] for line in self.told], [ALICE, ALICE])
+
+    def test_begins(self) -> None:
+        """
+        What a person writes begins something, at its zero of time; what the
+        daemon does about it does not.
+        """
+        for mid in ("m_1", "m_2"):
+            wrote = Wrote(at=0.0, page="1", psid=ALICE, mid=mid, text="Hi")
+            self.story.fact(wrote)
+            self.attempt(Sent(Mid("m_3")))
+        self.assertEqual([it["begins"] for it in self.told], [True, False] * 2)
+        self.assertEqual([it["since"] for it in self.told[::2]], [0.0, 0.0])
+
+    def echo(self, alias: str, conversation: int) -> dict[str, Any]:
+        """
+        Let the daemon tell that a human answered.
+
+        :return: the line that was told of the takeover.
+        """
+        self.log(WEBHOOK, person=alias, echo=f"m_{conversation}", part=None)
+        line = self.log(WEBHOOK, conversation=conversation)
+        assert line is not None
+        return line
+
+    def test_human_first(self) -> None:
+        """
+        Where a human writes first, it is told to whom, and for how long the
+        bot is quiet.
+        """
+        line = self.echo("a1", 3)
+        self.assertEqual(line["psid"], ALICE)
+        self.assertIn("30 seconds", line["detail"])
+        self.assertEqual((self.log(WEBHOOK, conversation=3) or {})["psid"], ALICE)
+
+    def test_humans_at_once(self) -> None:
+        """
+        Where humans answer two people at once, it is not guessed to whom.
+        """
+        self.log(WEBHOOK, person="b1", echo="m_1", part=None)
+        self.assertIsNone(self.echo("a1", 3)["psid"])
+        self.assertEqual(self.echo("a1", 4)["psid"], ALICE)
+
+    def test_awake(self) -> None:
+        """
+        The first message that the bot is to answer again tells so, and only
+        that one.
+        """
+        self.echo("a1", 3)
+        titles = []
+        for state in ("human", "new", "new"):
+            kept = self.log(WEBHOOK, person="a1", mid="m", kind="message", state=state)
+            titles.append((kept or {})["title"])
+        self.assertEqual(
+            titles,
+            [
+                "Kept on disk; a human is to answer",
+                "Kept on disk; the bot is awake again",
+                "Kept on disk",
+            ],
+        )
+
+    def test_beside(self) -> None:
+        """
+        An apology and a notice are told as what they are.
+        """
+        for kind, title in (
+            ("answer", "Sent, says the Graph API"),
+            ("apology", "Sent: the person knows that it takes longer"),
+            ("notice", "Sent: the person knows that no answer comes"),
+        ):
+            line = self.attempt(Sent(Mid("m_2")), kind=kind)
+            self.assertEqual((line or {})["title"], title)
+        line = self.attempt(InDoubt("why"), kind="apology")
+        self.assertIn("In doubt", (line or {})["title"])
+        self.assertIn("apology", (line or {})["detail"])
 
     def test_whose(self) -> None:
         """

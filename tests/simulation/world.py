@@ -55,7 +55,7 @@ _AFTERMATH = 30.0
 _STOPPING = 50.0
 
 # What a stop leaves is not waited for: connections that clients keep open.
-_OF_CLIENTS = re.compile("Limited|HTTPChannel")
+_OF_CLIENTS = re.compile("Timeout|abortConnection|LimitedChannel")
 
 # How late an answer may be to somebody whom nothing concerns.
 _PROMPT = 8.0
