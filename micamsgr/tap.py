@@ -63,7 +63,11 @@ from .services import (
     SecondSignal,
     raise_file_limit,
 )
+from .store.forgetting import Forgetting
+from .store.requests import Requests
+from .store.retention import Ages
 from .store.service import StoreService
+from .store.sweeping import Sweeping
 from .web.certificates import CertificateWatch
 from .web.site import Budget, LimitedSite
 from .web.tls import CertificateFiles, ServerCertificate, Unusable, utc_now
@@ -214,11 +218,25 @@ def build(reactor: Any, config: Config, clocks: Clocks) -> list[Any]:
     return [
         Greeting(config),
         store,
+        *_housekeeping(reactor, config, clocks, store),
         Closing(pool.closeCachedConnections),
         *_sandbox_listeners(reactor, config, sandbox),
         bots,
         *_listeners(reactor, config, site),
         *([] if sandbox is None else [sandbox]),
+    ]
+
+
+def _housekeeping(
+    reactor: Any, config: Config, clocks: Clocks, store: StoreService
+) -> list[Service]:
+    kept = config.retention
+    ages = Ages(texts=kept.texts, raw=kept.raw, ledger=kept.ledger)
+    return [
+        Sweeping(reactor, clocks.now, store.write, store.alone, ages),
+        Forgetting(
+            reactor, clocks.now, store.write, store.alone, Requests(config.store)
+        ),
     ]
 
 

@@ -9,6 +9,7 @@ import fcntl
 import os
 import sqlite3
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -191,8 +192,21 @@ def in_transaction(database: sqlite3.Connection, work: Work[T]) -> T:
 class _Job:
     work: Work[Any]
     result: Deferred[Any]
+    alone: bool = False
     failure: Failure | None = None
     value: Any = None
+
+
+def together(jobs: deque[_Job], most: int) -> list[_Job]:
+    """
+    Take the next jobs that may be done in one commit.
+    """
+    taken: list[_Job] = []
+    while jobs and len(taken) < most and not (taken and jobs[0].alone):
+        taken.append(jobs.popleft())
+        if taken[0].alone:
+            break
+    return taken
 
 
 @define(eq=False)
@@ -205,6 +219,8 @@ class DatabaseThread:
 
     :ivar _open: makes the connection; called in the thread.
     :ivar _writes: whether transactions write; a reader's don't.
+    :ivar _committed: told how many seconds each commit took, with all that was
+        done in it, and of how many transactions it was.
     :ivar _most_waiting: how many transactions may wait before more are
         refused.
     :ivar _most_together: how many go into one commit.
@@ -213,6 +229,9 @@ class DatabaseThread:
     _reactor: Reactor
     _open: Callable[[], sqlite3.Connection]
     _writes: bool = field(default=True, kw_only=True)
+    _committed: Callable[[float, int], None] = field(
+        default=lambda seconds, count: None, kw_only=True
+    )
     _most_waiting: int = field(default=20_000, kw_only=True)
     _most_together: int = field(default=256, kw_only=True)
 
@@ -263,6 +282,16 @@ class DatabaseThread:
         """
         See :class:`Transact`.
         """
+        return self._ask(work, alone=False)
+
+    def alone(self, work: Work[T]) -> Deferred[T]:
+        """
+        Call *work* with nothing else, and in no transaction but what it begins
+        and ends itself.
+        """
+        return self._ask(work, alone=True)
+
+    def _ask(self, work: Work[T], alone: bool) -> Deferred[T]:
         if self._ending:
             return fail(StoreUnavailable("the store is closed"))
         if self._waiting >= self._most_waiting:
@@ -271,7 +300,7 @@ class DatabaseThread:
         if not self._asked:
             self._reactor.callLater(0, self._hand_over)
         self._waiting += 1
-        self._asked.append(_Job(work, result))
+        self._asked.append(_Job(work, result, alone))
         return result
 
     def _hand_over(self) -> None:
@@ -281,8 +310,9 @@ class DatabaseThread:
                 self._jobs.extend(jobs)
                 self._condition.notify()
 
-    def _answer(self, jobs: list[_Job]) -> None:
+    def _answer(self, jobs: list[_Job], seconds: float) -> None:
         self._waiting -= len(jobs)
+        self._committed(seconds, len(jobs))
         for job in jobs:
             # Who canceled has been told already, and hears nothing more.
             if job.failure is not None:
@@ -301,8 +331,13 @@ class DatabaseThread:
         finally:
             opened.set()
         while jobs := self._next():
-            self._commit(database, jobs)
-            self._reactor.callFromThread(self._answer, jobs)
+            began = time.monotonic()
+            if jobs[0].alone:
+                self._leave_alone(database, jobs[0])
+            else:
+                self._commit(database, jobs)
+            seconds = time.monotonic() - began
+            self._reactor.callFromThread(self._answer, jobs, seconds)
         # Only housekeeping: the next start does it as well.
         with suppress(sqlite3.Error):
             if self._writes:
@@ -315,8 +350,16 @@ class DatabaseThread:
         with self._condition:
             while not self._jobs and not self._ending:
                 self._condition.wait()
-            count = min(len(self._jobs), self._most_together)
-            return [self._jobs.popleft() for _ in range(count)]
+            return together(self._jobs, self._most_together)
+
+    def _leave_alone(self, database: sqlite3.Connection, job: _Job) -> None:
+        try:
+            job.value = job.work(database)
+        except BaseException as error:
+            job.failure = _unavailable(error) if type(error) in _DISK else Failure()
+            if database.in_transaction:
+                with suppress(sqlite3.Error):
+                    database.execute("ROLLBACK")
 
     def _commit(self, database: sqlite3.Connection, jobs: list[_Job]) -> None:
         try:

@@ -159,6 +159,11 @@ MIGRATIONS = (
         value INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
     """,
+    """
+    -- ms: when the last of its events came; what nobody has seen for long has
+    -- nothing left.
+    ALTER TABLE conversation ADD COLUMN seen INTEGER NOT NULL DEFAULT 0;
+    """,
 )
 
 

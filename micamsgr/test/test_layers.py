@@ -36,6 +36,7 @@ ARROWS: dict[str, set[str]] = {
     "clock": {"conversation.moment"},
     "logs": set(),
     "services": set(),
+    "cli": {"config", "store"},
 }
 
 # Of the center, what decides and never waits; the rest is the dispatcher.
