@@ -65,8 +65,9 @@ class Task:
     """
     :ivar name: tells it from others, and names it in ``progress``.
     :ivar age: which of the ages holds for it.
-    :ivar work: does a slice, of what was there before a time in milliseconds,
-        at most so many rows; the third argument is now.
+    :ivar work: does a slice, of what was there before a time in milliseconds;
+        the third argument is now, the fourth the most rows, which may be passed
+        by what one person spent on each day.
     :ivar alone: whether foreign keys must not be enforced meanwhile: SQLite
         would look through whole tables for what refers to each row, and
         nothing does.
@@ -157,9 +158,11 @@ _TURNS = _Rows(
 )
 
 
-def _blanking(name: str, rows: _Rows, change: str) -> Callable[..., Slice]:
+def _blanking(name: str, rows: _Rows, change: str, there: str) -> Callable[..., Slice]:
     """
     Make a task's work that changes rows, and goes on where it left off.
+
+    :param there: the condition that there is something to be changed.
     """
 
     def work(database: sqlite3.Connection, before: int, now: int, most: int) -> Slice:
@@ -179,14 +182,16 @@ def _blanking(name: str, rows: _Rows, change: str) -> Callable[..., Slice]:
                 move(database, f"{name}:{rowid}", rowid)
             else:
                 blank.append((rowid,))
-        _change(database, blank)
+        changed = _change(database, blank)
         move(database, name, passed)
-        return Slice(len(blank), passed == found[-1][0] and len(found) == most)
+        return Slice(changed, passed == found[-1][0] and len(found) == most)
 
-    def _change(database: sqlite3.Connection, rowids: list[tuple[int]]) -> None:
-        database.executemany(
-            f"UPDATE {rows.table} SET {change} WHERE rowid = ?", rowids
-        )
+    def _change(database: sqlite3.Connection, rowids: list[tuple[int]]) -> int:
+        if not rowids:
+            return 0
+        return database.executemany(
+            f"UPDATE {rows.table} SET {change} WHERE rowid = ? AND {there}", rowids
+        ).rowcount
 
     def _blank_ended(database: sqlite3.Connection, before: int, most: int) -> int:
         """
@@ -318,8 +323,8 @@ def _conversations(
     return Slice(len(found), True)
 
 
-def _blank(name: str, age: str, rows: _Rows, change: str) -> Task:
-    return Task(name=name, age=age, work=_blanking(name, rows, change))
+def _blank(name: str, age: str, rows: _Rows, change: str, there: str) -> Task:
+    return Task(name=name, age=age, work=_blanking(name, rows, change, there))
 
 
 def _delete(name: str, age: str, rows: _Rows, alone: bool = False) -> Task:
@@ -328,9 +333,9 @@ def _delete(name: str, age: str, rows: _Rows, alone: bool = False) -> Task:
 
 # What refers to something goes before it.
 TASKS = (
-    _blank("raw.event", "raw", _EVENTS, "raw = NULL"),
-    _blank("texts.event", "texts", _EVENTS, "text = NULL"),
-    _blank("texts.part", "texts", _PARTS, "text = ''"),
+    _blank("raw.event", "raw", _EVENTS, "raw = NULL", "raw IS NOT NULL"),
+    _blank("texts.event", "texts", _EVENTS, "text = NULL", "text IS NOT NULL"),
+    _blank("texts.part", "texts", _PARTS, "text = ''", "text <> ''"),
     _delete("texts.utterance", "texts", _UTTERANCES),
     _delete("ledger.event", "ledger", _EVENTS),
     _delete("ledger.part", "ledger", _PARTS),

@@ -130,7 +130,7 @@ class ValueTests(SynchronousTestCase):
             " [10.0.0.0/8, '::1'], body: 2MiB, unverified: 3000kB}\n"
             "log: {level: warn, format: json, texts: yes}\n"
             "sandbox: {listen: 'tcp:4:interface=127.0.0.1'}\n"
-            "retention: {texts: 1d, raw: 1h, ledger: 90}\n"
+            "retention: {texts: 1d, raw: 1h, ledger: 9d}\n"
         )
         self.assertEqual(
             evolve(config, without_effect=()),
@@ -150,7 +150,7 @@ class ValueTests(SynchronousTestCase):
                 ),
                 log=Log(level="warn", format="json", texts=True),
                 sandbox=Sandbox(("tcp:4:interface=127.0.0.1:backlog=1024",)),
-                retention=Retention(texts=86400.0, raw=3600.0, ledger=90.0),
+                retention=Retention(texts=86400.0, raw=3600.0, ledger=777600.0),
             ),
         )
 
@@ -209,7 +209,7 @@ class ValueTests(SynchronousTestCase):
             f"assistant: {{fallback: {'x' * 2000}, patience: 0.1, "
             "apology: {after: 0.1}, history: {messages: 0, characters: 0}}",
             "clients: {connections: 1, per_address: 1, body: 1MiB, unverified: 1MiB}",
-            "retention: {texts: 0.1, raw: 0.1, ledger: 0.1}",
+            "retention: {texts: 0.1, raw: 0.1, ledger: 7d}",
             "listen: [tcp:0, tcp:65535]",
         ):
             with_keys(text)
