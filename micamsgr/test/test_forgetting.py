@@ -32,10 +32,11 @@ from micamsgr.testing.store import MemoryStore
 WORDS = "these are Alice's own words"
 
 
-class FileStore(MemoryStore):
+def request(psid: Psid) -> dict[str, object]:
     """
-    The store in a file.
+    Make what the command asks the daemon for.
     """
+    return {"psid": psid, "page": None, "bot": None, "pages": []}
 
 
 class ForgetCase(RecordCase):
@@ -85,14 +86,9 @@ class ForgetCase(RecordCase):
         begun = self.now(self.store.begin(conversation, 100, Limits(), len, moment()))
         assert begun is not None
         self.unique += 1
-        part = lifecycle.compose(
-            begun.turn.id,
-            Kind.ANSWER,
-            1,
-            text,
-            moment(),
-            self.unique.to_bytes(10, "big"),
-        )
+        entropy = self.unique.to_bytes(10, "big")
+        turn = begun.turn.id
+        part = lifecycle.compose(turn, Kind.ANSWER, 1, text, moment(), entropy)
         part = lifecycle.intend(part, moment())
         self.now(self.store.compose(begun.turn, text, [part], 7, moment()))
         if outcome is not None:
@@ -255,7 +251,8 @@ class OfflineTests(ForgetCase):
         """
         self.say(WORDS)
         self.close()
-        for which in ({"page": "1"}, {"bot": "other"}):
+        others: tuple[dict[str, Any], ...] = ({"page": "1"}, {"bot": "other"})
+        for which in others:
             status, line = self.forget(**which)
             self.assertEqual(
                 (status, line.split(";")[0]), (1, "the store knows nobody of that ID")
@@ -393,9 +390,7 @@ class RunningTests(ForgetCase):
         self.say("more of Bob's words", BOB)
         service = self.daemon()
         self.memory.stepped = True
-        name = Requests(self.path).leave(
-            {"psid": BOB, "page": None, "bot": None, "pages": []}
-        )
+        name = Requests(self.path).leave(request(BOB))
         while BOB.encode() in b"".join(
             r[0].encode()
             for r in self.database.execute("SELECT psid FROM conversation")
@@ -423,9 +418,7 @@ class RunningTests(ForgetCase):
             self.clock.pump([0.1] * 20)
             self.assertIn("failed", requests.answered(name) or {})
         target = Path(self.path).with_name(f"{Path(self.path).name}.elsewhere")
-        target.write_text(
-            json.dumps({"psid": ALICE, "page": None, "bot": None, "pages": []})
-        )
+        target.write_text(json.dumps(request(ALICE)))
         requests.directory.mkdir(exist_ok=True)
         (requests.directory / "x.request").symlink_to(target)
         (requests.directory / "y.request").write_text("no JSON")
@@ -438,9 +431,7 @@ class RunningTests(ForgetCase):
         """
         self.daemon()
         self.memory.failing = True
-        Requests(self.path).leave(
-            {"psid": ALICE, "page": None, "bot": None, "pages": []}
-        )
+        Requests(self.path).leave(request(ALICE))
         self.clock.pump([0.5] * 6)
         self.memory.failing = False
         self.clock.pump([0.1] * 40)
