@@ -44,6 +44,7 @@ from .messenger.markdown import plain
 from .messenger.pages import PageFinder
 from .messenger.rendering import split
 from .messenger.webhook import Channel, Webhook, webhooks
+from .metrics import Metrics
 from .sandbox.addresses import base_url, served
 from .sandbox.memory import Memory
 from .sandbox.service import (
@@ -63,11 +64,8 @@ from .services import (
     SecondSignal,
     raise_file_limit,
 )
-from .store.forgetting import Forgetting
-from .store.requests import Requests
-from .store.retention import Ages
 from .store.service import StoreService
-from .store.sweeping import Sweeping
+from .upkeep import housekeeping, make_metrics
 from .web.certificates import CertificateWatch
 from .web.site import Budget, LimitedSite
 from .web.tls import CertificateFiles, ServerCertificate, Unusable, utc_now
@@ -182,7 +180,8 @@ def build(reactor: Any, config: Config, clocks: Clocks) -> list[Any]:
     """
     Make the services, in the order in which they start.
     """
-    store = StoreService(reactor, config.store)
+    metrics = make_metrics(config)
+    store = StoreService(reactor, config.store, committed=metrics.committed)
     connections = sum(bot.llm.concurrency for bot in config.bots)
     client, pool = outbound_client(reactor, connections=max(64, connections))
     caller = HTTPCaller(reactor, client.request)
@@ -207,7 +206,12 @@ def build(reactor: Any, config: Config, clocks: Clocks) -> list[Any]:
         for service in services:
             service.setServiceParent(bots)
     webhook = Webhook(
-        reactor, clocks.now, store.store, channels, texts=config.log.texts
+        reactor,
+        clocks.now,
+        store.store,
+        channels,
+        texts=config.log.texts,
+        answered=metrics.answered,
     )
     site = LimitedSite(
         webhooks(webhook, channels.values()),
@@ -218,25 +222,12 @@ def build(reactor: Any, config: Config, clocks: Clocks) -> list[Any]:
     return [
         Greeting(config),
         store,
-        *_housekeeping(reactor, config, clocks, store),
+        *housekeeping(reactor, config, clocks, store, metrics),
         Closing(pool.closeCachedConnections),
         *_sandbox_listeners(reactor, config, sandbox),
         bots,
-        *_listeners(reactor, config, site),
+        *_listeners(reactor, config, site, metrics),
         *([] if sandbox is None else [sandbox]),
-    ]
-
-
-def _housekeeping(
-    reactor: Any, config: Config, clocks: Clocks, store: StoreService
-) -> list[Service]:
-    kept = config.retention
-    ages = Ages(texts=kept.texts, raw=kept.raw, ledger=kept.ledger)
-    return [
-        Sweeping(reactor, clocks.now, store.write, store.alone, ages),
-        Forgetting(
-            reactor, clocks.now, store.write, store.alone, Requests(config.store)
-        ),
     ]
 
 
@@ -403,7 +394,9 @@ def _sandbox_listeners(
     ]
 
 
-def _listeners(reactor: Any, config: Config, site: IProtocolFactory) -> list[Service]:
+def _listeners(
+    reactor: Any, config: Config, site: IProtocolFactory, metrics: Metrics
+) -> list[Service]:
     services: list[Service] = [
         Listener(reactor, endpoint, config.places[endpoint], site)
         for endpoint in config.listen
@@ -419,6 +412,7 @@ def _listeners(reactor: Any, config: Config, site: IProtocolFactory) -> list[Ser
             raise
         watch = CertificateWatch(reactor, files, certificate, utc_now)
         reload.append(watch.reload)
+        metrics.certificate(lambda: certificate.current.expires.timestamp())
         secure = TLSMemoryBIOFactory(certificate, False, site, reactor)
         services = [
             watch,

@@ -113,6 +113,8 @@ class Webhook:
     makes Meta deliver it again.
 
     :ivar strangers: when to log what anybody may send.
+    :ivar answered: told each delivery's status, and the seconds until it was
+        answered.
     :ivar _clock: for the deadline.
     :ivar _now: reads the clocks.
     :ivar _texts: whether the log may hold what people write.
@@ -124,6 +126,9 @@ class Webhook:
     _channels: Mapping[BotName, Channel]
     _texts: bool = field(default=False, kw_only=True)
 
+    answered: Callable[[int, float], None] = field(
+        default=lambda status, seconds: None, kw_only=True
+    )
     strangers: Seldom = field(init=False)
     _lost: Seldom = field(init=False)
 
@@ -132,6 +137,12 @@ class Webhook:
     def __attrs_post_init__(self) -> None:
         self.strangers = Seldom(self._clock, _STRANGERS_INTERVAL)
         self._lost = Seldom(self._clock, _PAGE_INTERVAL)
+
+    def seconds(self) -> float:
+        """
+        Read the monotonic clock.
+        """
+        return self._clock.seconds()
 
     async def receive(
         self, channel: Channel, body: bytes, signature: bytes | None
@@ -200,6 +211,7 @@ class Webhook:
                 self._log.info(
                     "to {bot}: again, and known",
                     bot=taken.bot,
+                    again=True,
                     person=self._person(taken),
                 )
             elif taken.event.key in recorded.silenced:
@@ -215,7 +227,10 @@ class Webhook:
             )
         for part in recorded.doubled:
             self._log.error(
-                "bot {bot}: part {part} was said twice", bot=channel.bot, part=part
+                "bot {bot}: part {part} was said twice",
+                bot=channel.bot,
+                part=part,
+                twice=True,
             )
 
     def _tell_event(self, taken: Arrival) -> None:
@@ -283,15 +298,12 @@ class WebhookResource(Resource):
     """
     One bot's webhook, as HTTP.
 
-    :ivar _receive: see :meth:`Webhook.receive`.
-    :ivar _strangers: when to log what anybody may send.
     """
 
     isLeaf = True
 
     _channel: Channel
-    _receive: Callable[[Channel, bytes, bytes | None], Deferred[None]]
-    _strangers: Seldom
+    _webhook: Webhook
 
     _log = Logger()
 
@@ -333,14 +345,17 @@ class WebhookResource(Resource):
 
     def _deliver(self, request: Request) -> int:
         gone: list[object] = []
+        began = self._webhook.seconds()
         request.notifyFinish().addErrback(gone.append)
         assert request.content is not None
         body = request.content.read()
         # As bytes: as text, it would have to be UTF-8.
         signature = request.getHeader(b"x-hub-signature-256")
-        receiving = self._receive(self._channel, body, signature)
+        receiving = Deferred.fromCoroutine(
+            self._webhook.receive(self._channel, body, signature)
+        )
         receiving.addErrback(self._refused)
-        receiving.addCallback(self._finish, request, gone)
+        receiving.addCallback(self._finish, request, gone, began)
         return NOT_DONE_YET
 
     def _refused(self, failure: Failure) -> int:
@@ -362,7 +377,7 @@ class WebhookResource(Resource):
         return 503
 
     def _warn_of_strangers(self, what: str) -> None:
-        count = self._strangers.count((self._channel.bot, what))
+        count = self._webhook.strangers.count((self._channel.bot, what))
         if count:
             self._log.warn(
                 "bot {bot}: {what} ({count} since it was last told)",
@@ -371,12 +386,15 @@ class WebhookResource(Resource):
                 count=count,
             )
 
-    def _finish(self, status: int | None, request: Request, gone: list[object]) -> None:
+    def _finish(
+        self, status: int | None, request: Request, gone: list[object], began: float
+    ) -> None:
         # The client may have hung up while the disk was busy; what it brought
         # is kept all the same.
         if not gone:
             request.write(_answer(request, status or 200))
             request.finish()
+            self._webhook.answered(status or 200, self._webhook.seconds() - began)
 
 
 def _answer(request: Request, status: int) -> bytes:
@@ -403,19 +421,12 @@ def webhooks(webhook: Webhook, channels: Iterable[Channel]) -> Resource:
     else.
     """
 
-    def receive(
-        channel: Channel, body: bytes, signature: bytes | None
-    ) -> Deferred[None]:
-        return Deferred.fromCoroutine(webhook.receive(channel, body, signature))
-
     root, version, facebook, hook = Nothing(), Nothing(), Nothing(), Nothing()
     root.putChild(b"v1", version)
     version.putChild(b"facebook", facebook)
     facebook.putChild(b"webhook", hook)
     for channel in channels:
-        hook.putChild(
-            channel.bot.encode(), WebhookResource(channel, receive, webhook.strangers)
-        )
+        hook.putChild(channel.bot.encode(), WebhookResource(channel, webhook))
     return root
 
 

@@ -24,6 +24,7 @@ from twisted.python.failure import Failure
 from micamsgr.errors import StoreUnavailable
 
 from .schema import MIGRATIONS, guard_states, migrate
+from .tally import count_states
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
@@ -92,6 +93,7 @@ def _prepare(database: sqlite3.Connection) -> None:
     if mode not in ("wal", "memory"):
         raise ValueError("it can't be set to journal_mode = WAL")
     guard_states(database)
+    count_states(database)
 
 
 def open_for_reading(path: str) -> sqlite3.Connection:

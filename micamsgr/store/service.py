@@ -5,6 +5,7 @@ The store's threads, as a service.
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -21,6 +22,9 @@ from .database import (
     open_for_reading,
 )
 from .sqlite import SQLiteStore
+
+#: The version of SQLite that is used.
+SQLITE = sqlite3.sqlite_version
 
 
 @define(eq=False)

@@ -171,7 +171,7 @@ class Sweeping(Service):
                 )
                 break
         if any(changed.values()):
-            self._log.info("erased, as it was too old: {rows}", rows=changed)
+            self._log.info("erased, as it was too old: {erased}", erased=changed)
             if not await empty_soon(self._alone, self._clock):
                 self._log.warn("what was erased may stay in the log for a while")
         return _FIRST if more else _INTERVAL

@@ -37,6 +37,17 @@ ARROWS: dict[str, set[str]] = {
     "logs": set(),
     "services": set(),
     "cli": {"config", "store"},
+    "metrics": set(),
+    "upkeep": {
+        "__version__",
+        "assistant",
+        "clock",
+        "config",
+        "metrics",
+        "store",
+        "watching",
+    },
+    "watching": {"conversation.moment", "errors", "metrics", "store"},
 }
 
 # Of the center, what decides and never waits; the rest is the dispatcher.
