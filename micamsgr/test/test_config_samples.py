@@ -130,9 +130,9 @@ class UseTests(SynchronousTestCase):
         Every key is read by the code outside the configuration, or is listed
         as one without effect.
         """
-        top = self.read_by("tap.py")
+        top = self.read_by("tap.py", "upkeep.py")
         policies = ("delivery.", "handover.", "assistant.", "limits.")
-        center = self.read_by("tap.py", "conversation/*.py")
+        center = self.read_by("tap.py", "upkeep.py", "conversation/*.py")
         unread = {
             key
             for key in KEYS

@@ -23,9 +23,9 @@ from micamsgr.testing import NOW, memory_store
 AGES = Ages(texts=30 * 86400.0, raw=7 * 86400.0, ledger=400 * 86400.0)
 
 
-class SweepingTests(SynchronousTestCase):
+class SweepingCase(SynchronousTestCase):
     """
-    Tests for :class:`Sweeping`, over the real store.
+    :class:`Sweeping` over the real store.
     """
 
     def setUp(self) -> None:
@@ -92,6 +92,12 @@ class SweepingTests(SynchronousTestCase):
 
     def pump(self, seconds: float, step: float = 0.02) -> None:
         self.clock.pump([step] * int(seconds / step))
+
+
+class SweepingTests(SweepingCase):
+    """
+    Tests for :class:`Sweeping`.
+    """
 
     def test_soon(self) -> None:
         """

@@ -81,6 +81,7 @@ class WebhookCase(SynchronousTestCase):
 
     :ivar woken: the bots told of something to do, oldest first.
     :ivar hushed: the bots, and in which conversation a human answers.
+    :ivar answered: the statuses of deliveries, and after how many seconds.
     :ivar said: what was logged.
     """
 
@@ -91,6 +92,7 @@ class WebhookCase(SynchronousTestCase):
         self.store, self.step = stepped_store()
         self.woken: list[str] = []
         self.hushed: list[tuple[str, int]] = []
+        self.answered: list[tuple[int, float]] = []
         self.pages: dict[str, PageId | None] = {
             "mica": PAGE,
             "ally": ALLY_PAGE,
@@ -109,6 +111,7 @@ class WebhookCase(SynchronousTestCase):
             self.store,
             {channel.bot: channel for channel in channels},
             texts=self.texts,
+            answered=lambda *told: self.answered.append(told),
         )
         self.site = LimitedSite(
             webhooks(webhook, channels),
