@@ -203,7 +203,9 @@ class Metrics:
 
         :param expires: gives seconds since the epoch.
         """
-        gauge = self._gauges["mica_tls_cert_not_after_timestamp_seconds"]
+        # Where there is none, 0 would be read as a date.
+        name, says = "mica_tls_cert_not_after_timestamp_seconds", "When it expires."
+        gauge = self._gauges[name] = Gauge(name, says, registry=self.registry)
         gauge.set_function(expires)
 
     def endpoint(self, host: str, model: str) -> None:
@@ -316,7 +318,6 @@ _GAUGES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("mica_page_subscribed", "Whether Meta delivers the Page's events.", ("bot",)),
     ("mica_sqlite_wal_bytes", "Size of the store's log.", ()),
     ("mica_store_free_bytes", "Free space where the store is.", ()),
-    ("mica_tls_cert_not_after_timestamp_seconds", "When the certificate expires.", ()),
     ("mica_build_info", "Versions.", ("version", "python", "twisted", "sqlite")),
 )
 _HISTOGRAMS: tuple[tuple[str, str, tuple[str, ...], tuple[float, ...]], ...] = (

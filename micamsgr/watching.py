@@ -34,6 +34,7 @@ class Watching(Service):
     Keep the metrics up to date.
 
     :ivar _clock: for every wait; usually the reactor.
+    :ivar metrics: what is kept up to date, and may be served.
     :ivar _now: reads the clocks.
     :ivar _path: of the store.
     :ivar _budgets: by bot, most tokens of a day; those without a limit are not
@@ -43,7 +44,7 @@ class Watching(Service):
 
     _clock: IReactorTime
     _now: Callable[[], Moment]
-    _metrics: Metrics
+    metrics: Metrics
     _write: Transact
     _read: Transact
     _path: str
@@ -58,14 +59,14 @@ class Watching(Service):
 
     def startService(self) -> None:
         super().startService()
-        observer: ILogObserver = self._metrics
+        observer: ILogObserver = self.metrics
         self._publisher.addObserver(observer)
         self._look()
         self._wait()
 
     def stopService(self) -> None:
         super().stopService()
-        self._publisher.removeObserver(self._metrics)
+        self._publisher.removeObserver(self.metrics)
         for call in (self._look_call, self._lag_call):
             if call is not None and call.active():
                 call.cancel()
@@ -77,7 +78,7 @@ class Watching(Service):
         self._lag_call = self._clock.callLater(_LAG, self._woken, due)
 
     def _woken(self, due: float) -> None:
-        self._metrics.late(max(0.0, self._clock.seconds() - due))
+        self.metrics.late(max(0.0, self._clock.seconds() - due))
         self._wait()
 
     def _look(self) -> None:
@@ -101,11 +102,11 @@ class Watching(Service):
         now = self._now().wall
         figures = await self._read(lambda database: read_figures(database, now // _DAY))
         oldest = 0.0 if figures.oldest is None else (now - figures.oldest) / 1000.0
-        self._metrics.open(figures.states, max(0.0, oldest))
+        self.metrics.open(figures.states, max(0.0, oldest))
         for bot, most in self._budgets.items():
-            self._metrics.spent(bot, figures.tokens.get(bot, 0) / most)
+            self.metrics.spent(bot, figures.tokens.get(bot, 0) / most)
         for it in await self._write(take_counts):
-            self._metrics.moved(it.what, it.kind, it.state, it.reason, it.count)
+            self.metrics.moved(it.what, it.kind, it.state, it.reason, it.count)
 
     def _see_disk(self) -> None:
         log = free = 0
@@ -114,4 +115,4 @@ class Watching(Service):
         with suppress(OSError):
             disk = os.statvfs(Path(self._path).parent)
             free = disk.f_bavail * disk.f_frsize
-        self._metrics.disk(log, free)
+        self.metrics.disk(log, free)

@@ -43,7 +43,7 @@ class ForgetTests(DaemonCase):
         )
         return status, (out + errors).decode()
 
-    def assertGone(self, *texts: str) -> None:  # noqa: N802
+    def assertGone(self, *texts: str) -> None:
         """
         Assert that no file of the store holds any of these.
         """

@@ -307,6 +307,21 @@ class ValueTests(SynchronousTestCase):
         ):
             self.assertIn("mica.yaml:10: store: ", fault(f"{FILLED}store: '{text}'"))
 
+    def test_ledger(self) -> None:
+        """
+        The ledger is kept for a week at least, and as long as what is in it.
+        """
+        for text, wanted in (
+            ("ledger: 6d", "30d"),
+            ("{texts: 1d, raw: 1d, ledger: 6d}", "7d"),
+            ("{texts: 500d}", "500d"),
+            ("{texts: 1d, raw: 8d, ledger: 7d}", "8d"),
+        ):
+            said = fault(f"{FILLED}retention:\n  {text}")
+            self.assertIn("retention.ledger: must be at least 7d", said)
+            self.assertIn(f"; put {wanted} here", said)
+        self.assertEqual(with_keys("retention: {ledger: 30d}").warnings, ())
+
     def test_quarantine(self) -> None:
         """
         A quarantine not above the deadline is a fault, a short one a warning.

@@ -20,7 +20,7 @@ from micamsgr.store.database import in_transaction
 from micamsgr.store.retention import DAY, TASKS, Ages, Slice, Task, position
 from micamsgr.store.sweeping import unguarded
 from micamsgr.test.test_store_record import RecordCase, arriving, moment
-from micamsgr.testing import ALICE, BOB, NOW, PAGE, echo, said
+from micamsgr.testing import ALICE, BOB, CAROL, NOW, PAGE, echo, said
 
 AGES = Ages(texts=30 * 86400.0, raw=7 * 86400.0, ledger=400 * 86400.0)
 
@@ -283,13 +283,31 @@ class LedgerTests(RetentionCase):
         self.write("still waiting")
         self.write("hi", BOB)
         self.answer("maybe", InDoubt("timeout"))
+        self.write("thought about", CAROL)
+        self.begin(3)
         self.days = 5000
         self.sweep()
-        self.assertEqual(self.count("conversation"), 2)
-        self.assertEqual(self.store.events(), [("new", None)])
+        self.assertEqual(self.count("conversation"), 3)
+        self.assertEqual(self.store.events(), [("new", None), ("in_turn", None)])
         self.assertEqual(self.states(), ["unknown"])
-        self.assertEqual(self.store.turns(), [("composed", None)])
-        self.assertEqual(len(self.waiting()), 2)
+        self.assertEqual(self.store.turns(), [("composed", None), ("generating", None)])
+        self.assertEqual(len(self.waiting()), 3)
+        self.assertEqual(self.situation(1).conversation.psid, ALICE)
+
+    def test_notice_in_doubt(self) -> None:
+        """
+        A notice in doubt, whose turn has failed, keeps the person known too.
+        """
+        self.write()
+        turn, now = self.begin().turn, moment()
+        notice = lifecycle.compose(turn.id, Kind.NOTICE, 1, "sorry", now, bytes(10))
+        self.now(self.store.fail(turn, "patience", notice, now, 0))
+        intended = lifecycle.intend(notice, now)
+        self.change(notice, intended)
+        self.settle(intended, InDoubt("timeout"))
+        self.days = 5000
+        self.sweep()
+        self.assertEqual(self.states(), ["unknown"])
         self.assertEqual(self.situation(1).conversation.psid, ALICE)
 
     def test_seen(self) -> None:
@@ -353,6 +371,8 @@ class LedgerTests(RetentionCase):
         self.write()
         self.answer()
         self.days = 31
+        self.write()
+        self.answer()
         self.sweep()
         before = self.database.total_changes
         self.sweep()
