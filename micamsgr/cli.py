@@ -7,15 +7,16 @@ A line for each command; the work is where the subject is.
 from __future__ import annotations
 
 import os
+import re
 import sys
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
 from .config import load_config
 from .config.document import ConfigError
 from .config.values import Config
-from .store.erasure import Person
+from .store.erasure import PSID, Person
 from .store.forgetting import run as forget_person
 
 
@@ -37,7 +38,7 @@ def parser() -> ArgumentParser:
         " whether the daemon runs or not. What they have not been answered stays"
         " unanswered. Meta keeps what it has.",
     )
-    forget.add_argument("psid", metavar="PSID", help="their page-scoped ID")
+    forget.add_argument("psid", metavar="PSID", type=_psid, help="their page-scoped ID")
     forget.add_argument("--page", metavar="ID", help="only of this Page")
     forget.add_argument("--bot", metavar="NAME", help="only of this bot")
     forget.add_argument(
@@ -49,6 +50,12 @@ def parser() -> ArgumentParser:
     )
     forget.set_defaults(command=_forget)
     return top
+
+
+def _psid(text: str) -> str:
+    if not re.fullmatch(PSID, text):
+        raise ArgumentTypeError("a page-scoped ID has digits only")
+    return text
 
 
 def _forget(given: Namespace, config: Config) -> tuple[int, str]:

@@ -9,6 +9,7 @@ that names nobody.
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Collection
 from hashlib import sha256
@@ -17,6 +18,9 @@ from attrs import frozen
 
 from .retention import Slice, forget_position, move, position
 from .schema import OPEN_EVENT, OPEN_PART, OPEN_TURN
+
+#: What a page-scoped ID looks like.
+PSID = "[A-Za-z0-9_.-]{1,64}"
 
 #: Why something ended that was open.
 ERASED = "erased"
@@ -93,12 +97,16 @@ def forget_raw(
     ).fetchone()
     if last is None:
         return None, 0
-    changed = database.execute(
-        "UPDATE event SET raw = NULL WHERE id > ? AND id <= ?"
+    # Not within another number.
+    named = re.compile(rf"(?<!\w){re.escape(psid)}(?!\w)".encode(), re.ASCII)
+    found = database.execute(
+        "SELECT id, raw FROM event WHERE id > ? AND id <= ?"
         " AND raw IS NOT NULL AND instr(raw, CAST(? AS BLOB)) > 0",
         (after, last, psid),
-    ).rowcount
-    return last, changed
+    )
+    erase = [(id,) for id, raw in found.fetchall() if named.search(raw)]
+    database.executemany("UPDATE event SET raw = NULL WHERE id = ?", erase)
+    return last, len(erase)
 
 
 def forget(database: sqlite3.Connection, person: Person, now: int) -> Forgotten:

@@ -6,6 +6,7 @@ daemon that has the store.
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable
@@ -24,7 +25,15 @@ from micamsgr.conversation.moment import Moment
 from micamsgr.errors import StoreUnavailable
 
 from .database import Transact, Work, in_transaction, lock, open_database
-from .erasure import Person, forget, forget_raw, go_on, pending, remembered_pages
+from .erasure import (
+    PSID,
+    Person,
+    forget,
+    forget_raw,
+    go_on,
+    pending,
+    remembered_pages,
+)
 from .requests import Requests
 from .retention import SLICE
 from .sweeping import empty_log, empty_soon, pause
@@ -187,8 +196,8 @@ def become_owner(path: Path) -> None:
     If we are root, become the store's owner, so that nothing lies beside it
     that the daemon can't use.
     """
-    if os.geteuid() == 0:
-        owner = path.stat()
+    owner = path.stat()
+    if os.geteuid() == 0 != owner.st_uid:
         os.setgroups([])
         os.setegid(owner.st_gid)
         os.seteuid(owner.st_uid)
@@ -318,7 +327,7 @@ class Forgetting(Service):
 
 def _person(request: dict[str, Any]) -> Person:
     psid, page, bot = (request[name] for name in ("psid", "page", "bot"))
-    if not psid or not isinstance(psid, str):
+    if not isinstance(psid, str) or not re.fullmatch(PSID, psid):
         raise ValueError("whom?")
     if not all(value is None or isinstance(value, str) for value in (page, bot)):
         raise ValueError("not text")

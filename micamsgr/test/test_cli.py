@@ -54,7 +54,14 @@ class LineTests(CommandCase):
         """
         A command line that is wrong has status 2, and a line that says so.
         """
-        for arguments in ([], ["forget"], ["remember", "1"], ["forget", "1", "--x"]):
+        for arguments in (
+            [],
+            ["forget"],
+            ["forget", ""],
+            ["forget", "%"],
+            ["remember", "1"],
+            ["forget", "1", "--x"],
+        ):
             status, said, complaint = self.run_command(*arguments)
             self.assertEqual((status, said), (2, ""))
             self.assertIn("usage: micamessenger", complaint)
