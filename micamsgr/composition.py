@@ -39,7 +39,9 @@ from .messenger.rendering import split
 from .messenger.repair import Repair
 from .messenger.seldom import Seldom
 from .messenger.subscriptions import Subscriptions
-from .messenger.webhook import Channel, Webhook, webhooks
+from .messenger.webhook import Channel, Webhook
+from .messenger.webhook_resource import webhooks
+from .metrics import Metrics
 from .sandbox.addresses import base_url, served
 from .sandbox.memory import Memory
 from .sandbox.service import (
@@ -56,6 +58,7 @@ from .services import (
     OnHangup,
 )
 from .store.service import StoreService
+from .upkeep import housekeeping, make_metrics
 from .web.admission import Admission, affordable
 from .web.certificates import CertificateWatch
 from .web.deadlines import Deadlines
@@ -114,7 +117,7 @@ def build(
     clocks: Clocks,
     files: int = sys.maxsize,
     *,
-    open_store: Callable[[Any, str], Any] = StoreService,
+    open_store: Callable[..., Any] = StoreService,
     chance: random.Random = _CHANCE,
 ) -> list[Any]:
     """
@@ -127,7 +130,8 @@ def build(
     """
     bots_of_this_run = tuple(_of_this_run(bot, config) for bot in config.bots)
     config = evolve(config, bots=bots_of_this_run)
-    store = open_store(reactor, config.store)
+    metrics = make_metrics(config)
+    store = open_store(reactor, config.store, committed=metrics.committed)
     calls = max(64, sum(bot.llm.concurrency for bot in config.bots))
     client, pool = outbound_client(reactor, connections=calls)
     caller = HTTPCaller(reactor, client.request)
@@ -153,7 +157,12 @@ def build(
         for service in services:
             service.setServiceParent(bots)
     webhook = Webhook(
-        reactor, clocks.now, store.store, channels, texts=config.log.texts
+        reactor,
+        clocks.now,
+        store.store,
+        channels,
+        texts=config.log.texts,
+        answered=metrics.answered,
     )
     clients = config.clients
     # As many calls to the Graph API as to LLMs may be under way.
@@ -170,10 +179,11 @@ def build(
     return [
         Greeting(config, connections),
         store,
+        *housekeeping(reactor, config, clocks, store, metrics),
         Closing(pool.closeCachedConnections),
         *_sandbox_listeners(reactor, config, sandbox, seldom),
         bots,
-        *_listeners(reactor, config, site, seldom),
+        *_listeners(reactor, config, site, seldom, metrics),
         *([] if sandbox is None else [sandbox]),
     ]
 
@@ -390,7 +400,11 @@ def _sandbox_listeners(
 
 
 def _listeners(
-    reactor: Any, config: Config, site: IProtocolFactory, seldom: Seldom
+    reactor: Any,
+    config: Config,
+    site: IProtocolFactory,
+    seldom: Seldom,
+    metrics: Metrics,
 ) -> list[Service]:
     services: list[Service] = [
         Listener(reactor, endpoint, config.places[endpoint], site, due=seldom.count)
@@ -403,6 +417,7 @@ def _listeners(
         certificate = ServerCertificate()
         watch = CertificateWatch(reactor, files, certificate, utc_now)
         reload.append(watch.reload)
+        metrics.certificate(watch.expires)
         secure = SecureConnections(certificate, False, site, reactor)
         services = [
             watch,

@@ -108,10 +108,17 @@ class _Prepared:
         return json.dumps(document, ensure_ascii=False).encode("utf-8", "replace")
 
 
+def host_of(url: str) -> str:
+    """
+    Name an endpoint, as the log may.
+    """
+    return urlsplit(url).hostname or ""
+
+
 def _prepare(
     endpoint: Endpoint, ticks: Callable[[], float], random: Callable[[], float]
 ) -> _Prepared:
-    host = urlsplit(endpoint.url).hostname or ""
+    host = host_of(endpoint.url)
     headers = Headers()
     for name, value in endpoint.headers.items():
         headers.addRawHeader(name, value)
@@ -230,7 +237,20 @@ class ChatCompletions:
     async def _exchange(
         self, prepared: _Prepared, messages: Sequence[Mapping[str, str]]
     ) -> Reply | Fault:
-        body = prepared.request(messages)
+        began = self._ticks()
+        outcome = await self._called(prepared, prepared.request(messages))
+        said = "reply" if isinstance(outcome, Reply) else outcome.trouble.value
+        self._log.debug(
+            "{host} was asked for {model}: {outcome}, in {seconds:.3f} s",
+            host=prepared.host,
+            model=prepared.endpoint.model,
+            outcome=said,
+            seconds=self._ticks() - began,
+            tokens=outcome.tokens,
+        )
+        return outcome
+
+    async def _called(self, prepared: _Prepared, body: bytes) -> Reply | Fault:
         endpoint = prepared.endpoint
         call = self._call(
             "POST",

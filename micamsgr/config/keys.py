@@ -7,6 +7,7 @@ what the keys mean.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from functools import partial
 from urllib.parse import urlsplit
@@ -62,12 +63,14 @@ from micamsgr.conversation.policy import (
 
 # Keys that are read, and whose feature is not built yet.
 WITHOUT_EFFECT = (
-    "retention",
     "admin",
     "public_url",
 )
 
 _SLACK = 15  # seconds by which the quarantine should exceed the deadline
+# What is delivered again must be known as long as it could be answered, and for
+# a while after that.
+_LEAST_LEDGER = 7 * 86400.0
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _LEAST_BODY = 1 << 20  # bytes; docs/messenger-platform.md, section 2.3
 _PENALTY = optional(number(-2, 2))
@@ -352,6 +355,16 @@ def _bodies(found: Entries, clients: Clients) -> Clients:
     return clients
 
 
+def _kept(found: Entries, retention: Retention) -> Retention:
+    least = max(_LEAST_LEDGER, retention.texts, retention.raw)
+    if retention.ledger < least:
+        raise found["ledger"].refusal(
+            "must be at least 7d, and no shorter than texts and raw; put"
+            f" {math.ceil(least / 86400)}d here"
+        )
+    return retention
+
+
 def _complete(found: Entries, config: Config) -> Config:
     listen = config.listen
     if not listen and config.tls is None:
@@ -420,6 +433,7 @@ ROOT = Section(
                 ("texts", "raw", "ledger"),
                 duration(above=0),
             ),
+            finish=_kept,
         ),
     },
     inlined={"bots": _bots, "tls": _tls, "places": places},

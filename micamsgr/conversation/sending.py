@@ -30,7 +30,7 @@ from .outcomes import (
 )
 from .outlet import Outlet
 from .pacing import TokenBucket
-from .parts import Part
+from .parts import Kind, Part
 from .planner import Situation
 from .policy import Delivery, Handover
 
@@ -128,6 +128,7 @@ class Sender:
             attempt=part.attempt,
             outcome=outcome,
             seconds=self._now().since(now.tick),
+            waited=self._waited(situation, part),
         )
         situation = await self._lifetime.insist(lambda: self._store.change(part, after))
         if isinstance(outcome, NeverSent) and outcome.human:
@@ -135,6 +136,18 @@ class Sender:
         if self._farewells.get(situation.id) == part.id and isinstance(outcome, Sent):
             await self._pass_on(situation)
         return situation
+
+    def _waited(self, situation: Situation, part: Part) -> float | None:
+        """
+        Count the seconds for which the person has waited for an answer that
+        begins with *part*.
+        """
+        turn = situation.turn
+        if turn is None or turn.id != part.turn:
+            return None
+        if part.kind is not Kind.ANSWER or part.number != 1:
+            return None
+        return max(0.0, (self._now().wall - turn.began) / 1000.0)
 
     async def _give_way(self, situation: Situation) -> Situation:
         """

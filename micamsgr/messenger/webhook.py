@@ -1,5 +1,5 @@
 """
-The webhook: Meta's verification, and its deliveries into the store.
+The webhook: Meta's deliveries, into the store.
 
 Source: docs/messenger-platform.md, sections 1 and 2.
 """
@@ -14,8 +14,6 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web.resource import Resource
-from twisted.web.server import NOT_DONE_YET, Request
 
 from micamsgr.conversation.events import (
     BotName,
@@ -45,9 +43,6 @@ _STRANGERS_INTERVAL = 60.0
 
 # Seconds between two lines about a Page that is nobody's.
 _PAGE_INTERVAL = 3600.0
-
-# What a refusal tells the operator to do, by its reason.
-_HINTS = {"signature does not match": "; check facebook.secret"}
 
 
 @frozen(kw_only=True)
@@ -115,6 +110,8 @@ class Webhook:
     makes Meta deliver it again.
 
     :ivar strangers: when to log what anybody may send.
+    :ivar answered: told each delivery's status, and the seconds until it was
+        answered.
     :ivar _clock: for the deadline.
     :ivar _now: reads the clocks.
     :ivar _texts: whether the log may hold what people write.
@@ -126,6 +123,9 @@ class Webhook:
     _channels: Mapping[BotName, Channel]
     _texts: bool = field(default=False, kw_only=True)
 
+    answered: Callable[[int, float], None] = field(
+        default=lambda status, seconds: None, kw_only=True
+    )
     strangers: Seldom = field(init=False)
     _lost: Seldom = field(init=False)
 
@@ -134,6 +134,12 @@ class Webhook:
     def __attrs_post_init__(self) -> None:
         self.strangers = Seldom(self._clock, _STRANGERS_INTERVAL)
         self._lost = Seldom(self._clock, _PAGE_INTERVAL)
+
+    def seconds(self) -> float:
+        """
+        Read the monotonic clock.
+        """
+        return self._clock.seconds()
 
     async def receive(
         self, channel: Channel, body: bytes, signature: bytes | None
@@ -208,6 +214,7 @@ class Webhook:
                 self._log.info(
                     "to {bot}: again, and known",
                     bot=taken.bot,
+                    again=True,
                     person=self._person(taken),
                 )
             elif taken.event.key in recorded.silenced:
@@ -223,7 +230,10 @@ class Webhook:
             )
         for part in recorded.doubled:
             self._log.error(
-                "bot {bot}: part {part} was said twice", bot=channel.bot, part=part
+                "bot {bot}: part {part} was said twice",
+                bot=channel.bot,
+                part=part,
+                twice=True,
             )
 
     def _tell_event(self, taken: Arrival) -> None:
@@ -284,160 +294,3 @@ def _within(
 
     recording.addBoth(settle)
     return result
-
-
-@define(eq=False, slots=False)
-class WebhookResource(Resource):
-    """
-    One bot's webhook, as HTTP.
-
-    :ivar _receive: see :meth:`Webhook.receive`.
-    :ivar _strangers: when to log what anybody may send.
-    """
-
-    isLeaf = True
-
-    _channel: Channel
-    _receive: Callable[[Channel, bytes, bytes | None], Deferred[None]]
-    _strangers: Seldom
-
-    _log = Logger()
-
-    def __attrs_post_init__(self) -> None:
-        super().__init__()
-
-    def render(self, request: Request) -> bytes | int:
-        if request.postpath:
-            return _answer(request, 404)
-        if request.method == b"GET":
-            return self._verify(request)
-        if request.method == b"POST":
-            return self._deliver(request)
-        request.setHeader("Allow", "GET, POST")
-        return _answer(request, 405)
-
-    def _verify(self, request: Request) -> bytes:
-        """
-        Answer Meta's question whether this is the webhook it means.
-
-        The challenge goes back byte for byte, but only to whoever knows the
-        token, and never as a page that a browser would render.
-        """
-        arguments: list[bytes] = [
-            request.args.get(name, [b""])[0]
-            for name in (b"hub.mode", b"hub.verify_token", b"hub.challenge")
-        ]
-        mode, token, challenge = arguments
-        if not all(arguments):
-            return _answer(request, 400)
-        known = hmac.compare_digest(token, self._channel.verify_token)
-        if not known or mode != b"subscribe":
-            self._warn_of_strangers("verification failed; check facebook.verify_token")
-            return _answer(request, 403)
-        if self._strangers.count((self._channel.bot, "verified")):
-            self._log.info("bot {bot}: webhook verified", bot=self._channel.bot)
-        request.setHeader("Content-Type", "text/plain; charset=utf-8")
-        request.setHeader("X-Content-Type-Options", "nosniff")
-        return challenge
-
-    def _deliver(self, request: Request) -> int:
-        gone: list[object] = []
-        request.notifyFinish().addErrback(gone.append)
-        assert request.content is not None
-        body = request.content.read()
-        # As bytes: as text, it would have to be UTF-8.
-        signature = request.getHeader(b"x-hub-signature-256")
-        receiving = self._receive(self._channel, body, signature)
-        receiving.addErrback(self._refused)
-        receiving.addCallback(self._finish, request, gone)
-        return NOT_DONE_YET
-
-    def _refused(self, failure: Failure) -> int:
-        if failure.check(RejectedRequest):
-            error = failure.value
-            assert isinstance(error, RejectedRequest)
-            if error.status == 403:
-                hint = _HINTS.get(error.reason, "")
-                self._warn_of_strangers(f"a delivery is refused: {error.reason}{hint}")
-                return error.status
-            self._log.warn(
-                "bot {bot}: a delivery is answered {status}: {reason}",
-                bot=self._channel.bot,
-                status=error.status,
-                reason=error.reason,
-            )
-            return error.status
-        self._log.failure("a defect, taking a delivery", failure)
-        return 503
-
-    def _warn_of_strangers(self, what: str) -> None:
-        count = self._strangers.count((self._channel.bot, what))
-        if count:
-            self._log.warn(
-                "bot {bot}: {what} ({count} since it was last told)",
-                bot=self._channel.bot,
-                what=what,
-                count=count,
-            )
-
-    def _finish(self, status: int | None, request: Request, gone: list[object]) -> None:
-        # The client may have hung up while the disk was busy; what it brought
-        # is kept all the same.
-        if not gone:
-            request.write(_answer(request, status or 200))
-            request.finish()
-
-
-def _answer(request: Request, status: int) -> bytes:
-    request.setResponseCode(status)
-    request.setHeader("Content-Type", "text/plain; charset=utf-8")
-    body = _BODIES.get(status, b"")
-    request.setHeader("Content-Length", str(len(body)))
-    return body
-
-
-_BODIES = {
-    200: b"EVENT_RECEIVED",
-    400: b"bad request\n",
-    403: b"forbidden\n",
-    404: b"not found\n",
-    405: b"method not allowed\n",
-    503: b"not kept, try again\n",
-}
-
-
-def webhooks(webhook: Webhook, channels: Iterable[Channel]) -> Resource:
-    """
-    Make the tree of resources: ``/v1/facebook/webhook/{bot}`` and nothing
-    else.
-    """
-
-    def receive(
-        channel: Channel, body: bytes, signature: bytes | None
-    ) -> Deferred[None]:
-        return Deferred.fromCoroutine(webhook.receive(channel, body, signature))
-
-    root, version, facebook, hook = Nothing(), Nothing(), Nothing(), Nothing()
-    root.putChild(b"v1", version)
-    version.putChild(b"facebook", facebook)
-    facebook.putChild(b"webhook", hook)
-    for channel in channels:
-        hook.putChild(
-            channel.bot.encode(), WebhookResource(channel, receive, webhook.strangers)
-        )
-    return root
-
-
-class Nothing(Resource):
-    """
-    A path at which there is nothing, whatever is asked of it.
-    """
-
-    def getChild(self, path: bytes, request: Request) -> Resource:
-        below = Nothing()
-        # Not to ask for each part of a path of thousands.
-        below.isLeaf = True
-        return below
-
-    def render(self, request: Request) -> bytes:
-        return _answer(request, 404)

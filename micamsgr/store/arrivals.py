@@ -25,6 +25,7 @@ from micamsgr.conversation.parts import Part
 from micamsgr.conversation.reception import Arrival, person, quiet_until
 from micamsgr.conversation.states import EventState, PartState
 
+from .erasure import ERASED, erased_until
 from .gaps import known_from_thread
 from .rows import PART, close_turn, read_part, replace_part, utter
 from .schema import OPEN_EVENT, OPEN_PART, OPEN_TURN
@@ -77,7 +78,9 @@ def _take(
     database: sqlite3.Connection, arrival: Arrival, now: Moment, tally: _Tally
 ) -> None:
     event = arrival.event
-    if arrival.reason == "other page":
+    if _is_erased(database, arrival):
+        arrival = evolve(arrival, state=EventState.IGNORED, reason=ERASED, human=False)
+    if arrival.reason in ("other page", ERASED):
         conversation, quiet = None, False
     else:
         conversation, quiet = _conversation(database, arrival, now)
@@ -97,6 +100,17 @@ def _take(
         _hand_over(database, arrival, conversation, now, tally)
 
 
+def _is_erased(database: sqlite3.Connection, arrival: Arrival) -> bool:
+    """
+    Say whether an event is of the time before its person was forgotten.
+    """
+    whose = person(arrival.event)
+    if whose is None:
+        return False
+    until = erased_until(database, arrival.bot, *whose)
+    return until is not None and arrival.event.at <= until
+
+
 def _conversation(
     database: sqlite3.Connection, arrival: Arrival, now: Moment
 ) -> tuple[int | None, bool]:
@@ -112,13 +126,13 @@ def _conversation(
     at = min(arrival.event.at, now.wall) if now.sure else arrival.event.at
     heard = at if arrival.opens else 0
     row = database.execute(
-        "INSERT INTO conversation (bot, page, psid, opened, heard)"
-        " VALUES (?, ?, ?, ?, ?)"
+        "INSERT INTO conversation (bot, page, psid, opened, heard, seen)"
+        " VALUES (?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (bot, page, psid) DO UPDATE SET opened ="
         " CASE WHEN excluded.heard > heard + ? THEN excluded.opened ELSE opened END,"
-        " heard = max(heard, excluded.heard)"
+        " heard = max(heard, excluded.heard), seen = excluded.seen"
         " RETURNING id, quiet_until",
-        (arrival.bot, *whose, heard, heard, _IDLE),
+        (arrival.bot, *whose, heard, heard, now.wall, _IDLE),
     ).fetchone()
     conversation, quiet_until = row
     # Just after a start nobody knows what time it is for Meta; what was said
@@ -137,7 +151,9 @@ def _insert(
     # Until Meta's clock has been heard of, ours may be days behind; a turn that
     # seems to have begun days ago would fail at the assistant's first error.
     received = now.wall if now.sure else max(now.wall, event.at)
-    # An echo's text is compared, and not kept.
+    whose, named = conversation is not None, arrival.reason != ERASED
+    # An echo's text is compared, and not kept; nor are words of which nobody
+    # could tell later whose they are.
     database.execute(
         "INSERT INTO event (key, conversation, bot, page, kind, mid, at, received,"
         " text, raw, state, reason, source)"
@@ -148,10 +164,10 @@ def _insert(
             arrival.bot,
             event.page,
             _kind(event),
-            event.mid if isinstance(event, (Said, Echo)) else None,
+            event.mid if named and isinstance(event, (Said, Echo)) else None,
             event.at,
             received,
-            event.text if isinstance(event, Said) else None,
+            event.text if whose and isinstance(event, Said) else None,
             event.raw if isinstance(event, Unreadable) else None,
             arrival.state.value,
             arrival.reason,
@@ -178,7 +194,7 @@ def _echo(
     if part is not None:
         _settle(database, part, echo, tally)
         tally.wake[conversation] = arrival.bot
-    else:
+    elif not _ours(database, echo):
         _hand_over(database, arrival, conversation, now, tally)
 
 
@@ -237,6 +253,18 @@ def _part_of(
     return next(
         (part for part in parts if lifecycle.same_words(part.text, echo.text)), None
     )
+
+
+def _ours(database: sqlite3.Connection, echo: Echo) -> bool:
+    """
+    Say whether an echo is of a part that belonged to somebody who was
+    forgotten, and has begun anew.
+    """
+    named = lifecycle.part_named(echo.metadata)
+    row = database.execute(
+        "SELECT 1 FROM part WHERE id = ? AND reason = ?", (named, ERASED)
+    ).fetchone()
+    return row is not None
 
 
 def _settle(

@@ -16,7 +16,7 @@ from pathlib import Path
 from attrs import define, field
 
 from .ballast import Ballast
-from .group import Job, commit
+from .group import Job, commit, leave_alone
 from .trouble import Trouble, ask_disk, is_full, trouble
 
 # Seconds between two looks at a disk that is full or fails.
@@ -147,7 +147,10 @@ class TendedConnection:
         if not taken:
             return
         self._used = True
-        complaint = commit(self._database, taken, writes=self._writes)
+        if taken[0].alone:
+            complaint = leave_alone(self._database, taken[0])
+        else:
+            complaint = commit(self._database, taken, writes=self._writes)
         if complaint is not None:
             self._complained(complaint)
 

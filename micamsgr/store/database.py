@@ -15,6 +15,7 @@ from micamsgr.errors import StoreUnavailable
 from .group import Transact, Work
 from .integrity import CHECK_SECONDS, check, examine
 from .schema import MIGRATIONS, guard_states, migrate
+from .tally import count_states
 from .trouble import Trouble, trouble
 
 __all__ = ["Transact", "Work", "in_transaction", "open_database", "open_for_reading"]
@@ -114,6 +115,7 @@ def _prepare(database: sqlite3.Connection) -> None:
     if mode not in ("wal", "memory"):
         raise ValueError("it can't be set to journal_mode = WAL")
     guard_states(database)
+    count_states(database)
     _empty_log(database)
 
 

@@ -5,7 +5,6 @@ with.
 
 from __future__ import annotations
 
-import hashlib
 import sqlite3
 
 from micamsgr.conversation.events import BotName, Mid, PageId, Psid, Said
@@ -14,6 +13,7 @@ from micamsgr.conversation.moment import Moment
 from micamsgr.conversation.parts import same_words
 from micamsgr.conversation.reception import Arrival
 
+from .erasure import erased_until
 from .schema import SPOKEN
 
 # Among so many of the latest events a bot's last one is looked for.
@@ -24,15 +24,6 @@ _LATEST = 20_000
 _GAP, _FLOOR = "gap:", "floor:"
 # That IDs in threads are those of webhooks.
 _IDS = "ids:"
-
-
-def tombstone(bot: BotName, page: PageId, psid: Psid) -> bytes:
-    """
-    Name a person whose words were erased.
-
-    :return: 32 bytes; see the table of tombstones.
-    """
-    return hashlib.sha256("\0".join((bot, page, psid)).encode()).digest()
 
 
 def interrupted(
@@ -99,16 +90,14 @@ def recollect(
     """
     See :meth:`~micamsgr.conversation.interfaces.IStore.recollect`.
     """
-    erased = database.execute(
-        "SELECT at FROM tombstone WHERE person = ?", (tombstone(bot, page, psid),)
-    ).fetchone()
+    erased = erased_until(database, bot, page, psid) or 0
     row = database.execute(
         "SELECT id, quiet_until FROM conversation"
         " WHERE bot = ? AND page = ? AND psid = ?",
         (bot, page, psid),
     ).fetchone()
     if row is None:
-        return Recollection(erased=0 if erased is None else erased[0])
+        return Recollection(erased=erased)
     conversation, quiet_until = row
     events = database.execute(
         "SELECT kind, mid, at, text, source FROM event"
@@ -140,7 +129,7 @@ def recollect(
         their_words=tuple(Heard(None, at, text) for at, text in human),
         delivered=frozenset(delivered | ours),
         quiet_until=quiet_until,
-        erased=0 if erased is None else erased[0],
+        erased=erased,
     )
 
 

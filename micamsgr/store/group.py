@@ -5,6 +5,7 @@ Transactions that are committed together.
 from __future__ import annotations
 
 import sqlite3
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Protocol, TypeVar
@@ -46,12 +47,15 @@ class Job:
     :ivar asked: when, in seconds on the monotonic clock.
     :ivar new: whether it brings in something new, which is refused while there
         is no room for it; otherwise it finishes what was begun.
+    :ivar alone: whether it is done with nothing else, and in no transaction but
+        what it begins and ends itself.
     """
 
     work: Work[Any]
     result: Deferred[Any]
     asked: float
     new: bool = False
+    alone: bool = False
     failure: Failure | None = None
     value: Any = None
 
@@ -62,6 +66,38 @@ class Job:
         detail = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
         # Each its own, which they may raise without harm to the others.
         self.failure = Failure(StoreUnavailable(detail))
+
+
+def together(jobs: deque[Job], most: int) -> list[Job]:
+    """
+    Take the next jobs that may be done in one commit.
+    """
+    taken: list[Job] = []
+    while jobs and len(taken) < most and not (taken and jobs[0].alone):
+        taken.append(jobs.popleft())
+        if taken[0].alone:
+            break
+    return taken
+
+
+def leave_alone(database: sqlite3.Connection, job: Job) -> BaseException | None:
+    """
+    Perform a job that begins and ends its transactions itself.
+
+    :return: what SQLite complained of, where the disk is to blame.
+    """
+    try:
+        job.value = job.work(database)
+    except BaseException as error:
+        if type(error) in _DISK:
+            job.refuse(error)
+        else:
+            job.failure = Failure()
+        if database.in_transaction:
+            with suppress(sqlite3.Error):
+                database.execute("ROLLBACK")
+        return error if trouble(error) is not None else None
+    return None
 
 
 def commit(

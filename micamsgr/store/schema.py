@@ -164,6 +164,11 @@ MIGRATIONS = (
         value INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
     """,
+    """
+    -- ms: when the last of its events came; what nobody has seen for long has
+    -- nothing left.
+    ALTER TABLE conversation ADD COLUMN seen INTEGER NOT NULL DEFAULT 0;
+    """,
     f"""
     -- What was said in one conversation, by time: to compare it with the thread.
     -- It is partial also so that no query takes it that has a better one.

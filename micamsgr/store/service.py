@@ -19,6 +19,7 @@ from twisted.logger import Logger, LogLevel
 from .ballast import Ballast
 from .connection import News
 from .database import admit_file, connect, open_for_reading, reopen_database
+from .group import Transact
 from .inspection import Inspection
 from .lock import Lock, lock
 from .sqlite import SQLiteStore
@@ -64,6 +65,10 @@ def end_process(why: str) -> None:
     os._exit(1)
 
 
+#: The version of SQLite that is used.
+SQLITE = sqlite3.sqlite_version
+
+
 @define(eq=False)
 class StoreService(Service):
     """
@@ -71,11 +76,15 @@ class StoreService(Service):
 
     :ivar store: to be used only while it does.
     :ivar _end: ends the process, saying why.
+    :ivar _committed: see :class:`~micamsgr.store.thread.DatabaseThread`.
     """
 
     _reactor: Reactor
     _path: str
     _end: Callable[[str], None] = field(default=end_process, kw_only=True)
+    _committed: Callable[[float, int], None] = field(
+        default=lambda seconds, count: None, kw_only=True
+    )
 
     _writer: DatabaseThread = field(init=False)
     _reader: DatabaseThread = field(init=False)
@@ -95,6 +104,7 @@ class StoreService(Service):
             path=path,
             tell=self._told,
             ballast=Ballast(path),
+            committed=self._committed,
         )
         self._reader = DatabaseThread(
             self._reactor,
@@ -107,6 +117,21 @@ class StoreService(Service):
         self.store = SQLiteStore(
             self._writer.transact, self._reader.transact, admit=self._writer.admit
         )
+
+    @property
+    def write(self) -> Transact:
+        """Runs a transaction that may write."""
+        return self._writer.transact
+
+    @property
+    def alone(self) -> Transact:
+        """Runs a function of the writer's connection, in no transaction."""
+        return self._writer.alone
+
+    @property
+    def read(self) -> Transact:
+        """Runs a transaction that only reads."""
+        return self._reader.transact
 
     def startService(self) -> None:
         """

@@ -20,7 +20,7 @@ from micamsgr.errors import StoreUnavailable
 
 from .ballast import Ballast
 from .connection import News, TendedConnection
-from .group import Job, Work
+from .group import Job, Work, together
 
 T = TypeVar("T")
 
@@ -46,6 +46,8 @@ class DatabaseThread:
     :ivar _path: of the store, not by way of a link.
     :ivar _tell: is given the news of the disk, in the reactor.
     :ivar _writes: whether transactions write; a reader's don't.
+    :ivar _committed: told how many seconds each commit took, with all that was
+        done in it, and of how many transactions it was.
     :ivar _ballast: what is given up when the disk is full.
     :ivar _most_waiting: how many transactions may wait before more are
         refused.
@@ -59,6 +61,9 @@ class DatabaseThread:
         default=lambda news, detail: None, kw_only=True
     )
     _writes: bool = field(default=True, kw_only=True)
+    _committed: Callable[[float, int], None] = field(
+        default=lambda seconds, count: None, kw_only=True
+    )
     _ballast: Ballast | None = field(default=None, kw_only=True)
     _most_waiting: int = field(default=20_000, kw_only=True)
     _most_together: int = field(default=256, kw_only=True)
@@ -142,7 +147,14 @@ class DatabaseThread:
             return fail(StoreUnavailable("the disk is too slow"))
         return self._ask(work, new=True)
 
-    def _ask(self, work: Work[T], new: bool) -> Deferred[T]:
+    def alone(self, work: Work[T]) -> Deferred[T]:
+        """
+        Call *work* with nothing else, and in no transaction but what it begins
+        and ends itself.
+        """
+        return self._ask(work, new=False, alone=True)
+
+    def _ask(self, work: Work[T], new: bool, alone: bool = False) -> Deferred[T]:
         if self._ending:
             return fail(StoreUnavailable("the store is closed"))
         if len(self._waiting) >= self._most_waiting:
@@ -150,7 +162,7 @@ class DatabaseThread:
         result: Deferred[T] = Deferred()
         if not self._asked:
             self._reactor.callLater(0, self._hand_over)
-        job = Job(work, result, self._clock(), new)
+        job = Job(work, result, self._clock(), new, alone)
         self._waiting.append(job)
         self._asked.append(job)
         return result
@@ -162,7 +174,8 @@ class DatabaseThread:
                 self._jobs.extend(jobs)
                 self._condition.notify()
 
-    def _answer(self, jobs: list[Job]) -> None:
+    def _answer(self, jobs: list[Job], seconds: float) -> None:
+        self._committed(seconds, len(jobs))
         for _ in jobs:
             # They are done in the order in which they were asked for.
             self._waiting.popleft()
@@ -185,8 +198,10 @@ class DatabaseThread:
             opened.set()
         while (jobs := self._next()) is not None:
             if jobs:
+                began = self._clock()
                 self._connection.perform(jobs)
-                self._reactor.callFromThread(self._answer, jobs)
+                seconds = self._clock() - began
+                self._reactor.callFromThread(self._answer, jobs, seconds)
             self._connection.tend()
         self._connection.close()
         self._reactor.callFromThread(self._ended.callback, None)
@@ -203,5 +218,4 @@ class DatabaseThread:
                 self._condition.wait(self._connection.patience)
             if not self._jobs and self._ending:
                 return None
-            count = min(len(self._jobs), self._most_together)
-            return [self._jobs.popleft() for _ in range(count)]
+            return together(self._jobs, self._most_together)

@@ -130,7 +130,7 @@ class ValueTests(SynchronousTestCase):
             " [10.0.0.0/8, '::1'], body: 2MiB, unverified: 3000kB}\n"
             "log: {level: warn, format: json, texts: yes}\n"
             "sandbox: {listen: 'tcp:4:interface=127.0.0.1'}\n"
-            "retention: {texts: 1d, raw: 1h, ledger: 90}\n"
+            "retention: {texts: 1d, raw: 1h, ledger: 9d}\n"
         )
         self.assertEqual(
             evolve(config, without_effect=()),
@@ -150,7 +150,7 @@ class ValueTests(SynchronousTestCase):
                 ),
                 log=Log(level="warn", format="json", texts=True),
                 sandbox=Sandbox(("tcp:4:interface=127.0.0.1:backlog=1024",)),
-                retention=Retention(texts=86400.0, raw=3600.0, ledger=90.0),
+                retention=Retention(texts=86400.0, raw=3600.0, ledger=777600.0),
             ),
         )
 
@@ -209,7 +209,7 @@ class ValueTests(SynchronousTestCase):
             f"assistant: {{fallback: {'x' * 2000}, patience: 0.1, "
             "apology: {after: 0.1}, history: {messages: 0, characters: 0}}",
             "clients: {connections: 1, per_address: 1, body: 1MiB, unverified: 1MiB}",
-            "retention: {texts: 0.1, raw: 0.1, ledger: 0.1}",
+            "retention: {texts: 0.1, raw: 0.1, ledger: 7d}",
             "listen: [tcp:0, tcp:65535]",
         ):
             with_keys(text)
@@ -306,6 +306,21 @@ class ValueTests(SynchronousTestCase):
             "sqlite:x/",
         ):
             self.assertIn("mica.yaml:10: store: ", fault(f"{FILLED}store: '{text}'"))
+
+    def test_ledger(self) -> None:
+        """
+        The ledger is kept for a week at least, and as long as what is in it.
+        """
+        for text, wanted in (
+            ("ledger: 6d", "30d"),
+            ("{texts: 1d, raw: 1d, ledger: 6d}", "7d"),
+            ("{texts: 500d}", "500d"),
+            ("{texts: 1d, raw: 8d, ledger: 7d}", "8d"),
+        ):
+            said = fault(f"{FILLED}retention:\n  {text}")
+            self.assertIn("retention.ledger: must be at least 7d", said)
+            self.assertIn(f"; put {wanted} here", said)
+        self.assertEqual(with_keys("retention: {ledger: 30d}").warnings, ())
 
     def test_quarantine(self) -> None:
         """

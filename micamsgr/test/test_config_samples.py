@@ -212,6 +212,7 @@ class UseTests(SynchronousTestCase):
         "": ("config", "bot"),
         "llm_config": ("llm", "model"),
         "assistant": ("assistant", "manners"),
+        "retention": ("kept",),
     }
 
     def read_by(self, *modules: str) -> set[str]:
@@ -246,9 +247,10 @@ class UseTests(SynchronousTestCase):
         Every key is read by the code outside the configuration, or is listed
         as one without effect.  What is made of it is shown elsewhere.
         """
-        top = self.read_by("tap.py", "composition.py")
+        together = ("tap.py", "composition.py", "upkeep.py")
+        top = self.read_by(*together)
         policies = ("delivery.", "handover.", "assistant.", "limits.")
-        center = self.read_by("tap.py", "composition.py", "conversation/*.py")
+        center = self.read_by(*together, "conversation/*.py")
         unread = {
             key
             for key in KEYS

@@ -15,7 +15,7 @@ from typing import Any
 
 from attrs import define, field
 from twisted.internet import reactor
-from twisted.internet.defer import CancelledError, gatherResults
+from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.internet.task import Clock, deferLater
 from twisted.trial.unittest import TestCase
 
@@ -192,6 +192,42 @@ class DatabaseThreadTests(DatabaseCase):
         await gatherResults([thread.transact(add(n)) for n in range(5)])
         self.assertEqual(self.statements.count("COMMIT"), 3)
         self.assertEqual(self.numbers(), [0, 1, 2, 3, 4])
+
+    async def test_alone(self) -> None:
+        """
+        What is to be done alone is in nobody's commit, and in its turn.
+        """
+        committed: list[int] = []
+        thread = self.start(committed=lambda seconds, count: committed.append(count))
+
+        def alone(database: sqlite3.Connection) -> tuple[bool, list[int]]:
+            return database.in_transaction, self.numbers()
+
+        asked: list[Deferred[Any]] = [
+            thread.transact(add(1)),
+            thread.transact(add(2)),
+            thread.alone(alone),
+            thread.transact(add(3)),
+            thread.transact(add(4)),
+        ]
+        answers = await gatherResults(asked)
+        self.assertEqual(answers, [1, 2, (False, [1, 2]), 3, 4])
+        self.assertEqual(committed, [2, 1, 2])
+
+    async def test_alone_fails(self) -> None:
+        """
+        What fails alone leaves nothing half done behind.
+        """
+        thread = self.start()
+
+        def fails(database: sqlite3.Connection) -> None:
+            database.execute("BEGIN IMMEDIATE")
+            add(1)(database)
+            raise KeyError
+
+        await self.assertFailure(thread.alone(fails), KeyError)
+        self.assertEqual(await thread.transact(add(2)), 1)
+        self.assertEqual(self.numbers(), [2])
 
     async def test_order(self) -> None:
         """

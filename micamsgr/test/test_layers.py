@@ -38,6 +38,18 @@ ARROWS: dict[str, set[str]] = {
     "services": {"accepting"},
     "accepting": set(),
     "unseen": set(),
+    "cli": {"config", "store"},
+    "metrics": set(),
+    "upkeep": {
+        "__version__",
+        "assistant",
+        "clock",
+        "config",
+        "metrics",
+        "store",
+        "watching",
+    },
+    "watching": {"conversation.moment", "errors", "metrics", "store"},
 }
 
 # Of the center, what decides and never waits; the rest is the dispatcher.

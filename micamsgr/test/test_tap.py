@@ -33,8 +33,11 @@ from micamsgr.clock import Clocks
 from micamsgr.composition import build
 from micamsgr.config import load_config
 from micamsgr.services import Listener
+from micamsgr.store.forgetting import Forgetting
 from micamsgr.store.service import StoreService
+from micamsgr.store.sweeping import Sweeping
 from micamsgr.tap import Daemon, Options, makeService
+from micamsgr.watching import Watching
 
 from .test_site import Peer
 from .test_webhook import entry, message, notification, post
@@ -312,13 +315,15 @@ class StartTests(DaemonCase):
         self.assertEqual(kinds[1], StoreService)
         self.assertEqual(kinds[-2:], [Listener, Listener])
         self.assertEqual(kinds.count(Listener), 2)
+        self.assertLess(kinds.index(StoreService), kinds.index(Sweeping))
+        self.assertIn(Forgetting, kinds)
 
     def test_delivery(self) -> None:
         """
         What is delivered is in the file before it is answered, and then the
         LLM is asked.
         """
-        self.start()
+        daemon = self.start()
         peer = Peer(self.reactor.tcpServers[0][1])
         peer.send(post(notification(entry(message()))))
         while not (answered := peer.statuses()):
@@ -327,6 +332,10 @@ class StartTests(DaemonCase):
         with closing(sqlite3.connect(self.directory / "mica.db")) as database:
             events = database.execute("SELECT state FROM event").fetchall()
         self.assertEqual(len(events), 1)
+        (watching,) = (each for each in daemon if isinstance(each, Watching))
+        sample = watching.metrics.registry.get_sample_value
+        self.assertEqual(sample("mica_webhook_requests_total", {"code": "200"}), 1)
+        self.assertGreater(sample("mica_store_batch_rows_count") or 0, 0)
         while 8091 not in [client[1] for client in self.reactor.tcpClients]:
             self.turn()
         peer.go()

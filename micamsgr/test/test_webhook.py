@@ -16,7 +16,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from micamsgr.conversation.events import BotName, PageId
 from micamsgr.conversation.policy import Handover
-from micamsgr.messenger.webhook import Channel, Webhook, webhooks
+from micamsgr.messenger.webhook import Channel, Webhook
+from micamsgr.messenger.webhook_resource import webhooks
 from micamsgr.testing import ALICE, INBOX, NOW, PAGE, FixedClocks, stepped_store
 from micamsgr.web.site import Budget, LimitedSite
 
@@ -81,6 +82,7 @@ class WebhookCase(SynchronousTestCase):
 
     :ivar woken: the bots told of something to do, oldest first.
     :ivar hushed: the bots, and in which conversation a human answers.
+    :ivar answered: the statuses of deliveries, and after how many seconds.
     :ivar said: what was logged.
     """
 
@@ -92,6 +94,7 @@ class WebhookCase(SynchronousTestCase):
         self.woken: list[str] = []
         self.taken: list[bool] = []
         self.hushed: list[tuple[str, int]] = []
+        self.answered: list[tuple[int, float]] = []
         self.pages: dict[str, PageId | None] = {
             "mica": PAGE,
             "ally": ALLY_PAGE,
@@ -110,6 +113,7 @@ class WebhookCase(SynchronousTestCase):
             self.store,
             {channel.bot: channel for channel in channels},
             texts=self.texts,
+            answered=lambda *told: self.answered.append(told),
         )
         self.site = LimitedSite(
             webhooks(webhook, channels),

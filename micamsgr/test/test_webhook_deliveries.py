@@ -12,7 +12,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from micamsgr.messenger.seldom import Seldom
-from micamsgr.messenger.webhook import Nothing
+from micamsgr.messenger.webhook_resource import Nothing
 from micamsgr.testing import ALICE, BOB, PAGE
 
 from .test_site import Peer

@@ -58,6 +58,12 @@ class MemoryDatabase:
             perform()
         return result
 
+    def alone(self, work: Work[T]) -> Deferred[T]:
+        """
+        See :meth:`micamsgr.store.database.DatabaseThread.alone`.
+        """
+        return maybeDeferred(work, self.connection)
+
     def step(self) -> bool:
         """
         Perform the oldest transaction that waits; say whether there was one.

@@ -137,6 +137,12 @@ class CertificateWatch(Service):
             fault="" if self._fault is None else f"; {self._fault[1]}",
         )
 
+    def expires(self) -> float:
+        """
+        Say when the certificate in force expires, in seconds since the epoch.
+        """
+        return self._expires().timestamp()
+
     def _expires(self) -> datetime:
         assert self._certificate.current is not None
         return self._certificate.current.expires

@@ -14,7 +14,7 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 
 from micamsgr.store.database import open_database
-from micamsgr.store.group import commit
+from micamsgr.store.group import commit, leave_alone
 from micamsgr.store.sqlite import SQLiteStore
 from micamsgr.store.thread import DatabaseThread
 from tests.simulation.machine import Process
@@ -58,7 +58,13 @@ class Disk:
     def __attrs_post_init__(self) -> None:
         self.database = open_database(":memory:")
 
-    def service(self, process: Process, path: str) -> SimulatedStore:
+    def service(
+        self,
+        process: Process,
+        path: str,
+        *,
+        committed: Callable[[float, int], None],
+    ) -> SimulatedStore:
         """
         Make a store's service for a process.
         """
@@ -104,7 +110,10 @@ class SimulatedThread(DatabaseThread):
         if failing:
             disk.failed += 1
         database: Any = disk.database if not failing else _Failing(disk.database)
-        commit(database, jobs, writes=self._writes)
+        if jobs[0].alone:
+            leave_alone(database, jobs[0])
+        else:
+            commit(database, jobs, writes=self._writes)
         disk.note("failed" if failing else "commit", self._writes, len(jobs))
         if self._writes:
             disk.around_commit(self.process, False)
@@ -112,7 +121,7 @@ class SimulatedThread(DatabaseThread):
 
     def _worked(self, jobs: list[Any]) -> None:
         self.busy = False
-        self._answer(jobs)
+        self._answer(jobs, 0.0)
         self._begin()
         self._rest()
 
@@ -154,6 +163,11 @@ class SimulatedStore(Service):
             self._threads.append(thread)
         writer, reader = self._threads
         self.store = SQLiteStore(writer.transact, reader.transact, admit=writer.admit)
+        self.write, self.read, self.alone = (
+            writer.transact,
+            reader.transact,
+            writer.alone,
+        )
 
     def startService(self) -> None:
         super().startService()

@@ -1,0 +1,91 @@
+"""
+``micamessenger``: what an operator does beside running the daemon.
+
+A line for each command; the work is where the subject is.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Sequence
+from pathlib import Path
+
+from .config import load_config
+from .config.document import ConfigError
+from .config.values import Config
+from .store.erasure import PSID, Person
+from .store.forgetting import run as forget_person
+
+
+def parser() -> ArgumentParser:
+    """
+    Make what reads the command line.
+    """
+    top = ArgumentParser(
+        prog="micamessenger",
+        description="What is to be done beside running the daemon, which is started"
+        " by `twistd -n micamessenger`.",
+        epilog="Exit status: 0 if it was done, 1 if not, 2 for a wrong command line.",
+    )
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+    forget = commands.add_parser(
+        "forget",
+        help="erase what is kept of one person",
+        description="Erase what one person wrote and was told, and who they are,"
+        " whether the daemon runs or not. What they have not been answered stays"
+        " unanswered. Meta keeps what it has.",
+    )
+    forget.add_argument("psid", metavar="PSID", type=_psid, help="their page-scoped ID")
+    forget.add_argument("--page", metavar="ID", help="only of this Page")
+    forget.add_argument("--bot", metavar="NAME", help="only of this bot")
+    forget.add_argument(
+        "--config",
+        "-c",
+        metavar="FILE",
+        default="etc/mica.yaml",
+        help="the configuration file (%(default)s)",
+    )
+    forget.set_defaults(command=_forget)
+    return top
+
+
+def _psid(text: str) -> str:
+    if not re.fullmatch(PSID, text):
+        raise ArgumentTypeError("a page-scoped ID has digits only")
+    return text
+
+
+def _forget(given: Namespace, config: Config) -> tuple[int, str]:
+    bots = [bot.name for bot in config.bots]
+    if given.bot is not None and given.bot not in bots:
+        return 1, f"no bot of {given.config} is named {given.bot}: {', '.join(bots)}"
+    pages = tuple(
+        (bot.name, bot.facebook.page_id)
+        for bot in config.bots
+        if bot.facebook.page_id is not None
+    )
+    person = Person(psid=given.psid, page=given.page, bot=given.bot, pages=pages)
+    return forget_person(config.store, person)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """
+    Do what the command line says.
+
+    :param arguments: by default, those of the process.
+
+    :return: the exit status.
+    """
+    given = parser().parse_args(arguments)
+    try:
+        config = load_config(Path(given.config), os.environ)
+    except ConfigError as error:
+        status, line = 1, str(error)
+    else:
+        status, line = given.command(given, config)
+    stream = sys.stderr if status else sys.stdout
+    stream.write(f"{line}\n")
+    return status

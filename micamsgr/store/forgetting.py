@@ -1,0 +1,336 @@
+"""
+``micamessenger forget``: erasing what is kept of one person, here or in the
+daemon that has the store.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sqlite3
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any, TypeVar
+
+from attrs import asdict, define, field, frozen
+from twisted.application.service import Service
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from micamsgr.conversation.moment import Moment
+from micamsgr.errors import StoreUnavailable
+
+from .database import Transact, Work, in_transaction, open_database
+from .erasure import (
+    PSID,
+    Person,
+    forget,
+    forget_raw,
+    go_on,
+    pending,
+    remembered_pages,
+)
+from .lock import lock
+from .requests import Requests
+from .retention import SLICE
+from .sweeping import empty_log, empty_soon, pause
+
+T = TypeVar("T")
+
+# Seconds between two looks for requests, and between two slices.
+_INTERVAL, _PAUSE = 1.0, 0.01
+
+# Seconds that the command waits for the daemon.
+_PATIENCE = 120.0
+
+
+@frozen(kw_only=True)
+class Done:
+    """
+    What came of forgetting a person.
+
+    :ivar conversations: how many were theirs.
+    :ivar known: whether the store knew them, now or before.
+    :ivar rows: how many rows held something of theirs.
+    :ivar emptied: whether nothing is left in the log: not, while somebody
+        reads the store.
+    """
+
+    conversations: int
+    known: bool
+    rows: int
+    emptied: bool
+
+
+async def forget_person(
+    write: Transact, person: Person, now: int, rest: Callable[[], Awaitable[None]]
+) -> tuple[int, bool, int]:
+    """
+    Erase what is kept of a person, but for what is in the log.
+
+    :param now: milliseconds; what is older stays erased.
+    :param rest: called between two slices.
+
+    :return: how many conversations were theirs, whether the store knew them,
+        how many rows held something of theirs.
+    """
+    after: int | None = 0
+    rows = 0
+    while after is not None:
+        after, count = await write(_raw(person.psid, after))
+        rows += count
+        await rest()
+    known_raw = rows > 0
+    forgotten = await write(lambda database: _forget(database, person, now))
+    rows += await finish(write, rest)
+    known = bool(forgotten.conversations) or forgotten.before or known_raw
+    return forgotten.conversations, known, rows
+
+
+def _raw(psid: str, after: int) -> Work[tuple[int | None, int]]:
+    return lambda database: forget_raw(database, psid, after, SLICE)
+
+
+def _forget(database: sqlite3.Connection, person: Person, now: int) -> Any:
+    pages = tuple(
+        (bot, page)
+        for bot, page in {*person.pages, *remembered_pages(database)}
+        if person.bot in (None, bot) and person.page in (None, page)
+    )
+    person = Person(psid=person.psid, page=person.page, bot=person.bot, pages=pages)
+    return forget(database, person, now)
+
+
+async def finish(write: Transact, rest: Callable[[], Awaitable[None]]) -> int:
+    """
+    Finish what was begun to be erased, also by a process that died.
+
+    :return: how many rows that were.
+    """
+    rows = 0
+    for task in await write(pending):
+        more = True
+        while more:
+            part = await write(_next(task))
+            rows, more = rows + part.changed, part.more
+            await rest()
+    return rows
+
+
+def _next(task: str) -> Work[Any]:
+    return lambda database: go_on(database, task, SLICE)
+
+
+def forget_here(path: str, person: Person, now: int) -> Done:
+    """
+    Forget a person in a store that no daemon has.
+
+    :raises StoreUnavailable: where the store can't be used; see :func:`in_use`.
+    """
+    held = lock(path)
+    try:
+        with closing(open_database(path)) as database:
+
+            def write(work: Work[T]) -> Deferred[T]:
+                return maybeDeferred(in_transaction, database, work)
+
+            async def rest() -> None:
+                pass
+
+            outcome: list[Any] = []
+            Deferred.fromCoroutine(forget_person(write, person, now, rest)).addBoth(
+                outcome.append
+            )
+            if isinstance(outcome[0], Failure):
+                outcome[0].raiseException()
+            conversations, known, rows = outcome[0]
+            emptied = empty_log(database)
+    except sqlite3.Error as error:
+        raise StoreUnavailable(f"can't use the store {path}: {error}") from error
+    finally:
+        held.release()
+    return Done(conversations=conversations, known=known, rows=rows, emptied=emptied)
+
+
+def in_use(error: StoreUnavailable) -> bool:
+    """
+    Say whether a store can't be used since a daemon has it.
+    """
+    return isinstance(error.__cause__, BlockingIOError)
+
+
+def ask_daemon(path: str, person: Person, sleep: Callable[[float], None]) -> Done:
+    """
+    Have the daemon that has the store forget a person.
+
+    :param sleep: waits for so many seconds.
+
+    :raises StoreUnavailable: where it doesn't do so in time, and does it later.
+    """
+    requests = Requests(path)
+    try:
+        name = requests.leave(asdict(person))
+    except OSError as error:
+        raise StoreUnavailable(
+            f"the daemon has the store, and can't be asked: {error.strerror}:"
+            f" {error.filename}"
+        ) from error
+    for _ in range(int(_PATIENCE / 0.2)):
+        answer = requests.answered(name)
+        if answer is not None:
+            if "failed" in answer:
+                raise StoreUnavailable(str(answer["failed"]))
+            return Done(**answer)
+        sleep(0.2)
+    raise StoreUnavailable(
+        "the daemon has the store, and has not answered; the request lies in"
+        f" {requests.directory}, and is done when the daemon gets to it"
+    )
+
+
+def become_owner(path: Path) -> None:
+    """
+    If we are root, become the store's owner, so that nothing lies beside it
+    that the daemon can't use.
+    """
+    owner = path.stat()
+    if os.geteuid() == 0 != owner.st_uid:
+        os.setgroups([])
+        os.setegid(owner.st_gid)
+        os.seteuid(owner.st_uid)
+
+
+def run(
+    path: str, person: Person, sleep: Callable[[float], None] = time.sleep
+) -> tuple[int, str]:
+    """
+    Forget a person, wherever that is to be done.
+
+    :return: the exit status, and a line for the operator.
+    """
+    if not Path(path).is_file():
+        return 1, (
+            f"there is no store {path}; where the daemon is a service, set"
+            " STATE_DIRECTORY to its directory, such as /var/lib/micamessenger"
+        )
+    try:
+        become_owner(Path(path))
+        try:
+            done = forget_here(path, person, int(time.time() * 1000))
+        except StoreUnavailable as error:
+            if not in_use(error):
+                raise
+            done = ask_daemon(path, person, sleep)
+    except StoreUnavailable as error:
+        return 1, error.detail
+    except OSError as error:
+        return 1, f"can't use the store {path}: {error.strerror}"
+    if not done.emptied:
+        return 1, (
+            "erased, but for the store's log, which somebody is reading: run this"
+            " again when they are done"
+        )
+    if not done.known:
+        return 1, "the store knows nobody of that ID; nothing is read from Meta"
+    return 0, (
+        f"forgotten: {done.conversations} conversations, {done.rows} rows; what Meta"
+        " keeps, and copies of the store, are not touched"
+    )
+
+
+@define(eq=False)
+class Forgetting(Service):
+    """
+    Forget people as commands ask for it, and finish what a process that died
+    had begun.
+
+    :ivar _clock: for every wait; usually the reactor.
+    :ivar _now: reads the clocks.
+    """
+
+    _clock: IReactorTime
+    _now: Callable[[], Moment]
+    _write: Transact
+    _alone: Transact
+    _requests: Requests
+
+    _call: IDelayedCall | None = field(default=None, init=False)
+    _working: Deferred[None] | None = field(default=None, init=False)
+    _begun: bool = field(default=False, init=False)
+
+    _log = Logger()
+
+    def startService(self) -> None:
+        super().startService()
+        self._call = self._clock.callLater(_INTERVAL, self._look)
+
+    def stopService(self) -> None:
+        super().stopService()
+        if self._call is not None and self._call.active():
+            self._call.cancel()
+        if self._working is not None:
+            self._working.cancel()
+
+    def _look(self) -> None:
+        self._call = None
+        working = Deferred.fromCoroutine(self._work())
+        self._working = working
+        working.addErrback(self._failed)
+        working.addCallback(self._worked)
+
+    def _failed(self, failure: Failure) -> None:
+        if failure.check(StoreUnavailable, OSError):
+            self._log.error(
+                "nobody is forgotten for now: {detail}",
+                detail=getattr(failure.value, "detail", None) or str(failure.value),
+            )
+        elif not failure.check(CancelledError):
+            self._log.failure("a defect, forgetting somebody", failure)
+
+    def _worked(self, _: None) -> None:
+        self._working = None
+        if self.running:
+            self._call = self._clock.callLater(_INTERVAL, self._look)
+
+    async def _work(self) -> None:
+        if not self._begun:
+            await finish(self._write, self._rest)
+            self._begun = True
+        for name, request in self._requests.waiting():
+            self._requests.answer(name, await self._answer(request))
+
+    async def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        try:
+            person = _person(request)
+        except (TypeError, ValueError, KeyError):
+            return {"failed": "the daemon doesn't understand the request"}
+        conversations, known, rows = await forget_person(
+            self._write, person, self._now().wall, self._rest
+        )
+        emptied = await empty_soon(self._alone, self._clock)
+        done = Done(
+            conversations=conversations, known=known, rows=rows, emptied=emptied
+        )
+        self._log.info(
+            "somebody is forgotten: {conversations} conversations, {rows} rows",
+            conversations=conversations,
+            rows=rows,
+        )
+        return asdict(done)
+
+    async def _rest(self) -> None:
+        await pause(self._clock, _PAUSE)
+
+
+def _person(request: dict[str, Any]) -> Person:
+    psid, page, bot = (request[name] for name in ("psid", "page", "bot"))
+    if not isinstance(psid, str) or not re.fullmatch(PSID, psid):
+        raise ValueError("whom?")
+    if not all(value is None or isinstance(value, str) for value in (page, bot)):
+        raise ValueError("not text")
+    pages = tuple((str(bot), str(page)) for bot, page in request["pages"])
+    return Person(psid=psid, page=page, bot=bot, pages=pages)
