@@ -151,6 +151,7 @@ def build(
             assistant,
             clocks,
             chance,
+            partial(metrics.subscribed, bot.name),
             texts=config.log.texts,
         )
         channels[bot.name] = channel
@@ -196,6 +197,7 @@ def _bot(
     assistant: IAssistant,
     clocks: Clocks,
     chance: random.Random,
+    subscribed: Callable[[bool], None],
     *,
     texts: bool,
 ) -> tuple[list[Any], Channel]:
@@ -263,10 +265,16 @@ def _bot(
         reactor,
         clocks.now,
         store,
-        Subscriptions(bot.name, messenger, facebook.app_id, bot.subscriptions.repair),
+        Subscriptions(
+            bot.name,
+            messenger,
+            facebook.app_id,
+            bot.subscriptions.repair,
+            subscribed,
+        ),
         catch_up,
         lambda: finder.page,
-        random.random,
+        chance.random,
     )
     channel = Channel(
         bot=bot.name,

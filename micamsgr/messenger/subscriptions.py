@@ -9,7 +9,7 @@ Source: docs/messenger-platform.md, sections 2.4 and 10.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -119,12 +119,15 @@ class Subscriptions:
 
     :ivar _app: our app's ID, where it is known.
     :ivar _repair: subscribe again; otherwise it is only told.
+    :ivar _found: told whether our app is told all that it needs, where that is
+        known.
     """
 
     _bot: BotName
     _graph: GraphMessenger
     _app: str | None
     _repair: bool
+    _found: Callable[[bool], None] = field(default=lambda is_so: None)
 
     # What was told last that is not told again until it has changed.
     _told: str | None = field(default=None, init=False)
@@ -137,6 +140,12 @@ class Subscriptions:
 
         :raises Unavailable: the Graph API does not answer, for now.
         """
+        state = await self._check(page)
+        if state is not State.UNKNOWN:
+            self._found(state is not State.BROKEN)
+        return state
+
+    async def _check(self, page: PageId) -> State:
         path = f"{quote(page, safe='')}/subscribed_apps"
         try:
             there = ours(

@@ -114,7 +114,10 @@ class CheckTests(RepairCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.subscriptions = Subscriptions(BOT, self.graph(), APP, True)
+        self.found: list[bool] = []
+        self.subscriptions = Subscriptions(
+            BOT, self.graph(), APP, True, self.found.append
+        )
 
     def test_intact(self) -> None:
         """
@@ -123,6 +126,7 @@ class CheckTests(RepairCase):
         self.assertEqual(self.check(), State.INTACT)
         self.assertEqual(self.meta.edges(), ["GET subscribed_apps"])
         self.assertEqual(self.events, [])
+        self.assertEqual(self.found, [True])
 
     def test_mended(self) -> None:
         """
@@ -146,13 +150,16 @@ class CheckTests(RepairCase):
         """
         With subscriptions.repair off it is told, each time, and left as it is.
         """
-        self.subscriptions = Subscriptions(BOT, self.graph(), APP, False)
+        self.subscriptions = Subscriptions(
+            BOT, self.graph(), APP, False, self.found.append
+        )
         self.meta.fields = None
         for _ in range(2):
             self.assertEqual(self.check(), State.BROKEN)
             [told] = self.logged("warn")
             self.assertIn("only of nothing", told)
         self.assertEqual(self.meta.fields, None)
+        self.assertEqual(self.found, [False, False])
 
     def test_denied(self) -> None:
         """
