@@ -378,8 +378,12 @@ def _read(request: Request) -> _Asked:
         call=Call(
             kind="message" if kind == "messages" else kind,
             page=path[0] if path else "",
-            psid=recipient.get("id") or arguments.get("user_id"),
-            text=message.get("text"),
-            metadata=message.get("metadata"),
+            psid=_text(recipient.get("id") or arguments.get("user_id")),
+            text=_text(message.get("text")),
+            metadata=_text(message.get("metadata")),
         ),
     )
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None

@@ -112,7 +112,7 @@ class _Event:
     item: Mapping[str, Any]
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Meta:
     """
     Tell apps what happens to their Pages.

@@ -190,7 +190,7 @@ class Sandbox(Service):
             self._meta.now,
             self._aliases.get,
             lambda line: self._stream.tell("line", line),
-            {bot.name: bot.quiet for bot in self._bots if bot.quiet is not None},
+            {bot.name: bot.quiet for bot in self._bots},
         )
         graph = GraphAPI(
             self._clock,

@@ -34,7 +34,7 @@ _SHORT = 40
 
 
 @implementer(ILogObserver)
-@define(eq=False)
+@define(eq=False, repr=False)
 class Story:
     """
     Tell what happens as it happens.
@@ -44,14 +44,14 @@ class Story:
     :ivar _now: tells the time, in seconds since the epoch.
     :ivar _psid: finds out whom the log names so.
     :ivar _tell: told each line, as JSON can hold it.
-    :ivar _quiet: by bot, for how many seconds it says nothing once a human has
+    :ivar _quiet: by bot of the sandbox, for how many seconds it says nothing once a human has
         answered.
     """
 
     _now: Callable[[], float]
     _psid: Callable[[str], str | None]
     _tell: Callable[[dict[str, Any]], None]
-    _quiet: Mapping[str, float] = field(factory=dict)
+    _quiet: Mapping[str, float | None]
 
     _lines: deque[dict[str, Any]] = field(
         factory=lambda: deque(maxlen=_MOST_LINES), init=False
@@ -96,6 +96,9 @@ class Story:
     def __call__(self, event: LogEvent) -> None:
         where = str(event.get("log_namespace", ""))
         if not where.startswith("micamsgr.") or where.startswith("micamsgr.sandbox"):
+            return
+        if "bot" in event and str(event["bot"]) not in self._quiet:
+            # One that is none of the sandbox's.
             return
         psid = self._person(event)
         part = str(event.get("part"))

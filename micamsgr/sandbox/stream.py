@@ -71,7 +71,7 @@ class _Listener:
             transport.abortConnection()
 
 
-@define(eq=False, slots=False)
+@define(eq=False, slots=False, repr=False)
 class EventStream(Resource):
     """
     Tell browsers of events, in order.

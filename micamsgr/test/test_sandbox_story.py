@@ -66,6 +66,15 @@ class StoryTests(SynchronousTestCase):
             seconds=0.012,
         )
 
+    def test_other_bots(self) -> None:
+        """
+        What a bot does that is none of the sandbox's is nobody's business
+        there.
+        """
+        kept = {"person": "a1", "mid": "m_1", "kind": "message", "state": "new"}
+        self.assertIsNotNone(self.log(WEBHOOK, **kept))
+        self.assertIsNone(self.log(WEBHOOK, **kept, bot="live"))
+
     def test_since(self) -> None:
         """
         Each line has the time since the person wrote.
