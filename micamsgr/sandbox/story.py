@@ -44,8 +44,8 @@ class Story:
     :ivar _now: tells the time, in seconds since the epoch.
     :ivar _psid: finds out whom the log names so.
     :ivar _tell: told each line, as JSON can hold it.
-    :ivar _quiet: by bot of the sandbox, for how many seconds it says nothing once a human has
-        answered.
+    :ivar _quiet: by bot of the sandbox, for how many seconds it says nothing once
+        a human has answered.
     """
 
     _now: Callable[[], float]
