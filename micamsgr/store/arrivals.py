@@ -26,7 +26,7 @@ from micamsgr.conversation.reception import Arrival, person, quiet_until
 from micamsgr.conversation.states import EventState, PartState
 
 from .erasure import ERASED, erased_until
-from .gaps import known_from_thread
+from .gaps import UNDECIDED, gives_way, known_from_thread
 from .rows import PART, close_turn, read_part, replace_part, utter
 from .schema import OPEN_EVENT, OPEN_PART, OPEN_TURN
 
@@ -68,10 +68,13 @@ def record(
 
 def _known(database: sqlite3.Connection, arrival: Arrival) -> bool:
     row = database.execute(
-        "SELECT 1 FROM event WHERE key = ? AND bot = ?",
+        f"SELECT id, {UNDECIDED} FROM event WHERE key = ? AND bot = ?",
         (arrival.event.key, arrival.bot),
     ).fetchone()
-    return row is not None
+    if row is None:
+        return False
+    id, undecided = row
+    return not (undecided and gives_way(database, id, arrival))
 
 
 def _take(

@@ -12,12 +12,20 @@ from micamsgr.conversation.missed import NEAR, Gap, Heard, Recollection
 from micamsgr.conversation.moment import Moment
 from micamsgr.conversation.parts import same_words
 from micamsgr.conversation.reception import Arrival
+from micamsgr.conversation.states import EventState
 
 from .erasure import erased_until
 from .schema import SPOKEN
 
 # Among so many of the latest events a bot's last one is looked for.
 _LATEST = 20_000
+
+#: Says of an event that it was read from a thread, and that nobody could tell
+#: whether it was to be answered.
+UNDECIDED = (
+    "event.source = 'backfill' AND event.state = 'dead'"
+    " AND event.reason LIKE 'backfill:%'"
+)
 
 # The tasks in the table of progress; each with the bot's name behind it.
 # When something may have been missed, and since when we look at all: ms.
@@ -145,7 +153,7 @@ def known_from_thread(database: sqlite3.Connection, arrival: Arrival) -> bool:
     if arrival.backfilled or not isinstance(event, Said):
         return False
     rows = database.execute(
-        "SELECT event.id, event.mid, event.text FROM event"
+        f"SELECT event.id, event.mid, event.text, {UNDECIDED} FROM event"
         " JOIN conversation ON conversation.id = event.conversation"
         " WHERE conversation.bot = ? AND conversation.page = ?"
         " AND conversation.psid = ? AND event.at BETWEEN ? AND ?"
@@ -159,20 +167,33 @@ def known_from_thread(database: sqlite3.Connection, arrival: Arrival) -> bool:
             event.at,
         ),
     ).fetchall()
-    for id, mid, text in rows:
+    for id, mid, text, undecided in rows:
         if mid is not None and mid == event.mid:
-            return True
+            return not (undecided and gives_way(database, id, arrival))
         if not _same(text, event.text):
             continue
         if event.mid is not None and ids_agree(database, arrival.bot):
             # Another ID is another message.
             continue
+        if undecided and gives_way(database, id, arrival):
+            return False
         database.execute(
             "UPDATE event SET key = ?, mid = ?, source = 'both' WHERE id = ?",
             (event.key, event.mid or mid, id),
         )
         return True
     return False
+
+
+def gives_way(database: sqlite3.Connection, event: int, arrival: Arrival) -> bool:
+    """
+    Take out what was read from a thread and left to the operator, where Meta
+    delivers it after all: then it is answered like any other.
+    """
+    if arrival.backfilled or arrival.state is not EventState.NEW:
+        return False
+    database.execute("DELETE FROM event WHERE id = ?", (event,))
+    return True
 
 
 def _same(read: str | None, delivered: str) -> bool:

@@ -10,6 +10,7 @@ from hashlib import sha256
 from attrs import evolve
 
 from micamsgr.conversation.events import Mid, PageId, Psid
+from micamsgr.conversation.missed import NO_TEXT
 from micamsgr.messenger.notifications import event_key
 from micamsgr.testing import ALICE, BOB, BOT, CAROL, PAGE, said
 
@@ -83,6 +84,26 @@ class StartTests(RepairCase):
         self.wait(30)
         self.deliver(first, second)
         self.assertEqual([text for text, *_ in self.kept()], ["before", "m_1", "m_2"])
+
+    def test_delivered_after_all(self) -> None:
+        """
+        What was left to the operator, since it showed no text, is answered if
+        Meta delivers it after all.
+        """
+        self.outage()
+        self.write(BOB, "", "m_1", ago=3000)
+        wall = self.clocks.now().wall
+        self.start()
+        self.wait(30)
+        self.assertEqual([reason for *_, reason in self.kept()], [None, NO_TEXT])
+        picture = evolve(
+            said("[a picture]", BOB, at=wall - 3_000_000),
+            key=event_key("message", "m_1"),
+            mid=Mid("m_1"),
+        )
+        self.deliver(picture, picture)
+        self.deliver(picture)
+        self.assertEqual(self.kept()[1:], [("[a picture]", "new", None)])
 
     def test_other_ids(self) -> None:
         """
