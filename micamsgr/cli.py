@@ -39,7 +39,7 @@ def parser() -> ArgumentParser:
         " unanswered. Meta keeps what it has.",
     )
     forget.add_argument("psid", metavar="PSID", type=_psid, help="their page-scoped ID")
-    forget.add_argument("--page", metavar="ID", help="only of this Page")
+    forget.add_argument("--page", metavar="ID", type=_page, help="only of this Page")
     forget.add_argument("--bot", metavar="NAME", help="only of this bot")
     forget.add_argument(
         "--config",
@@ -50,6 +50,12 @@ def parser() -> ArgumentParser:
     )
     forget.set_defaults(command=_forget)
     return top
+
+
+def _page(text: str) -> str:
+    if not (text.isascii() and text.isdigit() and len(text) <= 20):
+        raise ArgumentTypeError("a Page's ID has digits only")
+    return text
 
 
 def _psid(text: str) -> str:

@@ -21,7 +21,6 @@ from micamsgr.assistant.answers import (
     Fault,
     Then,
     Trouble,
-    estimated,
     most_tokens,
     read_answer,
 )
@@ -264,7 +263,10 @@ class ChatCompletions:
         except Unavailable as error:
             return Fault(trouble=Trouble.SILENT, detail=error.detail)
         except OutcomeUnknown as error:
-            spent = estimated(len(body))
+            # It may have answered at length, and to nobody.
+            spent = most_tokens(body.decode("utf-8", "replace")) + _longest_answer(
+                endpoint.parameters
+            )
             return Fault(trouble=Trouble.SILENT, detail=error.detail, tokens=spent)
         return read_answer(answer.status, answer.headers, answer.body, asked=len(body))
 

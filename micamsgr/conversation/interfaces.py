@@ -29,6 +29,8 @@ class Recorded:
 
     :ivar known: the keys of those that were known before.
     :ivar silenced: the keys of those that are not answered since a human talks.
+    :ivar erased: the keys of those that are of before their person was
+        forgotten.
     :ivar wake: the conversations in which there may be something to do now.
     :ivar takeovers: those in which a human has taken over.
     :ivar doubled: parts of which two echoes tell that they were said twice.
@@ -36,6 +38,7 @@ class Recorded:
 
     known: frozenset[bytes] = frozenset()
     silenced: frozenset[bytes] = frozenset()
+    erased: frozenset[bytes] = frozenset()
     wake: tuple[tuple[BotName, int], ...] = ()
     takeovers: tuple[tuple[BotName, int], ...] = ()
     doubled: tuple[str, ...] = ()

@@ -224,6 +224,11 @@ class CatchUp:
                 self._tell(taken, recorded, found)
             for _, conversation in recorded.takeovers:
                 self._hush(conversation)
+                self._log.info(
+                    "bot {bot}: a human answers in conversation {conversation}",
+                    bot=self._bot,
+                    conversation=conversation,
+                )
             self._wake([conversation for _, conversation in recorded.wake])
         return agreed
 

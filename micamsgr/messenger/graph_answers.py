@@ -250,13 +250,17 @@ def fit(text: str) -> str:
     return whole.replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
+# In seconds since the epoch.
+_YEAR_3000 = 32_503_680_000
+
+
 def milliseconds(value: object) -> int | None:
     """
     Read ``2026-11-22T15:50:17+0000``, UTC where it names no offset, or seconds
-    since the epoch.
+    since the epoch; of this millennium.
     """
     if isinstance(value, int) and not isinstance(value, bool):
-        return value * 1000
+        return value * 1000 if 0 <= value < _YEAR_3000 else None
     if not isinstance(value, str):
         return None
     try:

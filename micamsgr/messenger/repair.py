@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from attrs import define, field
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -185,6 +185,14 @@ class Repair(Service):
             return self._put_off(error)
         except Refused as error:
             self._tell_refused(error)
+        except CancelledError:
+            raise
+        except Exception:
+            # The subscription is looked after all the same.
+            self._log.failure(
+                "a defect, looking for what bot {bot} missed", bot=self._bot
+            )
+            return _LONGEST_REST
         else:
             self._told = None
         self._rested = 0.0

@@ -25,7 +25,7 @@ _LEAST_SHARE = 0.01
 _UNNAMED = 60.0
 
 # The longest wait that is believed, in seconds.
-_LONGEST_WAIT = 24 * 3600.0
+_LONGEST_WAIT = 3600.0
 _LONGEST_UNAVAILABLE = 900.0
 
 # Shares of a limit that are used up, each a percentage.

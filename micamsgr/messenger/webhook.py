@@ -219,6 +219,8 @@ class Webhook:
                 )
             elif taken.event.key in recorded.silenced:
                 self._tell_event(evolve(taken, reason="human"))
+            elif taken.event.key in recorded.erased:
+                self._tell_event(evolve(taken, reason="erased"))
             else:
                 self._tell_event(taken)
         for bot, conversation in recorded.takeovers:

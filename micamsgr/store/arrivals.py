@@ -38,6 +38,7 @@ _IDLE = 24 * 3600 * 1000
 class _Tally:
     known: set[bytes] = field(factory=set)
     silenced: set[bytes] = field(factory=set)
+    erased: set[bytes] = field(factory=set)
     wake: dict[int, BotName] = field(factory=dict)
     takeovers: dict[int, BotName] = field(factory=dict)
     doubled: list[str] = field(factory=list)
@@ -58,6 +59,7 @@ def record(
     return Recorded(
         known=frozenset(tally.known),
         silenced=frozenset(tally.silenced),
+        erased=frozenset(tally.erased),
         wake=tuple((bot, conversation) for conversation, bot in tally.wake.items()),
         takeovers=tuple(
             (bot, conversation) for conversation, bot in tally.takeovers.items()
@@ -83,6 +85,7 @@ def _take(
     event = arrival.event
     if _is_erased(database, arrival):
         arrival = evolve(arrival, state=EventState.IGNORED, reason=ERASED, human=False)
+        tally.erased.add(event.key)
     if arrival.reason in ("other page", ERASED):
         conversation, quiet = None, False
     else:

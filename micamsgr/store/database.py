@@ -14,7 +14,7 @@ from micamsgr.errors import StoreUnavailable
 
 from .group import Transact, Work
 from .integrity import CHECK_SECONDS, check, examine
-from .schema import MIGRATIONS, guard_states, migrate
+from .schema import MIGRATIONS, check_tables, guard_states, migrate
 from .tally import count_states
 from .trouble import Trouble, trouble
 
@@ -111,6 +111,7 @@ def _prepare(database: sqlite3.Connection) -> None:
     # Before the journal's mode, which is written into the file: one that isn't
     # ours is left as it is.
     migrate(database, MIGRATIONS)
+    check_tables(database)
     (mode,) = database.execute("PRAGMA journal_mode = WAL").fetchone()
     if mode not in ("wal", "memory"):
         raise ValueError("it can't be set to journal_mode = WAL")

@@ -47,6 +47,8 @@ _INTERVAL, _PAUSE = 1.0, 0.01
 # Seconds that the command waits for the daemon.
 _PATIENCE = 120.0
 
+_HOUR = 3_600_000
+
 
 @frozen(kw_only=True)
 class Done:
@@ -67,12 +69,20 @@ class Done:
 
 
 async def forget_person(
-    write: Transact, person: Person, now: int, rest: Callable[[], Awaitable[None]]
+    write: Transact,
+    person: Person,
+    now: int,
+    rest: Callable[[], Awaitable[None]],
+    *,
+    sure: bool,
 ) -> tuple[int, bool, int]:
     """
     Erase what is kept of a person, but for what is in the log.
 
     :param now: milliseconds; what is older stays erased.
+    :param sure: it is Meta's time; otherwise it counts only up to an hour
+        after the store's last event, lest a clock that is ahead silence the
+        person until then.
     :param rest: called between two slices.
 
     :return: how many conversations were theirs, whether the store knew them,
@@ -85,7 +95,7 @@ async def forget_person(
         rows += count
         await rest()
     known_raw = rows > 0
-    forgotten = await write(lambda database: _forget(database, person, now))
+    forgotten = await write(lambda database: _forget(database, person, now, sure))
     rows += await finish(write, rest)
     known = bool(forgotten.conversations) or forgotten.before or known_raw
     return forgotten.conversations, known, rows
@@ -95,7 +105,13 @@ def _raw(psid: str, after: int) -> Work[tuple[int | None, int]]:
     return lambda database: forget_raw(database, psid, after, SLICE)
 
 
-def _forget(database: sqlite3.Connection, person: Person, now: int) -> Any:
+def _forget(database: sqlite3.Connection, person: Person, now: int, sure: bool) -> Any:
+    (latest,) = database.execute(
+        "SELECT max(received) FROM (SELECT received FROM event ORDER BY id DESC"
+        " LIMIT 100)"
+    ).fetchone()
+    if latest is not None and not sure:
+        now = min(now, latest + _HOUR)
     pages = tuple(
         (bot, page)
         for bot, page in {*person.pages, *remembered_pages(database)}
@@ -142,9 +158,8 @@ def forget_here(path: str, person: Person, now: int) -> Done:
                 pass
 
             outcome: list[Any] = []
-            Deferred.fromCoroutine(forget_person(write, person, now, rest)).addBoth(
-                outcome.append
-            )
+            forgetting = forget_person(write, person, now, rest, sure=False)
+            Deferred.fromCoroutine(forgetting).addBoth(outcome.append)
             if isinstance(outcome[0], Failure):
                 outcome[0].raiseException()
             conversations, known, rows = outcome[0]
@@ -261,6 +276,7 @@ class Forgetting(Service):
     _call: IDelayedCall | None = field(default=None, init=False)
     _working: Deferred[None] | None = field(default=None, init=False)
     _begun: bool = field(default=False, init=False)
+    _trouble: str | None = field(default=None, init=False)
 
     _log = Logger()
 
@@ -284,10 +300,11 @@ class Forgetting(Service):
 
     def _failed(self, failure: Failure) -> None:
         if failure.check(StoreUnavailable, OSError):
-            self._log.error(
-                "nobody is forgotten for now: {detail}",
-                detail=getattr(failure.value, "detail", None) or str(failure.value),
-            )
+            detail = getattr(failure.value, "detail", None) or str(failure.value)
+            # Once for each trouble: it is tried again every second.
+            if detail != self._trouble:
+                self._trouble = detail
+                self._log.error("nobody is forgotten for now: {detail}", detail=detail)
         elif not failure.check(CancelledError):
             self._log.failure("a defect, forgetting somebody", failure)
 
@@ -301,15 +318,25 @@ class Forgetting(Service):
             await finish(self._write, self._rest)
             self._begun = True
         for name, request in self._requests.waiting():
-            self._requests.answer(name, await self._answer(request))
+            try:
+                answer = await self._answer(request)
+            except (StoreUnavailable, CancelledError):
+                raise
+            except Exception:
+                # One that can't be done holds up no other.
+                self._log.failure("a defect, forgetting somebody")
+                answer = {"failed": "a defect; see the daemon's log"}
+            self._requests.answer(name, answer)
+        self._trouble = None
 
     async def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
         try:
             person = _person(request)
         except (TypeError, ValueError, KeyError):
             return {"failed": "the daemon doesn't understand the request"}
+        now = self._now()
         conversations, known, rows = await forget_person(
-            self._write, person, self._now().wall, self._rest
+            self._write, person, now.wall, self._rest, sure=now.sure
         )
         emptied = await empty_soon(self._alone, self._clock)
         done = Done(

@@ -13,6 +13,7 @@ import os
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -60,10 +61,10 @@ class Requests:
         except OSError:
             return
         names = [name for name in found if name.endswith(".request")]
-        for name in names[:_MOST]:
-            content = _read(self.directory / name)
-            if content is not None:
-                yield name.removesuffix(".request"), content
+        read = ((name, _read(self.directory / name)) for name in names)
+        readable = ((name, content) for name, content in read if content is not None)
+        for name, content in islice(readable, _MOST):
+            yield name.removesuffix(".request"), content
 
     def answer(self, name: str, answer: Mapping[str, Any]) -> None:
         """

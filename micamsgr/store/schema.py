@@ -8,6 +8,7 @@ The tables, and how older ones become them.
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from enum import Enum
 
 from micamsgr.conversation.states import (
@@ -216,6 +217,42 @@ def migrate(database: sqlite3.Connection, migrations: tuple[str, ...]) -> None:
         if database.in_transaction:
             database.execute("ROLLBACK")
         raise
+
+
+def check_tables(database: sqlite3.Connection) -> None:
+    """
+    See whether the tables are those that this program makes.
+
+    :raises ValueError: where they aren't.
+    """
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as fresh:
+        migrate(fresh, MIGRATIONS)
+        wanted = _shape(fresh)
+    there = _shape(database)
+    wrong = sorted(
+        {name for name, _ in wanted - there} | {n for n, _ in there - wanted}
+    )
+    if wrong:
+        raise ValueError(
+            f"its tables are not this program's ({', '.join(wrong)}): restore a copy,"
+            " or name another file in `store:`"
+        )
+
+
+def _shape(database: sqlite3.Connection) -> set[tuple[str, tuple[str, ...]]]:
+    """
+    Name tables and indexes, each with its columns.
+    """
+    names = database.execute(
+        "SELECT name, type FROM sqlite_master WHERE type IN ('table', 'index')"
+        " AND name NOT LIKE 'sqlite_stat%'"
+    ).fetchall()
+    shape = set()
+    for name, kind in names:
+        pragma, column = ("index_info", 2) if kind == "index" else ("table_info", 1)
+        columns = database.execute(f"PRAGMA {pragma}({name})").fetchall()
+        shape.add((name, tuple(str(row[column]) for row in columns)))
+    return shape
 
 
 def guard_states(database: sqlite3.Connection) -> None:

@@ -273,19 +273,21 @@ class TokensTests(FaultsTestCase):
             reply = self.successResultOf(self.ask(before, HELLO))
             self.assertEqual(reply.tokens, spent + 12)
         reply = self.successResultOf(self.ask(LOST, HELLO))
-        self.assertTrue(self.size() - 2 <= reply.tokens - 12 <= self.size() + 2)
+        # It may have answered at length, and to nobody.
+        self.assertGreater(reply.tokens - 12, self.size() + 4000)
 
     def test_unavailable(self) -> None:
         """
         Where there is no answer for now, it is told what may have been spent:
         nothing where the server refused or wasn't reached, what was asked
-        where nobody knows or the answer is of no use.
+        where the answer is of no use, and the most that it may have been where
+        nobody knows.
         """
         for outcome in (NOT_SENT, DOWN, answer(failing(), 429)):
             self.assertEqual(self.unavailable(outcome).tokens, 0)
         self.begin(FIRST)
-        for lost in (LOST, answer({})):
-            self.assertEqual(self.unavailable(lost).tokens, self.size())
+        self.assertEqual(self.unavailable(answer({})).tokens, self.size())
+        self.assertGreater(self.unavailable(LOST).tokens, self.size() + 4000)
         self.assertEqual(self.unavailable(answer(completion(""))).tokens, 12)
 
     def test_refused(self) -> None:

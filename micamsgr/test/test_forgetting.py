@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -224,6 +225,21 @@ class OfflineTests(ForgetCase):
         self.assertEqual(self.waiting(), [])
         self.say("newer", after=1500)
         self.assertEqual(len(self.waiting()), 1)
+
+    def test_clock_ahead(self) -> None:
+        """
+        A clock that is a year ahead silences them for an hour at most.
+        """
+        self.say(WORDS)
+        self.close()
+        year = 365 * 86_400.0
+        wall = time.time
+        self.patch(time, "time", lambda: wall() + year)
+        self.forget()
+        self.open()
+        until = erased_until(self.database, BOT, PAGE, ALICE)
+        assert until is not None
+        self.assertLessEqual(until, NOW + 3_600_000)
 
     def test_late_echo(self) -> None:
         """

@@ -139,6 +139,7 @@ class RunningTests(ForgetCase):
             {},
             request(Psid("")),
             {"psid": ALICE, "page": 1, "bot": None},
+            {"psid": ALICE, "page": "\udcff", "bot": None},
         ):
             name = requests.leave(content)
             self.clock.pump([0.1] * 20)

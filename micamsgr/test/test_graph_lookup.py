@@ -16,7 +16,7 @@ from micamsgr.conversation.outcomes import LookedUp, Seen
 from micamsgr.errors import Refused, Unavailable
 from micamsgr.httpcall import Answer
 from micamsgr.messenger.graph import appsecret_proof
-from micamsgr.messenger.graph_answers import read_messages
+from micamsgr.messenger.graph_answers import milliseconds, read_messages
 from micamsgr.testing import ALICE, BOB, PAGE
 
 from .test_graph import SECRET, TOKEN, WITH_ALICE, GraphCase, answer
@@ -155,6 +155,14 @@ class LookUpTests(GraphCase):
         """
         (seen,) = self.read(self.message(message="a\0\ud800b"))
         self.assertEqual(seen.text, "a\ufffd\ufffdb")
+
+    def test_absurd_time(self) -> None:
+        """
+        A time that no clock shows is none, however large the number.
+        """
+        for value in (10**17, -1, 10**400):
+            self.assertIsNone(milliseconds(value))
+        self.assertEqual(milliseconds(1795362617), 1795362617000)
 
     def test_unreadable(self) -> None:
         """

@@ -23,7 +23,7 @@ from micamsgr.conversation.states import (
     TurnState,
 )
 from micamsgr.store.database import open_database
-from micamsgr.store.schema import APPLICATION_ID, MIGRATIONS, migrate
+from micamsgr.store.schema import APPLICATION_ID, MIGRATIONS, check_tables, migrate
 from micamsgr.test.store_case import MOMENT, MemoryCase, part
 from micamsgr.testing import BOB, BOT, echo, said
 
@@ -133,6 +133,18 @@ class MigrateTests(SynchronousTestCase):
         self.database.executescript(FIRST_VERSION)
         self.assertRaises(ValueError, migrate, self.database, (FIRST_VERSION,))
         self.assertEqual(self.marks(), (0, 0))
+
+    def test_other_tables(self) -> None:
+        """
+        A file of our mark and version whose tables are not ours is refused,
+        and what differs is named.
+        """
+        migrate(self.database, MIGRATIONS)
+        check_tables(self.database)
+        self.database.execute("DROP INDEX turn_open")
+        self.database.execute("ALTER TABLE part DROP COLUMN echo")
+        error = self.assertRaises(ValueError, check_tables, self.database)
+        self.assertIn("(part, turn_open)", str(error))
 
     def test_shipped(self) -> None:
         """

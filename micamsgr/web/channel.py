@@ -213,7 +213,8 @@ class LimitedChannel(HTTPChannel):
         codings = request.requestHeaders.getRawHeaders(b"transfer-encoding", [])
         # Twisted overlooks "identity", which no longer exists, and chunks in
         # HTTP/1.0, which has none: others may read either in another way.
-        if codings and (version != b"HTTP/1.1" or codings[0].lower() != b"chunked"):
+        named = [coding.strip().lower() for coding in codings]
+        if named and (version != b"HTTP/1.1" or named != [b"chunked"]):
             self.refuse(400)
             return False
         expected = request.requestHeaders.getRawHeaders(b"expect", [])
