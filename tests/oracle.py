@@ -8,6 +8,7 @@ the daemon's.
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -17,13 +18,13 @@ from typing import Any
 
 from attrs import define, field
 
-from micamsgr.sandbox.journal import Applied, Journal, Posted, Wrote
+from micamsgr.sandbox.journal import Applied, Journal, LookedUp, Posted, Spoiled, Wrote
 
 # The legal states; the first ones are those in which something is to be done.
 _OPEN = {
-    "event": {"new", "in_turn"},
-    "turn": {"ready", "generating", "composed"},
-    "part": {"composed", "sending", "unknown"},
+    "event": ("new", "in_turn"),
+    "turn": ("ready", "generating", "composed"),
+    "part": ("composed", "sending", "unknown"),
 }
 _ENDS = {
     "event": {"done", "ignored", "dead"},
@@ -32,6 +33,9 @@ _ENDS = {
 }
 # These want no reason.
 _GOOD_ENDS = {"done", "closed", "sent"}
+
+# As Meta's stand-in writes it, whatever else is in a body.
+_MID = re.compile(rb'"mid"\s*:\s*"([^"\\]*)"')
 
 Row = dict[str, Any]
 
@@ -68,19 +72,29 @@ def unfinished(database: Path) -> int:
     """
     Count what the daemon has yet to do.
     """
+    # Worded so that the indexes of what is open serve, however much there is.
     return sum(
-        row["state"] in states
+        row["count"]
         for table, states in _OPEN.items()
-        for row in rows(database, f"SELECT state FROM {table}")
+        for row in rows(
+            database,
+            f"SELECT count(*) AS count FROM {table} WHERE state IN"
+            f" ({', '.join(repr(state) for state in states)})",
+        )
     )
 
 
-def misspoken(journal: Journal, named: Callable[[str], Sequence[str]]) -> list[str]:
+def misspoken(
+    journal: Journal,
+    named: Callable[[str], Sequence[str]],
+    whose: Callable[[str], bool] = lambda psid: True,
+) -> list[str]:
     """
     Say where answers do not name what was written, each text once and in
     order, person by person.
 
     :param named: reads from an answer the texts that it answers.
+    :param whose: says of a PSID whether that person must be answered.
     """
     wrote: dict[str, list[str]] = defaultdict(list)
     answered: dict[str, list[str]] = defaultdict(list)
@@ -91,8 +105,41 @@ def misspoken(journal: Journal, named: Callable[[str], Sequence[str]]) -> list[s
     return [
         f"{psid}: {problem}"
         for psid in wrote
+        if whose(psid)
         for problem in _differences(wrote[psid], answered[psid])
     ]
+
+
+def held_up(journal: Journal) -> list[str]:
+    """
+    Say where nobody was answered while a message to somebody else was in
+    doubt, although others wrote.
+
+    :param journal: of a time in which the daemon was up throughout.
+    """
+    found = []
+    spoiled = [it for it in journal.of(Spoiled) if it.call.kind == "message"]
+    applied, wrote = journal.of(Applied), journal.of(Wrote)
+    for looked in journal.of(LookedUp):
+        doubt = [
+            it.at for it in spoiled if it.call.psid == looked.psid and it.at < looked.at
+        ]
+        if not doubt:
+            continue
+        begin, end = doubt[-1], looked.at
+        half = begin + (end - begin) / 2.0
+        others = [it for it in wrote if begin < it.at < half and it.psid != looked.psid]
+        said = [it for it in applied if begin < it.at < end and it.psid != looked.psid]
+        if others and not said:
+            found.append(f"nobody was answered while {looked.psid} was in doubt")
+    return found
+
+
+def mids(body: bytes) -> list[str]:
+    """
+    Find the mids in a notification's body.
+    """
+    return [mid.decode("ascii", "replace") for mid in _MID.findall(body)]
 
 
 def _differences(wrote: list[str], answered: list[str]) -> Iterator[str]:
@@ -162,7 +209,7 @@ class _Oracle:
         for table, open_states in _OPEN.items():
             for row in self._tables[table]:
                 state = row["state"]
-                if state not in open_states | _ENDS[table]:
+                if state not in {*open_states, *_ENDS[table]}:
                     yield f"not a state of a {table}: {_brief(row)}"
                 if self._settled and state in open_states:
                     yield f"unfinished {table}: {_brief(row)}"
@@ -174,11 +221,16 @@ class _Oracle:
         What was answered 200 is in the store, and to be answered once.
         """
         events = self._tables["event"]
-        mids = {event["mid"] for event in events}
-        accepted = b"".join(p.body for p in self._journal.of(Posted) if p.status == 200)
+        stored = {event["mid"] for event in events}
+        accepted = {
+            mid
+            for posted in self._journal.of(Posted)
+            if posted.status == 200
+            for mid in mids(posted.body)
+        }
         for wrote in self._journal.of(Wrote):
-            taken = wrote.mid.encode() in accepted
-            if wrote.mid not in mids and (taken or self._settled):
+            taken = wrote.mid in accepted
+            if wrote.mid not in stored and (taken or self._settled):
                 yield f"{'accepted' if taken else 'refused'} and lost: {wrote}"
         # An echo, and what came by the standby channel, is another event.
         wanted = [event for event in events if event["state"] != "ignored"]
