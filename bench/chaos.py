@@ -24,7 +24,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import react
 
 from bench.report import machine
-from tests import scenarios
+from tests import outages, scenarios
 from tests.broken import BUILDS
 from tests.chaos import Verdict, World, world
 from tests.points import points
@@ -49,6 +49,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     number("--unresolved", default="resend", choices=["resend", "hold", "drop"])
     number("--seconds", type=float, default=120.0, help="outage, token; points: most")
     number("--pause", type=float, default=5.0, help="the most before each message")
+    number("--hang", type=float, default=0.0, help="share of LLM calls; sigterm")
     number("--only", default="", help="points whose names begin so, or lists of them")
     return parser.parse_args(arguments)
 
@@ -72,7 +73,12 @@ async def _points(here: World, given: argparse.Namespace) -> Verdict:
 async def _sigterm(here: World, given: argparse.Namespace) -> Verdict:
     each = given.messages // given.people
     return await scenarios.stops(
-        here, people=given.people, each=each, times=given.times, pause=given.pause
+        here,
+        people=given.people,
+        each=each,
+        times=given.times,
+        pause=given.pause,
+        hang=given.hang,
     )
 
 
@@ -94,17 +100,17 @@ async def _denied(here: World, given: argparse.Namespace) -> Verdict:
 
 
 async def _outage(here: World, given: argparse.Namespace) -> Verdict:
-    return await scenarios.outage(here, people=given.people, seconds=given.seconds)
+    return await outages.outage(here, people=given.people, seconds=given.seconds)
 
 
 async def _mixed(here: World, given: argparse.Namespace) -> Verdict:
     each = given.messages // given.people
-    return await scenarios.mixed(here, people=given.people, each=each)
+    return await outages.mixed(here, people=given.people, each=each)
 
 
 async def _token(here: World, given: argparse.Namespace) -> Verdict:
     most = 10 + int(given.seconds / 5.0)
-    return await scenarios.token(
+    return await outages.token(
         here, people=given.people, seconds=given.seconds, most=most
     )
 

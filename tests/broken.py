@@ -41,6 +41,9 @@ from micamsgr.store import arrivals
 # For so many seconds a build that has said 200 has not begun to keep it.
 _LAZY = 0.05
 
+# And so many are all kept waiting by one doubt.
+_STILL = 10.0
+
 
 def _replace(owner: Any, **what: Any) -> None:
     for name, value in what.items():
@@ -157,9 +160,9 @@ def doubt_stops_all() -> None:
         if isinstance(outcome, InDoubt):
             now = self._ticks()
             self._told["doubt"] = outlet._Told(
-                Pressure(source="doubt", share=1.0, rest=60.0, detail="doubt"),
-                now + 60.0,
-                now + 60.0,
+                Pressure(source="doubt", share=1.0, rest=_STILL, detail="doubt"),
+                now + _STILL,
+                now + _STILL,
             )
         note(self, conversation, outcome, *more)
 

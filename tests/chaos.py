@@ -50,6 +50,9 @@ DELIVERY = {
 #: How Meta delivers, and again, and late.
 HABITS = Habits(window=0.01, doubles=0.05, spread=1.0, retries=(0.0, 0.2, 0.5))
 
+# For how long a broken build is waited for, in seconds.
+_GIVEN_UP = 20.0
+
 # Seconds between two looks at what has happened.
 _LOOK = 0.05
 
@@ -159,6 +162,7 @@ class World:
     port: int = field(factory=free_port, init=False)
 
     def __attrs_post_init__(self) -> None:
+        self.patience = min(self.patience, _GIVEN_UP) if self.broken else self.patience
         self.random = Random(self.seed)
         self.stand_ins = StandIns(reactor, self.seed)
         self.stand_ins.start()
@@ -256,8 +260,10 @@ class World:
 
     async def settled(self, seconds: float) -> bool:
         """
-        Wait until the daemon has nothing left to do.
+        Wait until the daemon has nothing left to do; not long for one that
+        can't be expected to get there.
         """
+        seconds = min(seconds, _GIVEN_UP) if self.broken else seconds
         deadline = reactor.seconds() + seconds
         while oracle.unfinished(self.database):
             if reactor.seconds() > deadline:

@@ -88,6 +88,7 @@ class Schedule:
     A plan of faults by count: of the first so many parts, exactly so many are
     spoiled, each once and in each way equally often.
 
+    :ivar spoils: these faults.
     :ivar left: the faults of the parts that were not met yet.
     """
 
@@ -95,12 +96,13 @@ class Schedule:
     spoiled: int
     random: Random
     faults: Sequence[Fault] = AMBIGUOUS
+    spoils: list[Fault] = field(factory=list, init=False)
     left: list[Fault | None] = field(factory=list, init=False)
     _met: set[str] = field(factory=set, init=False)
 
     def __attrs_post_init__(self) -> None:
-        spoiled = [self.faults[n % len(self.faults)] for n in range(self.spoiled)]
-        self.left = [*spoiled, *[None] * (self.parts - self.spoiled)]
+        self.spoils = [self.faults[n % len(self.faults)] for n in range(self.spoiled)]
+        self.left = [*self.spoils, *[None] * (self.parts - self.spoiled)]
         self.random.shuffle(self.left)
 
     def __call__(self, call: Call, random: Random) -> Fault | None:

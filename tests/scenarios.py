@@ -5,11 +5,9 @@ The runs: what is done to the daemon, and what came of it.
 from __future__ import annotations
 
 from collections import Counter
-from functools import partial
 from typing import Any
 
 from attrs import evolve
-from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
 from micamsgr.sandbox import language_model as llm
@@ -18,10 +16,8 @@ from micamsgr.sandbox.journal import (
     DROPPED_BEFORE,
     INTERNAL,
     Applied,
-    Asked,
     Chances,
     LookedUp,
-    Refused,
     Spoiled,
     always,
     rejection,
@@ -54,8 +50,8 @@ MODEL = Chances(
     }
 )
 
-# How long a run may take to settle, in seconds, beyond all its doubts.
-_SETTLING = 90.0
+#: How long a run may take to settle, in seconds, beyond all its doubts.
+SETTLING = 90.0
 
 
 def _faults(world: World) -> None:
@@ -82,7 +78,7 @@ async def kills(
     least: int,
     life: tuple[float, float] = (0.5, 4.0),
     pause: float = 5.0,
-    settling: float = _SETTLING,
+    settling: float = SETTLING,
 ) -> Verdict:
     """
     Kill the daemon at random times, until all has been written.
@@ -114,15 +110,21 @@ async def stops(
     times: int,
     pause: float = 2.0,
     slack: tuple[float, float] = (0.5, 3.0),
+    hang: float = 0.0,
     drain: float = 10.0,
-    settling: float = _SETTLING,
+    settling: float = SETTLING,
 ) -> Verdict:
     """
     Stop the daemon by SIGTERM under load, and start it again.
 
+    :param hang: how many of the language model's calls are never answered,
+        from 0.0 to 1.0.
     :param drain: how long a stop may let what is in flight finish.
     """
     _faults(world)
+    world.stand_ins.model.faults = lambda call, random: (
+        llm.HANGING if random.random() < hang else MODEL(call, random)
+    )
     writing = world.crowd(people, each, pause)
     took: list[float] = []
     statuses: Counter[int] = Counter()
@@ -148,7 +150,8 @@ async def stops(
         }
     )
     wrong = [f"{slow} stops took longer than {drain:g} s"] if slow else []
-    wrong += [f"a stop ended with {it}" for it in statuses if it != 0]
+    # twistd ends by the signal that it was told to end by.
+    wrong += [f"a stop ended with {it}" for it in statuses if it not in (0, -15)]
     return evolve(verdict, complaints=[*verdict.complaints, *wrong])
 
 
@@ -160,7 +163,7 @@ async def doubts(
     spoiled: int,
     parts: int,
     lost: float,
-    settling: float = _SETTLING,
+    settling: float = SETTLING,
 ) -> Verdict:
     """
     Let so many of the first so many sends be ambiguous.
@@ -194,7 +197,7 @@ async def denied(
     policy: str,
     people: int,
     spoiled: int,
-    settling: float = _SETTLING,
+    settling: float = SETTLING,
 ) -> Verdict:
     """
     Let sends be ambiguous while neither echo nor look-up is to be had; each
@@ -220,7 +223,8 @@ async def denied(
     verdict = world.verdict(
         {"policy": policy, "ambiguous": spoiled}, settled=policy != "hold"
     )
-    return _as_wished(world, verdict, policy, spoiled)
+    applied = sum(fault.applied for fault in schedule.spoils)
+    return _as_wished(world, verdict, policy, spoiled, applied)
 
 
 async def _until_held(world: World, many: int, seconds: float) -> None:
@@ -240,9 +244,14 @@ async def _until_held(world: World, many: int, seconds: float) -> None:
     await deferLater(reactor, 1.0)
 
 
-def _as_wished(world: World, verdict: Verdict, policy: str, many: int) -> Verdict:
+def _as_wished(
+    world: World, verdict: Verdict, policy: str, many: int, applied: int
+) -> Verdict:
     """
     Compare what became of parts in doubt with what the operator wished.
+
+    :param many: how many there were.
+    :param applied: how many of them were sent, which nobody could know.
     """
     twice = Counter(it.psid for it in world.journal.of(Applied)).values()
     doubled = sum(copies > 1 for copies in twice)
@@ -254,9 +263,8 @@ def _as_wished(world: World, verdict: Verdict, policy: str, many: int) -> Verdic
             " FROM part GROUP BY 1",
         )
     }
-    # Half of them were applied; nobody could know which.
     wanted = {
-        "resend": ("sent again", many, many // 2),
+        "resend": ("sent again", many, applied),
         "hold": ("unknown", many, 0),
         "drop": ("dead", many, 0),
     }[policy]
@@ -275,171 +283,3 @@ def _as_wished(world: World, verdict: Verdict, policy: str, many: int) -> Verdic
     found = [*others, *wrong]
     figures = {**verdict.figures, "said twice": doubled, **states}
     return Verdict(figures, found)
-
-
-def _peak(asked: list[float]) -> int:
-    """
-    Count the most calls within any second.
-    """
-    most = first = 0
-    for last, at in enumerate(asked):
-        while asked[first] <= at - 1.0:
-            first += 1
-        most = max(most, last - first + 1)
-    return most
-
-
-async def outage(
-    world: World,
-    *,
-    people: int,
-    seconds: float,
-    settling: float = 300.0,
-    most: int = 60,
-) -> Verdict:
-    """
-    Let the language model be down while everybody writes, and then be back.
-
-    :param seconds: how long it is down.
-    :param most: how many calls per second it must be spared when it is back.
-    """
-    world.changes["assistant"] = {"apology": {"after": 3600}}
-    await world.serve()
-    world.stand_ins.model.faults = always("completion", llm.BAD_GATEWAY)
-    down = reactor.seconds()
-    writing = world.crowd(people, 1, seconds * 0.8)
-    await deferLater(reactor, seconds)
-    world.stand_ins.model.faults = lambda call, random: llm.Fault(delay=0.3)
-    up = reactor.seconds()
-    await writing
-    waiting = people - len({it.psid for it in world.journal.of(Applied)})
-    settled = await world.settled(settling)
-    drained = reactor.seconds() - up
-    asked = [it.at for it in world.journal.of(Asked)]
-    during = [at for at in asked if down <= at < up]
-    after = _peak([at for at in asked if at >= up])
-    verdict = world.verdict(
-        {
-            "down": f"{seconds:g} s",
-            "waiting": waiting,
-            "calls while down": len(during),
-            "most per second while down": _peak(during),
-            "most per second after": after,
-            "drained in": f"{drained:.0f} s",
-        }
-    )
-    wrong = [] if settled else ["the queue did not drain"]
-    if after > most:
-        wrong.append(f"a herd of {after} calls in a second")
-    if len(during) > people:
-        wrong.append(f"{len(during)} calls of a language model that was down")
-    return evolve(verdict, complaints=[*verdict.complaints, *wrong])
-
-
-#: 30 % of calls go wrong, in every way; ``FILTERED`` has no answer by right.
-MIXED = Chances(
-    {
-        "completion": tuple(
-            (0.025, fault)
-            for fault in (
-                llm.INTERNAL,
-                llm.BAD_GATEWAY,
-                evolve(llm.RATE_LIMITED, headers=(("Retry-After", "1"),)),
-                evolve(llm.RATE_LIMITED, headers=()),
-                llm.DROPPED,
-                llm.HANGING,
-                llm.STALLING,
-                llm.TRUNCATED,
-                llm.EMPTY,
-                llm.ERROR_IN_200,
-                llm.TOO_LONG,
-                llm.FILTERED,
-            )
-        )
-    }
-)
-
-
-async def mixed(
-    world: World, *, people: int, each: int, settling: float = 300.0
-) -> Verdict:
-    """
-    Let 30 % of the language model's calls go wrong, in every way.
-    """
-    world.changes["llm_config"] = {"timeout": 2}
-    world.changes["assistant"] = {"apology": {"after": 3600}}
-    world.stand_ins.model.faults = MIXED
-    await world.serve()
-    await world.crowd(people, each, 1.0)
-    await world.settled(settling)
-    rows = partial(oracle.rows, world.database)
-    turns = Counter(row["state"] for row in rows("SELECT state FROM turn"))
-    (told,) = rows(
-        "SELECT count(*) AS count FROM part WHERE kind = 'notice' AND state = 'sent'"
-    )
-    dead = {row["text"] for row in rows("SELECT text FROM event WHERE state = 'dead'")}
-    calls = len(world.journal.of(Asked)) / max(1, sum(turns.values()))
-    verdict = world.verdict(
-        {
-            "turns": sum(turns.values()),
-            "failed": turns["failed"],
-            "told": told["count"],
-            "calls per turn": f"{calls:.2f}",
-            "spoiled LLM calls": world.spoiled()["completion"],
-        }
-    )
-    allowed = {f"lost {text!r}" for text in dead}
-    wrong = [why for why in verdict.complaints if why.partition(": ")[2] not in allowed]
-    if told["count"] != turns["failed"]:
-        wrong.append(f"{turns['failed']} turns failed, and {told['count']} were told")
-    if calls > 1.5:
-        wrong.append(f"{calls:.2f} calls per turn")
-    figures = {**verdict.figures, "lost": verdict.figures["lost"] if wrong else 0}
-    return Verdict(figures, wrong)
-
-
-async def token(
-    world: World,
-    *,
-    people: int,
-    seconds: float,
-    most: int,
-    settling: float = _SETTLING,
-) -> Verdict:
-    """
-    Let the Page's token expire while everybody writes, and start again with a
-    new one.
-
-    :param most: how many calls with the old one are few.
-    """
-    daemon = await world.serve()
-    await world.crowd(people, 1, 1.0, answered=True)
-    world.page.token = "token-renewed"
-    writing = [
-        Deferred.fromCoroutine(
-            world.person(f"628491377510{n:04}", 1, seconds / 2, False, first=1)
-        )
-        for n in range(people)
-    ]
-    await deferLater(reactor, seconds)
-    refused = Counter(it.call.kind for it in world.journal.of(Refused))
-    daemon.terminate()
-    await daemon.exited
-    await world.serve()
-    for each in writing:
-        await each
-    await world.settled(settling)
-    verdict = world.verdict(
-        {
-            "expired": f"{seconds:g} s",
-            "refused messages": refused["message"],
-            "refused calls": sum(refused.values()),
-            "told": daemon.output.count("code 190"),
-        }
-    )
-    wrong = []
-    if refused["message"] > most:
-        wrong.append(f"{refused['message']} messages with an expired token")
-    if not refused or "code 190" not in daemon.output:
-        wrong.append("nobody was told that the token has expired")
-    return evolve(verdict, complaints=[*verdict.complaints, *wrong])
