@@ -52,7 +52,8 @@ _LATER = Sparing(
     lambda call, random: evolve(rejection(2018321), headers=(("Retry-After", "1"),))
 )
 
-_DAY = 24 * 3600
+# What happens once in a life.
+_ONCE = {f"remember_page.{when}": 1 for when in ("done", "kept")}
 
 
 @define(eq=False)
@@ -160,7 +161,9 @@ async def points(
         "assistant": {"apology": {"after": 1}},
         "log": {"level": "error"},
     }
-    stops = [(point, world.random.randint(1, passes)) for point in plan]
+    stops = [
+        (point, world.random.randint(1, _ONCE.get(point, passes))) for point in plan
+    ]
     lives = await world.serve(stops=stops, kind=Lives)
     assert isinstance(lives, Lives)
     deadline = reactor.seconds() + seconds

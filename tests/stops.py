@@ -205,6 +205,12 @@ def _around_webhooks(stop: Stop) -> None:
 
 def plan(points: Sequence[str], times: int) -> list[str]:
     """
-    Name each point so many times, those of one kind far from one another.
+    Name each point so many times, the same ones far from one another.
+
+    The Page is remembered once and for all, so that this comes first, and
+    cannot be passed again once it is kept.
     """
-    return [point for _ in range(times) for point in points]
+    once = [point for point in points if point.startswith("remember_page.")]
+    first = [it for it in once for _ in range(1 if it.endswith(".kept") else times)]
+    others = [point for point in points if point not in once]
+    return [*first, *others * times]
