@@ -47,6 +47,12 @@ DELIVERY = {
     "lookup_rate": 1000,
 }
 
+# What all of this costs is not the subject.
+_LIMITS = {
+    "person": {"turns_per_minute": 0, "turns_per_day": 0, "tokens_per_day": 0},
+    "bot": {"tokens_per_day": 0},
+}
+
 #: How Meta delivers, and again, and late.
 HABITS = Habits(window=0.01, doubles=0.05, spread=1.0, retries=(0.0, 0.2, 0.5))
 
@@ -190,7 +196,8 @@ class World:
         """
         if self.broken:
             spec["broken"] = list(self.broken)
-        changes = {"delivery": DELIVERY, **self.changes}
+        delivery = {**DELIVERY, **self.changes.get("delivery", {})}
+        changes = {"limits": _LIMITS, **self.changes, "delivery": delivery}
         wanted = configuration(self.stand_ins, self.page, self.port, **changes)
         first = starter(sys.executable, **spec) if spec else ()
         daemon = kind(self.directory, self.port, wanted, first)
@@ -199,6 +206,15 @@ class World:
         if "stops" not in spec:
             await daemon.ready(60.0)
         return daemon
+
+    def deliver(self, **changes: object) -> dict[str, Any]:
+        """
+        Change how messages are sent.
+
+        :return: all of it.
+        """
+        self.changes["delivery"] = {**self.changes.get("delivery", {}), **changes}
+        return {**DELIVERY, **self.changes["delivery"]}
 
     async def wait(self, least: float, most: float) -> None:
         """

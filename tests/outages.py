@@ -111,10 +111,17 @@ def _three_in_ten(random: Random) -> Callable[[Call, Random], llm.Fault | None]:
 
 
 async def mixed(
-    world: World, *, people: int, each: int, settling: float = 300.0
+    world: World,
+    *,
+    people: int,
+    each: int,
+    most: float = 1.5,
+    settling: float = 300.0,
 ) -> Verdict:
     """
     Let 30 % of the language model's calls go wrong, in every way.
+
+    :param most: how many calls a turn may cost.
     """
     world.changes["llm_config"] = {"timeout": 2}
     world.changes["assistant"] = {"apology": {"after": 3600}}
@@ -141,7 +148,7 @@ async def mixed(
     wrong = [why for why in verdict.complaints if ": lost " not in why]
     if told["count"] != turns["failed"]:
         wrong.append(f"{turns['failed']} turns failed, and {told['count']} were told")
-    if calls > 1.5:
+    if calls > most:
         wrong.append(f"{calls:.2f} calls per turn")
     (lost,) = rows(
         "SELECT count(*) AS count FROM event WHERE text IS NOT NULL"

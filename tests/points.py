@@ -30,9 +30,18 @@ from tests.plans import SLOW, SLOW_MODEL, Sparing, echo_lost
 
 #: With whom something is the matter: a person who can't be reached, one whose
 #: messages never arrive, one to whom the language model has no answer, one who
-#: wrote long ago, one whom another app has taken over, one who waits long, and
-#: one who can only be written to later.
-VISITORS = ("blocked", "deaf", "hopeless", "stale", "elsewhere", "slow", "later")
+#: wrote long ago, one whom another app has taken over, one who waits long, one
+#: who can only be written to later, and one whom a human answers meanwhile.
+VISITORS = (
+    "blocked",
+    "deaf",
+    "hopeless",
+    "stale",
+    "elsewhere",
+    "slow",
+    "later",
+    "relieved",
+)
 
 # What never arrives is left to the visitors: of three attempts at a message,
 # the stops themselves take some.
@@ -51,6 +60,9 @@ _ORDINARY = Sparing(
 _LATER = Sparing(
     lambda call, random: evolve(rejection(2018321), headers=(("Retry-After", "1"),))
 )
+
+# So many visitors later a human answers.
+_LATER_ON = 4
 
 # What happens once in a life.
 _ONCE = {f"remember_page.{when}": 1 for when in ("done", "kept")}
@@ -92,7 +104,7 @@ def _graph(call: Call, random: Random) -> Fault | None:
         return _ORDINARY(call, random)
     if matter == "blocked":
         return rejection(551)
-    if matter == "deaf":
+    if matter in ("deaf", "relieved"):
         return DROPPED_BEFORE
     if matter == "elsewhere":
         return rejection(10, 2018300)
@@ -114,6 +126,9 @@ async def _visit(world: World, pause: float, going: Callable[[], bool]) -> None:
     for number in count():
         if not going():
             return
+        if number >= _LATER_ON and _matter(visitor(number - _LATER_ON)) == "relieved":
+            psid = visitor(number - _LATER_ON)
+            world.stand_ins.meta.human(world.page.id, psid, "Let me see to that")
         psid = visitor(number)
         matter = _matter(psid)
         if matter == "stale":

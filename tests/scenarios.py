@@ -23,7 +23,7 @@ from micamsgr.sandbox.journal import (
     rejection,
 )
 from tests import oracle
-from tests.chaos import DELIVERY, Verdict, World
+from tests.chaos import Verdict, World
 from tests.daemon import reactor
 from tests.plans import REFUSED, SLOW, SLOW_MODEL, Schedule, Sparing, echo_lost
 
@@ -175,7 +175,7 @@ async def doubts(
     world.stand_ins.graph.faults = schedule
     world.stand_ins.graph.echoes = echo_lost(lost)
     if lost >= 1.0:
-        delivery = world.changes["delivery"] = {**DELIVERY, "lookup_lag": 3}
+        delivery = world.deliver(lookup_lag=3)
         world.stand_ins.graph.lookup_lag = delivery["quarantine"] + 1.0
     await world.serve()
     await world.crowd(people, each, 0.5, answered=True)
@@ -213,7 +213,7 @@ async def denied(
         schedule(call, random) or refusals(call, random)
     )
     world.stand_ins.graph.echoes = echo_lost(1.0)
-    world.changes["delivery"] = {**DELIVERY, "unresolved": policy}
+    world.deliver(unresolved=policy)
     await world.serve()
     await world.crowd(people, 1, 1.0)
     if policy == "hold":
