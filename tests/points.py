@@ -61,8 +61,8 @@ _LATER = Sparing(
     lambda call, random: evolve(rejection(2018321), headers=(("Retry-After", "1"),))
 )
 
-# So many visitors later a human answers.
-_LATER_ON = 4
+# So many visitors later a human answers: not so soon as a reply that Meta makes.
+_LATER_ON = 30
 
 # What happens once in a life.
 _ONCE = {f"remember_page.{when}": 1 for when in ("done", "kept")}
