@@ -56,7 +56,7 @@ _LIMITS = {
 #: How Meta delivers, and again, and late.
 HABITS = Habits(window=0.01, doubles=0.05, spread=1.0, retries=(0.0, 0.2, 0.5))
 
-# For how long a broken build is waited for, in seconds.
+# For how long a broken build is waited for at most, in seconds.
 _GIVEN_UP = 20.0
 
 # Seconds between two looks at what has happened.
@@ -279,7 +279,7 @@ class World:
         Wait until the daemon has nothing left to do; not long for one that
         can't be expected to get there.
         """
-        seconds = min(seconds, _GIVEN_UP) if self.broken else seconds
+        seconds = min(seconds, self.patience) if self.broken else seconds
         deadline = reactor.seconds() + seconds
         while oracle.unfinished(self.database):
             if reactor.seconds() > deadline:

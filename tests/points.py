@@ -160,6 +160,7 @@ async def points(
     people: int = 40,
     pause: float = 4.0,
     passes: int = 4,
+    lost: float = 0.5,
     seconds: float = 360.0,
     settling: float = 90.0,
 ) -> Verdict:
@@ -167,10 +168,11 @@ async def points(
     End the daemon at each point of a plan, one life for each.
 
     :param passes: at the first so many passes of the point, by chance.
+    :param lost: how many of the echoes are, from 0.0 to 1.0.
     :param seconds: after so many, the rest of the plan is left out.
     """
     graph, model = world.stand_ins.graph, world.stand_ins.model
-    graph.faults, graph.echoes, model.faults = _graph, echo_lost(0.5), _model
+    graph.faults, graph.echoes, model.faults = _graph, echo_lost(lost), _model
     graph.lookup_lag = 0.5
     world.changes |= {
         "assistant": {"apology": {"after": 1}},

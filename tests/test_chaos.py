@@ -8,6 +8,7 @@ twice; and where the daemon is broken on purpose, the oracle says so.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -46,7 +47,10 @@ class ChaosCase(TestCase):
         """
         directory = Path(self.mktemp())
         directory.mkdir()
-        async with world(directory, self.seed, broken=broken) as here:
+        patience = 8.0 if broken else 60.0
+        async with world(
+            directory, self.seed, broken=broken, patience=patience
+        ) as here:
             here.deliver(**SOON)
             verdict = await run(here)
         return [f"MICA_SEED={self.seed}: {why}" for why in verdict.complaints]
@@ -130,47 +134,57 @@ class NeighborTests(ChaosCase):
         )
 
 
+async def _dying(here: World) -> Verdict:
+    """
+    End where it matters the most; echoes are lost, and much else is delivered
+    again.
+    """
+    here.stand_ins.meta.habits = evolve(here.stand_ins.meta.habits, doubles=0.5)
+    ends = plan(["message.written", "webhook.written"], 5)
+    return await points(here, ends, people=25, pause=1.5, passes=1, lost=1.0)
+
+
+_SOME: dict[str, Any] = {"people": 15, "each": 2, "spoiled": 12, "parts": 30}
+_BLIND = partial(doubts, lost=1.0, **_SOME)
+_EXPIRED = partial(token, people=8, seconds=3.0, most=5)
+
+# What each broken build is put through, and what must be said of it: a pattern.
+_NOTICED: dict[str, tuple[Run, str]] = {
+    "crash_is_failure": (_dying, r"said \d+ times"),
+    "early_200": (_dying, "accepted and lost"),
+    "no_dedup": (_dying, r"kept \d+ times"),
+    "doubt_is_failure": (_BLIND, r"said \d+ times"),
+    "doubt_is_success": (_BLIND, "lost '"),
+    "one_look": (_BLIND, r"said \d+ times"),
+    "doubt_stops_all": (
+        partial(doubts, lost=1.0, people=20, each=4, spoiled=8, parts=60),
+        "nobody was answered",
+    ),
+    "blind_resend": (
+        partial(denied, policy="hold", people=10, spoiled=8),
+        "were said twice, not 0",
+    ),
+    "herd": (partial(outage, people=20, seconds=3.0), "that was down"),
+    "token_is_refusal": (_EXPIRED, "lost '"),
+    "no_pause": (_EXPIRED, "with an expired token"),
+}
+
+
 class BrokenTests(ChaosCase):
     """
-    Tests for the oracle: builds that break the protocol do not get by.
+    Tests for the oracle.
     """
 
-    async def assert_noticed(self, run: Run, *builds: str) -> None:
+    async def test_noticed(self) -> None:
         """
-        Check that somebody complains about each of these builds.
+        A build that breaks the protocol does not get by, and it is said what
+        it does to people.
         """
-        found = await self.judge_all([(run, [build]) for build in builds])
+        builds = list(_NOTICED)
+        found = await self.judge_all([(_NOTICED[it][0], [it]) for it in builds])
         for build, complaints in zip(builds, found, strict=True):
-            self.assertNotEqual(complaints, [], build)
-
-    async def test_kills(self) -> None:
-        """
-        What a crash costs people is noticed.
-        """
-
-        async def run(here: World) -> Verdict:
-            # Some of it is delivered again, by which it is seen.
-            here.stand_ins.meta.habits = evolve(here.stand_ins.meta.habits, doubles=0.5)
-            ends = ["message.written", "webhook.written"]
-            return await points(here, plan(ends, 6), people=10, passes=1)
-
-        await self.assert_noticed(run, "crash_is_failure", "early_200", "no_dedup")
-
-    async def test_doubts(self) -> None:
-        """
-        So is what doubt costs them, ended too soon, too simply, or for all.
-        """
-        some: dict[str, Any] = {"people": 15, "each": 2, "spoiled": 12, "parts": 30}
-        await self.assert_noticed(
-            partial(doubts, lost=1.0, **some),
-            *("one_look", "doubt_is_failure", "doubt_is_success"),
-        )
-        await self.assert_noticed(partial(doubts, lost=0.5, **some), "doubt_stops_all")
-
-    async def test_troubles(self) -> None:
-        """
-        So are a herd, and messages that are given up for a token's sake.
-        """
-        await self.assert_noticed(partial(outage, people=20, seconds=3.0), "herd")
-        expired: Any = partial(token, people=8, seconds=3.0, most=5)
-        await self.assert_noticed(expired, "token_is_refusal", "no_pause")
+            words = _NOTICED[build][1]
+            self.assertTrue(
+                any(re.search(words, why) for why in complaints),
+                (build, complaints[:5]),
+            )
