@@ -163,6 +163,7 @@ async def doubts(
     spoiled: int,
     parts: int,
     lost: float,
+    pause: float = 2.0,
     settling: float = SETTLING,
 ) -> Verdict:
     """
@@ -170,6 +171,8 @@ async def doubts(
 
     :param lost: how many of the echoes are lost, from 0.0 to 1.0.  If all are,
         look-ups lag so that the first one never sees what was sent.
+    :param pause: the most seconds before each message.  A look-up shows only
+        the newest messages of a thread: it must reach back to before a doubt.
     """
     schedule = Schedule(parts, spoiled, world.random)
     world.stand_ins.graph.faults = schedule
@@ -178,7 +181,7 @@ async def doubts(
         delivery = world.deliver(lookup_lag=3)
         world.stand_ins.graph.lookup_lag = delivery["quarantine"] + 1.0
     await world.serve()
-    await world.crowd(people, each, 0.5, answered=True)
+    await world.crowd(people, each, pause, answered=True)
     await world.settled(settling)
     verdict = world.verdict(
         {
