@@ -51,12 +51,15 @@ class Round:
     memory: float
 
 
-def fill(path: Path, page: str, people: int, pending: int, stored: int) -> None:
+def fill(
+    path: Path, page: str, people: int, pending: int, stored: int, indexes: bool
+) -> None:
     """
     Make a store with a past.
 
     :param pending: messages that nobody has answered, each from another person.
     :param stored: messages that were answered.
+    :param indexes: whether those of what is open are there.
     """
     open_database(str(path)).close()
     database = sqlite3.connect(path, isolation_level=None)
@@ -102,6 +105,8 @@ def fill(path: Path, page: str, people: int, pending: int, stored: int) -> None:
             for n in range(pending)
         ),
     )
+    for index in () if indexes else ("event_open", "turn_open", "part_open"):
+        database.execute(f"DROP INDEX {index}")
     database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     database.close()
 
@@ -178,6 +183,9 @@ async def _main(arguments: Sequence[str]) -> None:
     parser.add_argument("--pending", type=int, default=100_000)
     parser.add_argument("--stored", type=int, default=1_000_000)
     parser.add_argument("--people", type=int, default=100_000)
+    parser.add_argument(
+        "--broken", action="store_true", help="without the indexes of what is open"
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--directory", type=Path, help="the disk to be measured on")
     given = parser.parse_args(arguments)
@@ -186,13 +194,16 @@ async def _main(arguments: Sequence[str]) -> None:
         print(machine(directory), flush=True)
         alone = directory / "alone"
         alone.mkdir()
-        bare = await _measured(alone, given.rounds, people=1, pending=1, stored=0)
+        bare = await _measured(
+            alone, given.rounds, people=1, pending=1, stored=0, indexes=True
+        )
         many = await _measured(
             directory,
             given.rounds,
             people=given.people,
             pending=given.pending,
             stored=given.stored,
+            indexes=not given.broken,
         )
         size = (directory / "mica.db").stat().st_size / 2**20
     first, alone_first = (median(it.first for it in each) for each in (many, bare))
@@ -209,7 +220,7 @@ async def _main(arguments: Sequence[str]) -> None:
     )
 
 
-async def _measured(directory: Path, rounds: int, **many: int) -> list[Round]:
+async def _measured(directory: Path, rounds: int, **many: Any) -> list[Round]:
     async with world(directory, 0) as here:
         here.deliver(rate=0)
         fill(here.database, here.page.id, **many)
