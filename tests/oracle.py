@@ -8,22 +8,24 @@ the daemon's.
 
 from __future__ import annotations
 
+import re
 import sqlite3
+from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from attrs import define, field
 
-from micamsgr.sandbox.journal import Applied, Journal, Posted, Wrote
+from micamsgr.sandbox.journal import Applied, Journal, LookedUp, Posted, Spoiled, Wrote
 
 # The legal states; the first ones are those in which something is to be done.
 _OPEN = {
-    "event": {"new", "in_turn"},
-    "turn": {"ready", "generating", "composed"},
-    "part": {"composed", "sending", "unknown"},
+    "event": ("new", "in_turn"),
+    "turn": ("ready", "generating", "composed"),
+    "part": ("composed", "sending", "unknown"),
 }
 _ENDS = {
     "event": {"done", "ignored", "dead"},
@@ -32,6 +34,9 @@ _ENDS = {
 }
 # These want no reason.
 _GOOD_ENDS = {"done", "closed", "sent"}
+
+# As Meta's stand-in writes it, whatever else is in a body.
+_MID = re.compile(rb'"mid"\s*:\s*"([^"\\]*)"')
 
 Row = dict[str, Any]
 
@@ -84,19 +89,29 @@ def unfinished(database: Database) -> int:
     """
     Count what the daemon has yet to do.
     """
+    # Worded so that the indexes of what is open serve, however much there is.
     return sum(
-        row["state"] in states
+        row["count"]
         for table, states in _OPEN.items()
-        for row in rows(database, f"SELECT state FROM {table}")
+        for row in rows(
+            database,
+            f"SELECT count(*) AS count FROM {table} WHERE state IN"
+            f" ({', '.join(repr(state) for state in states)})",
+        )
     )
 
 
-def misspoken(journal: Journal, named: Callable[[str], Sequence[str]]) -> list[str]:
+def misspoken(
+    journal: Journal,
+    named: Callable[[str], Sequence[str]],
+    whose: Callable[[str], bool] = lambda psid: True,
+) -> list[str]:
     """
     Say where answers do not name what was written, each text once and in
     order, person by person.
 
     :param named: reads from an answer the texts that it answers.
+    :param whose: says of a PSID whether that person must be answered.
     """
     wrote: dict[str, list[str]] = defaultdict(list)
     answered: dict[str, list[str]] = defaultdict(list)
@@ -107,8 +122,70 @@ def misspoken(journal: Journal, named: Callable[[str], Sequence[str]]) -> list[s
     return [
         f"{psid}: {problem}"
         for psid in wrote
+        if whose(psid)
         for problem in _differences(wrote[psid], answered[psid])
     ]
+
+
+def held_up(journal: Journal) -> list[str]:
+    """
+    Say where nobody was answered while a message to somebody else was in
+    doubt, although others waited; nothing where that is not the rule.
+
+    :param journal: of a time in which the daemon was up throughout.
+    """
+    wrote, applied, spoiled = (
+        _by_person((it.psid, it.at) for it in journal.of(Wrote)),
+        _by_person((it.psid, it.at) for it in journal.of(Applied)),
+        _by_person(
+            (it.call.psid or "", it.at)
+            for it in journal.of(Spoiled)
+            if it.call.kind == "message"
+        ),
+    )
+    found = []
+    stretches = 0
+    for looked in journal.of(LookedUp):
+        begin, end = _last(spoiled[looked.psid or ""], looked.at), looked.at
+        # What had begun before the doubt was known tells nothing.
+        quarter, half = begin + (end - begin) / 4.0, begin + (end - begin) / 2.0
+        others = [psid for psid in wrote if psid != looked.psid]
+        # Who may be in doubt too may have to wait.
+        waiting = [
+            psid
+            for psid in others
+            if _last(wrote[psid], quarter) > _last(applied[psid], end)
+            and _last(spoiled[psid], end) < begin - (end - begin)
+        ]
+        heard = any(_last(applied[psid], end) > half for psid in others)
+        if begin and waiting:
+            stretches += 1
+            if not heard:
+                found.append(f"nobody was answered while {looked.psid} was in doubt")
+    # One stretch may be a slow machine's.
+    return found if len(found) > max(2, stretches // 2) else []
+
+
+def _by_person(times: Iterable[tuple[str, float]]) -> dict[str, list[float]]:
+    found: dict[str, list[float]] = defaultdict(list)
+    for psid, at in times:
+        found[psid].append(at)
+    return found
+
+
+def _last(times: list[float], before: float) -> float:
+    """
+    Find the last of some times, oldest first, before another; 0.0: none.
+    """
+    at = bisect_left(times, before)
+    return times[at - 1] if at else 0.0
+
+
+def mids(body: bytes) -> list[str]:
+    """
+    Find the mids in a notification's body.
+    """
+    return [mid.decode("ascii", "replace") for mid in _MID.findall(body)]
 
 
 def _differences(wrote: list[str], answered: list[str]) -> Iterator[str]:
@@ -177,7 +254,7 @@ class _Oracle:
         for table, open_states in _OPEN.items():
             for row in self._tables[table]:
                 state = row["state"]
-                if state not in open_states | _ENDS[table]:
+                if state not in {*open_states, *_ENDS[table]}:
                     yield f"not a state of a {table}: {_brief(row)}"
                 if self._settled and state in open_states:
                     yield f"unfinished {table}: {_brief(row)}"
@@ -189,11 +266,16 @@ class _Oracle:
         What was answered 200 is in the store, and to be answered once.
         """
         events = self._tables["event"]
-        mids = {event["mid"] for event in events}
-        accepted = b"".join(p.body for p in self._journal.of(Posted) if p.status == 200)
+        stored = {event["mid"] for event in events}
+        accepted = {
+            mid
+            for posted in self._journal.of(Posted)
+            if posted.status == 200
+            for mid in mids(posted.body)
+        }
         for wrote in self._journal.of(Wrote):
-            taken = wrote.mid.encode() in accepted
-            if wrote.mid not in mids and (taken or self._settled):
+            taken = wrote.mid in accepted
+            if wrote.mid not in stored and (taken or self._settled):
                 yield f"{'accepted' if taken else 'refused'} and lost: {wrote}"
         # An echo, and what came by the standby channel, is another event.
         wanted = [event for event in events if event["state"] != "ignored"]

@@ -1,0 +1,190 @@
+"""
+Everything goes wrong at the same time, and nobody is forgotten or told a thing
+twice; and where the daemon is broken on purpose, the oracle says so.
+
+``python -m bench.chaos`` does the same for as long as one likes.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from attrs import evolve
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.trial.unittest import TestCase
+
+from tests.chaos import Verdict, World, world
+from tests.outages import mixed, outage, token
+from tests.points import points
+from tests.scenarios import denied, doubts, kills, stops
+from tests.stops import POINTS, plan
+
+# In seconds: doubts are over sooner than in the long runs.
+SOON = {"deadline": 1, "quarantine": 3}
+
+Run = Callable[[World], Awaitable[Verdict]]
+
+
+class ChaosCase(TestCase):
+    """
+    Runs in worlds of their own, several at the same time.
+    """
+
+    timeout = 240
+
+    def setUp(self) -> None:
+        self.seed = int(os.environ.get("MICA_SEED") or Random().getrandbits(32))
+
+    async def judge(self, run: Run, *broken: str) -> list[str]:
+        """
+        Say what the oracle complains about after a run.
+        """
+        directory = Path(self.mktemp())
+        directory.mkdir()
+        patience = 8.0 if broken else 60.0
+        async with world(
+            directory, self.seed, broken=broken, patience=patience
+        ) as here:
+            here.deliver(**SOON)
+            verdict = await run(here)
+        return [f"MICA_SEED={self.seed}: {why}" for why in verdict.complaints]
+
+    def judge_all(
+        self, runs: Sequence[tuple[Run, Sequence[str]]]
+    ) -> Deferred[list[list[str]]]:
+        """
+        Run several at the same time, whole builds or broken ones.
+        """
+        judging = [
+            Deferred.fromCoroutine(self.judge(run, *broken)) for run, broken in runs
+        ]
+        return gatherResults(judging, consumeErrors=True)
+
+    async def assert_kept(self, *runs: Run) -> None:
+        """
+        Check that nobody complains.
+        """
+        found = await self.judge_all([(run, ()) for run in runs])
+        self.assertEqual(found, [[] for _ in runs])
+
+
+class KillTests(ChaosCase):
+    """
+    Tests for a daemon that ends again and again.
+    """
+
+    async def test_random(self) -> None:
+        """
+        Whenever the daemon is killed or told to stop, while the language model
+        and the Graph API err, everybody is answered, once, and in order.
+        """
+        few: dict[str, Any] = {"people": 30, "each": 6, "pause": 1.5}
+        await self.assert_kept(
+            partial(kills, least=5, life=(0.3, 1.2), **few),
+            partial(stops, times=3, slack=(0.2, 1.0), **few),
+        )
+
+    async def test_points(self) -> None:
+        """
+        So is everybody if it ends between any two commits, or before, in,
+        or after anything that it writes to the network.
+        """
+        shares = [plan(POINTS[first::2], 1) for first in range(2)]
+        await self.assert_kept(
+            *(partial(points, plan=share, people=15, pause=2.0) for share in shares)
+        )
+
+
+class NeighborTests(ChaosCase):
+    """
+    Tests for a Graph API and a language model that fail.
+    """
+
+    async def test_doubts(self) -> None:
+        """
+        A message of which nobody knows at first whether it was sent is said
+        once, whatever becomes of its echo, and keeps nobody else waiting;
+        where nobody can ever know, it goes as the operator wishes.
+        """
+        some: dict[str, Any] = {"people": 20, "each": 3, "spoiled": 16, "parts": 60}
+        await self.assert_kept(
+            partial(doubts, lost=0.0, **some),
+            partial(doubts, lost=0.5, **some),
+            partial(doubts, lost=1.0, **some),
+            partial(denied, policy="resend", people=15, spoiled=8),
+            partial(denied, policy="hold", people=15, spoiled=8),
+            partial(denied, policy="drop", people=15, spoiled=8),
+        )
+
+    async def test_troubles(self) -> None:
+        """
+        A language model that is down is left alone and then not run over, one
+        that errs costs little, and an expired token costs nobody an answer.
+        """
+        await self.assert_kept(
+            partial(outage, people=20, seconds=5.0),
+            partial(mixed, people=20, each=6, most=1.7),
+            partial(token, people=10, seconds=5.0, most=5),
+        )
+
+
+async def _dying(here: World) -> Verdict:
+    """
+    End where it matters the most; echoes are lost, and much else is delivered
+    again.
+    """
+    here.stand_ins.meta.habits = evolve(here.stand_ins.meta.habits, doubles=0.5)
+    ends = plan(["message.written", "webhook.written"], 5)
+    return await points(here, ends, people=25, pause=1.5, passes=1, lost=1.0)
+
+
+_SOME: dict[str, Any] = {"people": 15, "each": 2, "spoiled": 12, "parts": 30}
+_BLIND = partial(doubts, lost=1.0, **_SOME)
+_EXPIRED = partial(token, people=8, seconds=3.0, most=5)
+
+# What each broken build is put through, and what must be said of it: a pattern.
+_NOTICED: dict[str, tuple[Run, str]] = {
+    "crash_is_failure": (_dying, r"said \d+ times"),
+    "early_200": (_dying, "accepted and lost"),
+    "no_dedup": (_dying, r"kept \d+ times"),
+    "doubt_is_failure": (_BLIND, r"said \d+ times"),
+    "doubt_is_success": (_BLIND, "lost '"),
+    "one_look": (_BLIND, r"said \d+ times"),
+    "doubt_stops_all": (
+        partial(doubts, lost=1.0, people=20, each=4, spoiled=8, parts=60),
+        "nobody was answered",
+    ),
+    "blind_resend": (
+        partial(denied, policy="hold", people=10, spoiled=8),
+        "were said twice, not 0",
+    ),
+    "herd": (partial(outage, people=20, seconds=3.0), "that was down"),
+    "token_is_refusal": (_EXPIRED, "lost '"),
+    "no_pause": (_EXPIRED, "with an expired token"),
+}
+
+
+class BrokenTests(ChaosCase):
+    """
+    Tests for the oracle.
+    """
+
+    async def test_noticed(self) -> None:
+        """
+        A build that breaks the protocol does not get by, and it is said what
+        it does to people.
+        """
+        builds = list(_NOTICED)
+        found = await self.judge_all([(_NOTICED[it][0], [it]) for it in builds])
+        for build, complaints in zip(builds, found, strict=True):
+            words = _NOTICED[build][1]
+            self.assertTrue(
+                any(re.search(words, why) for why in complaints),
+                (build, complaints[:5]),
+            )
