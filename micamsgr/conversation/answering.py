@@ -5,6 +5,7 @@ Asks the assistant for what answers a turn, and keeps what it says.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from functools import partial
 
 from attrs import define, field
@@ -101,7 +102,9 @@ class Answerer:
         Ask the assistant for what answers the conversation's next turn, give
         the slot back, and begin to send the answer.
         """
-        try:
+        # Given back as soon as it has answered; what then waits has no need of it.
+        with ExitStack() as slot:
+            slot.callback(self.free_slot)
             begun = await self._store.begin(
                 situation.id,
                 self._manners.history_messages,
@@ -113,15 +116,17 @@ class Answerer:
                 return await self._store.situation(situation.id)
             if begun.limit is not None:
                 return await self._refuse(begun.turn, begun.limit)
-            reply = await self._reply(begun)
-        finally:
-            self.free_slot()
+            reply = await self._reply(begun, slot.close)
         if isinstance(reply, Situation):
             return reply
         return await self._compose(begun, reply)
 
-    async def _reply(self, begun: Begun) -> Reply | Situation:
+    async def _reply(
+        self, begun: Begun, answered: Callable[[], None]
+    ) -> Reply | Situation:
         """
+        :param answered: called once the assistant has answered, or failed.
+
         :return: the reply; or, where there is none, what is to be done then.
         """
         turn = begun.turn
@@ -136,7 +141,7 @@ class Answerer:
         )
         asked = self._now().tick
         try:
-            reply = await self._ask(begun)
+            reply = await self._ask(begun, answered)
         except CancelledError:
             raise
         except Refused as error:
@@ -152,7 +157,7 @@ class Answerer:
         )
         return reply
 
-    async def _ask(self, begun: Begun) -> Reply:
+    async def _ask(self, begun: Begun, answered: Callable[[], None]) -> Reply:
         """
         Ask the assistant, and show the person meanwhile that it is asked.
         """
@@ -174,6 +179,7 @@ class Answerer:
         finally:
             typing.stop()
             del self._typing[situation.id]
+        answered()
         await lateness.end()
         if isinstance(reply, Exception):
             raise reply

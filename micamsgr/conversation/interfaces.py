@@ -157,10 +157,10 @@ class IStore(Interface):
         in the time for which the limit holds.
         """
 
-    async def lapse(conversation: int, reason: str) -> Situation:
+    async def lapse(situation: Situation, reason: str) -> Situation:
         """
         Give up, in silence, the turn that is open, or else the events that
-        wait for one.
+        wait for one; unless the person was heard of since *situation*.
         """
 
     async def change(before: Part, after: Part) -> Situation:

@@ -145,7 +145,17 @@ class Hunger:
 
 
 Step = (
-    Begin | Generate | Apologize | Fail | Lapse | Send | LookUp | Change | Wait | Rest
+    Begin
+    | Generate
+    | Apologize
+    | Fail
+    | Lapse
+    | Send
+    | LookUp
+    | Change
+    | Hunger
+    | Wait
+    | Rest
 )
 
 
@@ -156,6 +166,8 @@ def next_step(
     manners: Manners,
     paused: float = 0.0,
     queued: float = 0.0,
+    *,
+    slot: bool = True,
 ) -> Step:
     """
     Decide what to do next in a conversation.
@@ -165,6 +177,7 @@ def next_step(
 
     :param paused: for so many seconds nothing may be sent for this Page.
     :param queued: for so many seconds others are looked up.
+    :param slot: the assistant may be asked now.
     """
     too_late = closed(situation, now)
     waits: list[float] = []
@@ -194,7 +207,12 @@ def next_step(
         if part.kind is Kind.NOTICE and part.state is not PartState.UNKNOWN:
             break
     else:
-        step = _turn_step(situation, now, manners, paused)
+        step = _turn_step(situation, now, manners, paused, slot)
+        if isinstance(step, Hunger):
+            if look_up is not None and queued <= 0.0:
+                return look_up
+            known = [*waits, *([] if step.seconds is None else [step.seconds])]
+            return Hunger(min(known, default=None))
         if isinstance(step, Wait):
             waits.append(step.seconds)
         elif not isinstance(step, Rest):
@@ -212,7 +230,7 @@ def closed(situation: Situation, now: Moment) -> bool:
 
 
 def _turn_step(
-    situation: Situation, now: Moment, manners: Manners, paused: float
+    situation: Situation, now: Moment, manners: Manners, paused: float, slot: bool
 ) -> Step:
     turn = situation.turn
     if turn is not None and turn.state is TurnState.COMPOSED:
@@ -221,21 +239,22 @@ def _turn_step(
         return Rest()
     if closed(situation, now):
         return Lapse("window")
-    if turn is None:
-        return Begin() if paused <= 0.0 else Wait(paused)
     # One that is generating was left so by a process that died.
-    patience = manners.patience - (now.wall - turn.began) / 1000.0
-    if turn.tries and patience <= 0.0 and now.sure:
-        return Fail(turn, "patience")
-    wait = max(now.until(turn.rest), paused)
-    if wait <= 0.0:
-        return Generate(turn)
+    patience = None
+    if turn is not None and turn.tries and now.sure:
+        patience = manners.patience - (now.wall - turn.began) / 1000.0
+        if patience <= 0.0:
+            return Fail(turn, "patience")
+    wait = max(now.until(turn.rest if turn is not None else None), paused)
+    if wait <= 0.0 and slot:
+        return Begin() if turn is None else Generate(turn)
     late = None if paused > 0.0 else until_apology(situation, now, manners)
-    if late is not None:
-        if late <= 0.0:
-            return Apologize()
-        wait = min(wait, late)
-    return Wait(min(wait, patience) if turn.tries else wait)
+    if late is not None and late <= 0.0:
+        return Apologize()
+    known = [it for it in (late, patience) if it is not None]
+    if wait <= 0.0:
+        return Hunger(min(known, default=None))
+    return Wait(min([wait, *known]))
 
 
 def _too_late_to_apologize(part: Part, turn: Turn | None) -> bool:

@@ -79,7 +79,6 @@ class Sender:
         Know no more of a conversation: there is nothing to do in it.
         """
         self._queued.pop(conversation, None)
-        self._farewells.pop(conversation, None)
 
     async def send(self, situation: Situation, part: Part) -> Situation:
         delay = self.outlet.reserve(situation.id)
@@ -133,8 +132,6 @@ class Sender:
         situation = await self._lifetime.insist(lambda: self._store.change(part, after))
         if isinstance(outcome, NeverSent) and outcome.human:
             return await self._give_way(situation)
-        if self._farewells.get(situation.id) == part.id and isinstance(outcome, Sent):
-            await self._pass_on(situation)
         return situation
 
     def _waited(self, situation: Situation, part: Part) -> float | None:
@@ -165,13 +162,19 @@ class Sender:
 
     def bid_farewell(self, conversation: int, notice: Part) -> None:
         """
-        Pass the thread on, if the operator wishes it, once *notice* is sent;
-        unless this process ends before.
+        Pass the thread on, if the operator wishes it, once what has become of
+        *notice* is known; unless this process ends before.
         """
         if self._handover.pass_to is not None:
             self._farewells[conversation] = notice.id
 
-    async def _pass_on(self, situation: Situation) -> None:
+    async def pass_on(self, situation: Situation) -> None:
+        """
+        Pass on a thread that is to be passed on by now.
+        """
+        notice = self._farewells.get(situation.id)
+        if notice is None or any(part.id == notice for part in situation.parts):
+            return
         del self._farewells[situation.id]
         assert self._handover.pass_to is not None
         await self._messenger.pass_on(situation.conversation, self._handover.pass_to)

@@ -33,7 +33,6 @@ from .planner import (
     Step,
     Wait,
     next_step,
-    until_apology,
 )
 from .policy import Delivery, Handover, Limits, Manners
 from .sending import Sender
@@ -164,25 +163,23 @@ class Steps:
         try:
             situation = await self._store.situation(conversation)
             while not self._lifetime.over:
+                await self._sender.pass_on(situation)
                 step = self._next(situation)
-                if isinstance(step, (Wait, Rest)):
+                if isinstance(step, (Begin, Generate)):
+                    if slot or self._answerer.take_slot():
+                        slot = False
+                        situation = await self._answerer.ask(situation)
+                        continue
+                    step = self._next(situation, slot=False)
+                if isinstance(step, (Wait, Rest, Hunger)):
                     return step
-                if not isinstance(step, (Begin, Generate)):
-                    situation = await self._take(step, situation)
-                elif slot or self._answerer.take_slot():
-                    slot = False
-                    situation = await self._answerer.ask(situation)
-                else:
-                    late = until_apology(situation, self._now(), self._manners)
-                    if late is None or late > 0.0:
-                        return Hunger(late)
-                    situation = await self._answerer.apologize(situation)
+                situation = await self._take(step, situation)
             return Rest()
         finally:
             if slot:
                 self._answerer.free_slot()
 
-    def _next(self, situation: Situation) -> Step:
+    def _next(self, situation: Situation, *, slot: bool = True) -> Step:
         now = self._now()
         step = next_step(
             situation,
@@ -191,6 +188,7 @@ class Steps:
             self._manners,
             self._sender.outlet.paused(situation.id),
             self._sender.queued(situation.id, now),
+            slot=slot,
         )
         if isinstance(step, Rest):
             self._sender.forget(situation.id)
@@ -214,4 +212,4 @@ class Steps:
             bot=self._bot,
             reason=step.reason,
         )
-        return await self._store.lapse(situation.id, step.reason)
+        return await self._store.lapse(situation, step.reason)

@@ -202,8 +202,13 @@ class SQLiteStore:
 
         return await self._write(work)
 
-    async def lapse(self, conversation: int, reason: str) -> Situation:
+    async def lapse(self, situation: Situation, reason: str) -> Situation:
+        conversation = situation.id
+
         def work(database: sqlite3.Connection) -> Situation:
+            now = read_situation(database, conversation)
+            if now.heard != situation.heard:
+                return now
             turn = _end_turn(database, conversation, "expired", reason)
             _finish_events(database, turn, conversation, "dead", reason)
             return read_situation(database, conversation)

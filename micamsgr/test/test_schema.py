@@ -313,7 +313,7 @@ class IndexTests(MemoryCase):
         await self.store.apologize(turn, part(turn, kind=Kind.APOLOGY))
         await self.store.fail(turn, "refused", notice, MOMENT, 0)
         await self.store.take_over(2, 0)
-        await self.store.lapse(2, "window")
+        await self.store.lapse(await self.store.situation(2), "window")
         self.kept.set_trace_callback(None)
         searches = {
             (step, statement)

@@ -229,8 +229,11 @@ class PassOnTests(ControlTestCase):
         self.assistant.fail(Refused("no"))
         self.messenger.settle(NotSent(detail="busy", rest=1.0))
         self.wait(1.0)
+        told = self.messenger.arrive()
         self.messenger.settle(InDoubt("timeout"))
         self.assertEqual(self.messenger.passed_on, [])
+        self.receive(told.echo())
+        self.assertEqual(self.messenger.passed_on, [(ALICE, INBOX)])
 
     def test_answered(self) -> None:
         """

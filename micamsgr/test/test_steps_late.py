@@ -265,6 +265,48 @@ class BacklogTests(LateTestCase):
         self.messenger.settle_all()
         self.assertEqual(self.assistant.pending[0].texts, ["two"])
 
+    def test_not_sent_while_waiting(self) -> None:
+        """
+        An apology that could not be sent is sent a little later, also to who
+        still waits for a slot.
+        """
+        self.restart(manners=MANNERS, slots=1)
+        self.say("one", BOB)
+        self.say("two", ALICE)
+        self.wait(20.0)
+        sorry = [it.conversation.psid for it in self.messenger.pending]
+        self.messenger.settle(NotSent(detail="busy", rest=1.0), sorry.index(ALICE))
+        self.messenger.settle()
+        self.wait(1.0)
+        self.messenger.settle_all()
+        self.assertEqual(self.messenger.texts(ALICE), [SORRY])
+
+    def test_patience_while_waiting(self) -> None:
+        """
+        Who was asked for in vain, and then waits for a slot, is told in the
+        end that there is no answer.
+        """
+        self.restart(manners=MANNERS, slots=1)
+        self.say("one", ALICE)
+        self.say("two", BOB)
+        self.assistant.fail(Unavailable("busy"))
+        self.wait(MANNERS.patience + 1.0)
+        self.messenger.settle_all()
+        self.assertEqual(self.messenger.texts(ALICE), [SORRY, MANNERS.fallback])
+        self.assertEqual(len(self.assistant.pending), 1)
+
+    def test_slot_given_back(self) -> None:
+        """
+        An answer that waits for an apology to arrive holds no slot.
+        """
+        self.restart(manners=MANNERS, slots=1)
+        self.say("one", ALICE)
+        self.wait(20.0)
+        self.say("two", BOB)
+        self.assistant.answer("hello")
+        self.assertEqual([it.texts for it in self.assistant.pending], [["two"]])
+        self.assertEqual(self.sending(), [SORRY])
+
     def test_stopped(self) -> None:
         """
         A stop leaves no timer behind, whoever waits for what.

@@ -66,7 +66,7 @@ class StoreContract(Contract):
         await look()
         sending = lifecycle.intend(composed, MOMENT)
         await self.store.change(composed, sending)
-        await self.store.lapse(1, "window")
+        await self.store.lapse(await self.store.situation(1), "window")
         await look()
         self.assertEqual(listed, [[1]] * 4)
         await self.store.change(sending, evolve(sending, state=PartState.SENT))
@@ -252,6 +252,17 @@ class StoreContract(Contract):
         situation = await self.store.apologize(turn, evolve(sorry, number=2, id="s2"))
         self.assertNotIn("s2", [it.id for it in situation.parts])
 
+    async def test_lapse_too_late(self) -> None:
+        """
+        What was written after it was seen that it is too late is not given up.
+        """
+        await self.arrive(said("old"))
+        seen = await self.store.situation(1)
+        await self.arrive(said("new", at=NOW + 1000), after=1000)
+        situation = await self.store.lapse(seen, "window")
+        self.assertIsNotNone(situation.waiting)
+        self.assertEqual(self.rows("event"), [("new", None)] * 2)
+
     async def test_lapse(self) -> None:
         """
         What can't be answered any more ends in silence: first the open turn,
@@ -260,10 +271,10 @@ class StoreContract(Contract):
         await self.arrive(said("hi"))
         await self.begin()
         await self.arrive(said("still there?"))
-        situation = await self.store.lapse(1, "window")
+        situation = await self.store.lapse(await self.store.situation(1), "window")
         self.assertIsNone(situation.turn)
         self.assertIsNotNone(situation.waiting)
-        situation = await self.store.lapse(1, "window")
+        situation = await self.store.lapse(await self.store.situation(1), "window")
         self.assertIsNone(situation.waiting)
         self.assertEqual(self.rows("turn"), [("expired", "window")])
         self.assertEqual(self.rows("event"), [("dead", "window")] * 2)
