@@ -178,13 +178,19 @@ class BrokenTests(ChaosCase):
     async def test_noticed(self) -> None:
         """
         A build that breaks the protocol does not get by, and it is said what
-        it does to people.
+        it does to people.  Whether the faults hit it is chance, so that each
+        has three runs.
         """
         builds = list(_NOTICED)
-        found = await self.judge_all([(_NOTICED[it][0], [it]) for it in builds])
-        for build, complaints in zip(builds, found, strict=True):
-            words = _NOTICED[build][1]
-            self.assertTrue(
-                any(re.search(words, why) for why in complaints),
-                (build, complaints[:5]),
-            )
+        for _ in range(3):
+            runs = [(_NOTICED[it][0], [it]) for it in builds]
+            found = zip(builds, await self.judge_all(runs), strict=True)
+            missed = {
+                build: complaints[:5]
+                for build, complaints in found
+                if not any(re.search(_NOTICED[build][1], why) for why in complaints)
+            }
+            builds = list(missed)
+            if not missed:
+                break
+        self.assertEqual(missed, {})
