@@ -55,7 +55,7 @@ _AFTERMATH = 30.0
 _STOPPING = 50.0
 
 # What a stop leaves is not waited for: connections that clients keep open.
-_OF_CLIENTS = re.compile("Timeout|abortConnection|LimitedChannel")
+_OF_CLIENTS = re.compile("Timeout|abortConnection|LimitedChannel|resolveHostName")
 
 # How late an answer may be to somebody whom nothing concerns.
 _PROMPT = 8.0
@@ -325,7 +325,7 @@ class World:
         if self.timeline.rightNow - begun > _STOPPING:
             self.problems.append("it took too long to stop")
         self.counts["stops"] += 1
-        # Those of clients' connections end with the process.
+        # Those of clients' connections, and of names, end with the process.
         now = self.timeline.rightNow
         waits = [call for call in process.getDelayedCalls() if call.getTime() > now]
         left = [call for call in map(str, waits) if not _OF_CLIENTS.search(call)]
