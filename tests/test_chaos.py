@@ -90,7 +90,10 @@ class ChaosTests(ChaosCase):
         await self.assert_kept(
             partial(kills, least=5, life=(0.3, 1.2), **some),
             partial(stops, times=3, slack=(0.2, 1.0), **some),
-            *(partial(points, plan=share, people=8, pause=2.0) for share in shares),
+            *(
+                partial(points, plan=share, people=8, pause=2.0, passes=2)
+                for share in shares
+            ),
         )
 
     async def test_neighbors(self) -> None:
