@@ -42,7 +42,7 @@ from micamsgr.store import arrivals
 _LAZY = 0.05
 
 # And so many are all kept waiting by one doubt.
-_STILL = 10.0
+_STILL = 6.0
 
 
 def _replace(owner: Any, **what: Any) -> None:
