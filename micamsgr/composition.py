@@ -17,7 +17,7 @@ from typing import Any
 from attrs import define, evolve
 from twisted.application.service import Service
 from twisted.internet.interfaces import IProtocolFactory
-from twisted.logger import Logger
+from twisted.logger import Logger, LogPublisher, globalLogPublisher
 
 from .assistant.chat_completions import ChatCompletions, Endpoint
 from .assistant.demo import Demo
@@ -119,6 +119,7 @@ def build(
     *,
     open_store: Callable[..., Any] = StoreService,
     chance: random.Random = _CHANCE,
+    publisher: LogPublisher = globalLogPublisher,
 ) -> list[Any]:
     """
     Make the services, in the order in which they start.
@@ -127,6 +128,7 @@ def build(
     :param open_store: makes what is like a :class:`StoreService`, for a reactor
         and a path.
     :param chance: where jitter and IDs come from.
+    :param publisher: where what is logged can be counted.
     """
     bots_of_this_run = tuple(_of_this_run(bot, config) for bot in config.bots)
     config = evolve(config, bots=bots_of_this_run)
@@ -180,7 +182,7 @@ def build(
     return [
         Greeting(config, connections),
         store,
-        *housekeeping(reactor, config, clocks, store, metrics),
+        *housekeeping(reactor, config, clocks, store, metrics, publisher),
         Closing(pool.closeCachedConnections),
         *_sandbox_listeners(reactor, config, sandbox, seldom),
         bots,

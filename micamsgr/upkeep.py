@@ -8,7 +8,7 @@ import platform
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.logger import globalLogPublisher
+from twisted.logger import LogPublisher
 
 import twisted
 
@@ -44,6 +44,7 @@ def housekeeping(
     clocks: Clocks,
     store: StoreService,
     metrics: Metrics,
+    publisher: LogPublisher,
 ) -> list[Service]:
     """
     Make the services that look after the store, and at it; they are to start
@@ -64,6 +65,6 @@ def housekeeping(
             store.read,
             config.store,
             {bot: most for bot, most in budgets.items() if most},
-            globalLogPublisher,
+            publisher,
         ),
     ]

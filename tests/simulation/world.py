@@ -14,7 +14,7 @@ from random import Random
 from typing import Any
 
 from attrs import define, evolve, field
-from twisted.logger import LogEvent, LogLevel, formatEvent
+from twisted.logger import LogEvent, LogLevel, LogPublisher, formatEvent
 from twisted.web.server import Site
 
 from micamsgr.clock import Clocks
@@ -160,6 +160,7 @@ class World:
     # How many of each cause there were in this life.
     _passed: Counter[Cause] = field(factory=Counter, init=False)
     _ghost: bool = field(default=False, init=False)
+    _heard: LogPublisher = field(factory=LogPublisher, init=False)
     _boots: int = field(default=1, init=False)
     _booted: float = field(default=0.0, init=False)
     _wrong: float = field(default=0.0, init=False)
@@ -298,12 +299,15 @@ class World:
             lambda: self.timeline.rightNow - self._booted,
         )
         root = self._root = Daemon(None)
+        # What a process counts dies with it.
+        heard = self._heard = LogPublisher()
         for service in build(
             process,
             self.config,
             clocks,
             open_store=self.disk.service,
             chance=Random(f"{name} {self.plan.seed}"),
+            publisher=heard,
         ):
             service.setServiceParent(root)
         root.startService()
@@ -408,6 +412,7 @@ class World:
         if self._ghost:
             # What a dead process does after its death.
             return
+        self._heard(event)
         line = formatEvent(event)
         self.note("log", event.get("log_namespace"), line)
         if "log_failure" in event or event["log_level"] is LogLevel.critical:
