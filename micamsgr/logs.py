@@ -18,22 +18,36 @@ from twisted.logger import (
     formatEvent,
     formatTime,
 )
+from zope.interface import implementer
 
 
-def observer(out: TextIO, *, level: str, format: str) -> ILogObserver:
+@implementer(ILogObserver)
+class LogWriter:
     """
-    Make what writes the log.
+    Write the log, from a level on.
 
     Of Twisted's own messages only warnings and worse are written.
-
-    :param level: the lowest that is written of ours.
-    :param format: ``text`` or ``json``.
     """
-    lowest = LogLevel.levelWithName(level)
-    predicate = LogLevelFilterPredicate(defaultLogLevel=max_level(lowest))
-    predicate.setLogLevelForNamespace("micamsgr", lowest)
-    spell = as_json if format == "json" else as_text
-    return FilteringLogObserver(FileLogObserver(out, spell), (predicate,))
+
+    def __init__(self, out: TextIO, *, level: str, format: str) -> None:
+        """
+        :param level: the lowest that is written of ours.
+        :param format: ``text`` or ``json``.
+        """
+        self._file = FileLogObserver(out, as_json if format == "json" else as_text)
+        self.set_level(level)
+
+    def set_level(self, level: str) -> None:
+        """
+        Write from another level on.
+        """
+        lowest = LogLevel.levelWithName(level)
+        predicate = LogLevelFilterPredicate(defaultLogLevel=max_level(lowest))
+        predicate.setLogLevelForNamespace("micamsgr", lowest)
+        self._filter = FilteringLogObserver(self._file, (predicate,))
+
+    def __call__(self, event: LogEvent) -> None:
+        self._filter(event)
 
 
 def max_level(level: Any) -> Any:

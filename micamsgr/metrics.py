@@ -203,10 +203,11 @@ class Metrics:
 
         :param expires: gives seconds since the epoch.
         """
-        # Where there is none, 0 would be read as a date.
         name, says = "mica_tls_cert_not_after_timestamp_seconds", "When it expires."
-        gauge = self._gauges[name] = Gauge(name, says, registry=self.registry)
-        gauge.set_function(expires)
+        if name not in self._gauges:
+            # Where there is none, 0 would be read as a date.
+            self._gauges[name] = Gauge(name, says, registry=self.registry)
+        self._gauges[name].set_function(expires)
 
     def endpoint(self, host: str, model: str) -> None:
         """

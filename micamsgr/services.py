@@ -130,6 +130,15 @@ class Listener(Service):
         self._patience = PatientPort(self._reactor, port, self._cannot_accept)
         self._log.info("listening on {host}", host=self._port.getHost())
 
+    def serve(self, factory: IProtocolFactory) -> None:
+        """
+        Give connections to come to another factory.
+        """
+        self._factory = factory
+        port: Any = self._port
+        if port is not None:
+            port.factory = factory
+
     def _refusal(self, why: str) -> CannotStart:
         return CannotStart(f"{self._place}: can't listen on {self._endpoint}: {why}")
 
@@ -276,7 +285,7 @@ class OnHangup(Service):
         self._reactor.callFromThread(self._go)
 
     def _go(self) -> None:
-        self._log.info("SIGHUP: certificates are read again")
+        self._log.info("SIGHUP: the configuration and the certificates are read again")
         for reload in self._reload:
             reload()
 

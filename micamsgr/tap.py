@@ -23,22 +23,9 @@ from .config import load_config
 from .config.document import ConfigError
 from .config.values import Config
 from .errors import StoreUnavailable
-from .logs import observer
-from .services import (
-    CannotStart,
-    InTurn,
-    SecondSignal,
-    raise_file_limit,
-)
-from .web.tls import (
-    Unusable,
-)
-
-# Files that are open besides connections: the store's, the log's, and others.
-_FILES = 64
-
-# Seconds between two lines about those who connect.
-_CLIENTS_INTERVAL = 60.0
+from .logs import LogWriter
+from .services import CannotStart, InTurn, SecondSignal, raise_file_limit
+from .web.tls import Unusable
 
 
 class Options(UsageOptions):
@@ -113,11 +100,19 @@ def makeService(options: Options) -> IService:
     files = raise_file_limit()
     parent: Mapping[str, Any] = getattr(options, "parent", None) or {}
     elsewhere = any(parent.get(key) for key in ("logfile", "syslog", "logger"))
-    log = observer(sys.stdout, level=config.log.level, format=config.log.format)
+    log = LogWriter(sys.stdout, level=config.log.level, format=config.log.format)
+    path = Path(options["config"])
     root = Daemon(None if elsewhere else log)
     SecondSignal(reactor).setServiceParent(root)
     try:
-        for service in build(reactor, config, Clocks(boot_id()), files):
+        for service in build(
+            reactor,
+            config,
+            Clocks(boot_id()),
+            files,
+            load=lambda: load_config(path, os.environ),
+            log_level=log.set_level,
+        ):
             service.setServiceParent(root)
     except CannotStart as error:
         _give_up(str(error))

@@ -37,8 +37,8 @@ class Watching(Service):
     :ivar metrics: what is kept up to date, and may be served.
     :ivar _now: reads the clocks.
     :ivar _path: of the store.
-    :ivar _budgets: by bot, most tokens of a day; those without a limit are not
-        there.
+    :ivar _budgets: gives, by bot, most tokens of a day; those without a limit
+        are not there.
     :ivar _publisher: of the log.
     """
 
@@ -48,7 +48,7 @@ class Watching(Service):
     _write: Transact
     _read: Transact
     _path: str
-    _budgets: Mapping[str, int]
+    _budgets: Callable[[], Mapping[str, int]]
     _publisher: LogPublisher
 
     _look_call: IDelayedCall | None = field(default=None, init=False)
@@ -103,7 +103,7 @@ class Watching(Service):
         figures = await self._read(lambda database: read_figures(database, now // _DAY))
         oldest = 0.0 if figures.oldest is None else (now - figures.oldest) / 1000.0
         self.metrics.open(figures.states, max(0.0, oldest))
-        for bot, most in self._budgets.items():
+        for bot, most in self._budgets().items():
             self.metrics.spent(bot, figures.tokens.get(bot, 0) / most)
         for it in await self._write(take_counts):
             self.metrics.moved(it.what, it.kind, it.state, it.reason, it.count)

@@ -9,6 +9,7 @@ the assistant's slots, or rests until a timer fires.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from heapq import heappop, heappush
 from itertools import count
@@ -82,6 +83,9 @@ class Dispatcher(Service):
     # Of those that something else is done for, and that are to have it back.
     _kept_places: dict[int, int] = field(factory=dict, init=False)
 
+    # How many are at work by which steps: others may have come since.
+    _working: Counter[Steps] = field(factory=Counter, init=False)
+
     # Those at work of which there was news since they began to be.
     _news: set[int] = field(factory=set, init=False)
     _starting: bool = field(default=False, init=False)
@@ -90,12 +94,45 @@ class Dispatcher(Service):
     _looking: Deferred[float] | None = field(default=None, init=False)
     _cursor: int = field(default=0, init=False)
     _idle: Deferred[None] | None = field(default=None, init=False)
+    _retired: bool = field(default=False, init=False)
 
     _log = Logger()
 
     def __attrs_post_init__(self) -> None:
-        self._steps.reopened = self._wake_all
-        self._steps.freed = self._feed
+        self._follow(self._steps)
+
+    def _follow(self, steps: Steps) -> None:
+        steps.reopened = self._wake_all
+        steps.freed = self._feed
+        self._steps = steps
+
+    def adopt(self, steps: Steps) -> None:
+        """
+        Take other steps from now on.  What is being worked on is finished as it
+        was begun, up to where it waits for something.
+        """
+        self._steps.superseded = True
+        self._follow(steps)
+        # The slots that were taken for them are the former steps' own.
+        for conversation in self._ready:
+            self._ready[conversation] = False
+        if self._retired:
+            self._retired, self._idle = False, None
+            if self._looking is None:
+                self._look()
+        # What waits may have nothing to wait for any more.
+        self._wake_all()
+        self._feed()
+
+    def retire(self) -> Deferred[None]:
+        """
+        Take nothing up any more, and let what is being worked on go on up to
+        where it waits for something; until other steps are adopted.
+
+        :return: fires once nothing is worked on, if it comes to that.
+        """
+        self._retired = True
+        return self._rest()
 
     def startService(self) -> None:
         super().startService()
@@ -108,7 +145,24 @@ class Dispatcher(Service):
         :return: fires once nothing is in flight.
         """
         super().stopService()
-        self._steps.finish()
+        for steps in {self._steps, *self._working}:
+            steps.finish()
+        end = self._clock.callLater(self._drain, self._cut_off)
+        idle = self._rest()
+        idle.addCallback(lambda _: end.cancel() if end.active() else None)
+        return idle
+
+    @property
+    def _taking(self) -> bool:
+        """Whether anything may be taken up."""
+        return bool(self.running) and not self._retired
+
+    def _rest(self) -> Deferred[None]:
+        """
+        Forget what is not being worked on.
+
+        :return: fires once nothing is worked on.
+        """
         timers = [self._look_call, *self._resting.values()]
         timers += [call for _, call in self._hungry.values()]
         for call in timers:
@@ -117,9 +171,10 @@ class Dispatcher(Service):
         self._resting.clear()
         self._ready.clear()
         self._hungry.clear()
-        idle = self._idle = Deferred()
-        end = self._clock.callLater(self._drain, self._cut_off)
-        idle.addCallback(lambda _: end.cancel() if end.active() else None)
+        before, idle = self._idle, Deferred[None]()
+        if before is not None:
+            idle.chainDeferred(before)
+        self._idle = idle
         self._check_idle()
         return idle
 
@@ -143,7 +198,7 @@ class Dispatcher(Service):
         """
         Look at these conversations soon; cheap, and safe to call at any time.
         """
-        if not self.running:
+        if not self._taking:
             return
         for conversation in conversations:
             if conversation in self._at_work:
@@ -160,7 +215,8 @@ class Dispatcher(Service):
         """
         Show nothing more in a conversation, in which a human answers.
         """
-        self._steps.hush(conversation)
+        for steps in {self._steps, *self._working}:
+            steps.hush(conversation)
 
     def _wake_all(self) -> None:
         self.wake(list(self._resting))
@@ -179,8 +235,9 @@ class Dispatcher(Service):
         self._starting = True
         while (
             self._ready
-            and self.running
-            and len(self._at_work) < self._most_at_work + self._steps.taken
+            and self._taking
+            and len(self._at_work)
+            < self._most_at_work + sum(steps.taken for steps in self._working)
         ):
             conversation = next(iter(self._ready))
             self._start(conversation, self._ready.pop(conversation))
@@ -189,17 +246,24 @@ class Dispatcher(Service):
     def _start(self, conversation: int, slot: bool) -> None:
         # Known to be at work before it is: it may be done at once.
         self._at_work[conversation] = None
-        work = Deferred.fromCoroutine(self._work(conversation, slot))
+        steps = self._steps
+        self._working[steps] += 1
+        work = Deferred.fromCoroutine(self._work(steps, conversation, slot))
         if not work.called:
             self._at_work[conversation] = work
-        work.addCallback(self._worked, conversation)
+        work.addCallback(self._worked, conversation, steps)
 
-    def _worked(self, then: Wait | Rest | Hunger, conversation: int) -> None:
+    def _worked(
+        self, then: Wait | Rest | Hunger, conversation: int, steps: Steps
+    ) -> None:
         del self._at_work[conversation]
+        self._working[steps] -= 1
+        if not self._working[steps]:
+            del self._working[steps]
         news = conversation in self._news
         self._news.discard(conversation)
         place = self._kept_places.pop(conversation, None)
-        if self.running:
+        if self._taking:
             if isinstance(then, Hunger):
                 self._hunger(conversation, then.seconds, place)
             elif news:
@@ -288,13 +352,15 @@ class Dispatcher(Service):
 
     def _looked(self, interval: float) -> None:
         self._looking = None
-        if self.running:
+        if self._taking:
             self._look_call = self._clock.callLater(interval, self._look)
         self._check_idle()
 
-    async def _work(self, conversation: int, slot: bool) -> Wait | Rest | Hunger:
+    async def _work(
+        self, steps: Steps, conversation: int, slot: bool
+    ) -> Wait | Rest | Hunger:
         try:
-            return await self._steps.run(conversation, slot)
+            return await steps.run(conversation, slot)
         except CancelledError:
             return Rest()
         except StoreUnavailable as error:

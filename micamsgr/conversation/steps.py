@@ -52,6 +52,7 @@ class Steps:
     :ivar _slots: how many times at once the assistant may be asked.
     :ivar _texts: whether the log may hold what is answered.
     :ivar _look_ups: the pace of look-ups, which others may share.
+    :ivar _kept_outlet: the Page's way out, where there is one already.
     """
 
     _bot: BotName
@@ -71,11 +72,15 @@ class Steps:
     _slots: int = field(default=200, kw_only=True)
     _texts: bool = field(default=False, kw_only=True)
     _look_ups: TokenBucket | None = field(default=None, kw_only=True)
+    _kept_outlet: Outlet | None = field(default=None, kw_only=True, alias="outlet")
 
     #: Called when the Page may send again after a pause.
     reopened: Callable[[], None] = field(default=lambda: None, init=False)
     #: Called when one of the assistant's slots is free again.
     freed: Callable[[], None] = field(default=lambda: None, init=False)
+
+    #: Whether others are to ask the assistant from now on.
+    superseded: bool = field(default=False, init=False)
 
     _lifetime: Lifetime = field(init=False)
     _sender: Sender = field(init=False)
@@ -85,7 +90,7 @@ class Steps:
 
     def __attrs_post_init__(self) -> None:
         self._lifetime = Lifetime(self._clock)
-        outlet = Outlet(
+        outlet = self._kept_outlet or Outlet(
             self._bot,
             lambda: self._now().tick.seconds,
             self._delivery.rate,
@@ -127,6 +132,11 @@ class Steps:
         self._answerer.freed = lambda: self.freed()
 
     @property
+    def outlet(self) -> Outlet:
+        """The Page's way out."""
+        return self._sender.outlet
+
+    @property
     def taken(self) -> int:
         """How many of the assistant's slots are taken."""
         return self._answerer.taken
@@ -166,6 +176,8 @@ class Steps:
                 await self._sender.pass_on(situation)
                 step = self._next(situation)
                 if isinstance(step, (Begin, Generate)):
+                    if self.superseded:
+                        return Wait(0.0)
                     if slot or self._answerer.take_slot():
                         slot = False
                         situation = await self._answerer.ask(situation)

@@ -72,6 +72,9 @@ class Channel:
     kept: Callable[[bool], None] = lambda _: None
 
 
+_Channels = Mapping[BotName, Channel]
+
+
 def route(
     page: PageId, via: Channel, channels: Iterable[Channel]
 ) -> tuple[Channel, bool] | None:
@@ -114,14 +117,15 @@ class Webhook:
         answered.
     :ivar _clock: for the deadline.
     :ivar _now: reads the clocks.
-    :ivar _texts: whether the log may hold what people write.
+    :ivar channels: by bot; may be replaced at any time.
+    :ivar texts: whether the log may hold what people write.
     """
 
     _clock: IReactorTime
     _now: Callable[[], Moment]
     _store: IStore
-    _channels: Mapping[BotName, Channel]
-    _texts: bool = field(default=False, kw_only=True)
+    channels: Mapping[BotName, Channel]
+    texts: bool = field(default=False, kw_only=True)
 
     answered: Callable[[int, float], None] = field(
         default=lambda status, seconds: None, kw_only=True
@@ -152,6 +156,8 @@ class Webhook:
             kept, in time or at all.
         """
         check_signature(channel.secret, body, signature)
+        # While this is kept, another configuration may take a bot away.
+        channels = {**self.channels, channel.bot: channel}
         now = self._now()
         events = parse_notification(body, now.wall)
         if not events:
@@ -159,29 +165,27 @@ class Webhook:
         arrivals = [
             taken
             for event in events
-            if (taken := self._arrival(event, channel, now)) is not None
+            if (taken := self._arrival(event, channel, channels, now)) is not None
         ]
         recording = Deferred.fromCoroutine(self._store.record(arrivals, now))
         try:
             recorded = await _within(recording, COMMIT_DEADLINE, self._clock)
         except StoreUnavailable as error:
-            self._say_kept(arrivals, False)
+            _say_kept(arrivals, channels, False)
             raise RejectedRequest(503, error.detail) from error
-        self._say_kept(arrivals, True)
-        self._tell(channel, arrivals, recorded)
+        _say_kept(arrivals, channels, True)
+        self._tell(channel, channels, arrivals, recorded)
         if len(arrivals) < len(events):
             # Kept under the wrong bot they would be lost; Meta keeps them.
             raise RejectedRequest(503, "nobody knows yet whose Page some are for")
 
-    def _say_kept(self, arrivals: Sequence[Arrival], kept: bool) -> None:
-        for bot in {taken.bot for taken in arrivals}:
-            self._channels[bot].kept(kept)
-
-    def _arrival(self, event: Event, via: Channel, now: Moment) -> Arrival | None:
+    def _arrival(
+        self, event: Event, via: Channel, channels: _Channels, now: Moment
+    ) -> Arrival | None:
         whose = (
             (via, True)
             if isinstance(event, Unreadable)
-            else route(event.page, via, self._channels.values())
+            else route(event.page, via, channels.values())
         )
         if whose is None:
             return None
@@ -205,26 +209,30 @@ class Webhook:
         )
 
     def _tell(
-        self, channel: Channel, arrivals: Sequence[Arrival], recorded: Recorded
+        self,
+        via: Channel,
+        channels: _Channels,
+        arrivals: Sequence[Arrival],
+        recorded: Recorded,
     ) -> None:
         for bot, conversation in recorded.wake:
-            self._channels[bot].wake((conversation,))
+            channels[bot].wake((conversation,))
         for taken in arrivals:
             if taken.event.key in recorded.known:
                 self._log.info(
                     "to {bot}: again, and known",
                     bot=taken.bot,
                     again=True,
-                    person=self._person(taken),
+                    person=_person(taken, channels[taken.bot]),
                 )
             elif taken.event.key in recorded.silenced:
-                self._tell_event(evolve(taken, reason="human"))
+                self._tell_event(evolve(taken, reason="human"), channels[taken.bot])
             elif taken.event.key in recorded.erased:
-                self._tell_event(evolve(taken, reason="erased"))
+                self._tell_event(evolve(taken, reason="erased"), channels[taken.bot])
             else:
-                self._tell_event(taken)
+                self._tell_event(taken, channels[taken.bot])
         for bot, conversation in recorded.takeovers:
-            self._channels[bot].hush(conversation)
+            channels[bot].hush(conversation)
             self._log.info(
                 "bot {bot}: a human answers in conversation {conversation}",
                 bot=bot,
@@ -233,31 +241,31 @@ class Webhook:
         for part in recorded.doubled:
             self._log.error(
                 "bot {bot}: part {part} was said twice",
-                bot=channel.bot,
+                bot=via.bot,
                 part=part,
                 twice=True,
             )
 
-    def _tell_event(self, taken: Arrival) -> None:
+    def _tell_event(self, taken: Arrival, channel: Channel) -> None:
         event = taken.event
         if isinstance(event, Said):
             self._log.info(
                 "to {bot}, Page {page}, from {person}: {kind} {mid}; {state}",
                 bot=taken.bot,
                 page=event.page,
-                person=self._channels[taken.bot].alias(event.psid),
+                person=channel.alias(event.psid),
                 kind=event.kind,
                 mid=event.mid,
                 state=taken.reason or taken.state.value,
             )
-            if self._texts:
+            if self.texts:
                 self._log.info("{mid}: {text}", mid=event.mid, text=event.text)
         elif isinstance(event, Echo):
             self._log.debug(
                 "to {bot}: echo {echo} of what was said to {person}, part {part}",
                 bot=taken.bot,
                 echo=event.mid,
-                person=self._person(taken),
+                person=_person(taken, channel),
                 part=part_named(event.metadata),
             )
         elif isinstance(event, Unreadable):
@@ -267,11 +275,15 @@ class Webhook:
                 why=event.why,
             )
 
-    def _person(self, taken: Arrival) -> str | None:
-        concerned = person(taken.event)
-        if concerned is None:
-            return None
-        return self._channels[taken.bot].alias(concerned[1])
+
+def _say_kept(arrivals: Sequence[Arrival], channels: _Channels, kept: bool) -> None:
+    for bot in {taken.bot for taken in arrivals}:
+        channels[bot].kept(kept)
+
+
+def _person(taken: Arrival, channel: Channel) -> str | None:
+    concerned = person(taken.event)
+    return None if concerned is None else channel.alias(concerned[1])
 
 
 def _within(

@@ -107,7 +107,7 @@ class Sweeping(Service):
     _now: Callable[[], Moment]
     _write: Transact
     _alone: Transact
-    _ages: Ages
+    _ages: Callable[[], Ages]
     _most: int = field(default=_MOST, kw_only=True)
 
     _call: IDelayedCall | None = field(default=None, init=False)
@@ -177,7 +177,7 @@ class Sweeping(Service):
         return _FIRST if more else _INTERVAL
 
     async def _slice(self, task: Task, now: int) -> Slice:
-        before = now - int(getattr(self._ages, task.age) * 1000)
+        before = now - int(getattr(self._ages(), task.age) * 1000)
 
         def work(database: sqlite3.Connection) -> Slice:
             return task.work(database, before, now, SLICE)

@@ -71,13 +71,13 @@ class ConversationTestCase(SynchronousTestCase):
         self.assistant = MemoryAssistant()
         self.start()
 
-    def start(self) -> None:
+    def steps(self) -> Steps:
         """
-        Start the bot.
+        Make the bot's steps, as the options say.
         """
         delivery = self.options.get("delivery", Delivery())
         manners = self.options.get("manners", Manners(apology_after=NEVER))
-        steps = Steps(
+        return Steps(
             BOT,
             self.clock,
             self.clocks.now,
@@ -95,11 +95,16 @@ class ConversationTestCase(SynchronousTestCase):
             slots=self.options.get("slots", 200),
             texts=self.options.get("texts", False),
         )
+
+    def start(self) -> None:
+        """
+        Start the bot.
+        """
         self.dispatcher = Dispatcher(
             BOT,
             self.clock,
             self.store,
-            steps,
+            self.steps(),
             lambda: self.jitter,
             most_at_work=self.options.get("most_at_work", 512),
             most_known=self.options.get("most_known", 20_000),

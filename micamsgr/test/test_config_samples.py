@@ -247,7 +247,7 @@ class UseTests(SynchronousTestCase):
         Every key is read by the code outside the configuration, or is listed
         as one without effect.  What is made of it is shown elsewhere.
         """
-        together = ("tap.py", "composition.py", "upkeep.py")
+        together = ("tap.py", "composition/*.py")
         top = self.read_by(*together)
         policies = ("delivery.", "handover.", "assistant.", "limits.")
         center = self.read_by(*together, "conversation/*.py")

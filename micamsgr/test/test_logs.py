@@ -12,7 +12,7 @@ from twisted.logger import Logger, LogPublisher
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from micamsgr.logs import observer
+from micamsgr.logs import LogWriter
 
 # What people could write to forge a line, to hide one, or to break a terminal
 # or a program that reads the log.
@@ -48,7 +48,7 @@ class LogCase(SynchronousTestCase):
         Log something, and give what was written of it.
         """
         out = StringIO()
-        publisher = LogPublisher(observer(out, level=lowest, format=format))
+        publisher = LogPublisher(LogWriter(out, level=lowest, format=format))
         logger = Logger(namespace=namespace, observer=publisher)
         getattr(logger, level)(text, **fields)
         return out.getvalue()

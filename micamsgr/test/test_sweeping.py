@@ -63,7 +63,7 @@ class SweepingCase(SynchronousTestCase):
 
     def start(self, **arguments: Any) -> Sweeping:
         sweeping = Sweeping(
-            self.clock, self.now, self.write, self.alone, AGES, **arguments
+            self.clock, self.now, self.write, self.alone, lambda: AGES, **arguments
         )
         sweeping.startService()
         self.addCleanup(sweeping.stopService)

@@ -35,7 +35,7 @@ class ConversationTests(MetricsCase, ConversationTestCase):
             database.transact,
             database.transact,
             "/nowhere/mica.db",
-            {BOT: 100},
+            lambda: {BOT: 100},
             LogPublisher(),
         )
         self.watching.startService()

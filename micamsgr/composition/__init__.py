@@ -1,0 +1,191 @@
+"""
+Puts the parts together.  The only room that knows all of them.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from attrs import define, evolve
+from twisted.application.service import IService, Service
+from twisted.logger import Logger, LogPublisher, globalLogPublisher
+
+from micamsgr.clock import Clocks
+from micamsgr.config.values import Bot, Config
+from micamsgr.conversation.assistant import IAssistant
+from micamsgr.httpcall import HTTPCaller, outbound_client
+from micamsgr.messenger.seldom import Seldom
+from micamsgr.messenger.webhook import Webhook
+from micamsgr.messenger.webhook_resource import webhooks
+from micamsgr.services import Closing, OnHangup
+from micamsgr.store.service import StoreService
+from micamsgr.web.admission import Admission, affordable
+from micamsgr.web.site import Budget, LimitedSite
+
+from .bots import Bots, Surroundings
+from .changes import BotChanges
+from .listeners import Listeners
+from .reload import Current, Reload
+from .sandbox import (
+    check_sandbox,
+    in_sandbox,
+    make_sandbox,
+    of_this_run,
+    sandbox_listeners,
+)
+from .upkeep import expect, housekeeping, make_metrics
+
+# Files that are open besides connections: the store's, the log's, and others.
+_FILES = 64
+
+# Seconds between two lines about those who connect.
+_CLIENTS_INTERVAL = 60.0
+
+_CHANCE = random.SystemRandom()
+
+
+@define(eq=False)
+class Greeting(Service):
+    """
+    What the operator should know of the configuration, said at the start.
+    """
+
+    _config: Config
+    _connections: int
+
+    _log = Logger()
+
+    def startService(self) -> None:
+        super().startService()
+        for warning in self._config.warnings:
+            self._log.warn("{warning}", warning=warning)
+        if self._connections < self._config.clients.connections:
+            self._log.warn(
+                "clients.connections: {connections} is all that the limit on open"
+                " files allows; raise that one (LimitNOFILE=, ulimit -Hn)",
+                connections=self._connections,
+            )
+        for key in self._config.without_effect:
+            self._log.warn("{key} has no effect yet: it is not built", key=key)
+        for bot in self._config.bots:
+            self._log.info(
+                "bot {bot}: webhook at /v1/facebook/webhook/{bot}", bot=bot.name
+            )
+
+
+def build(
+    reactor: Any,
+    config: Config,
+    clocks: Clocks,
+    files: int = sys.maxsize,
+    *,
+    load: Callable[[], Config] | None = None,
+    log_level: Callable[[str], None] = lambda _: None,
+    open_store: Callable[..., Any] = StoreService,
+    chance: random.Random = _CHANCE,
+    publisher: LogPublisher = globalLogPublisher,
+) -> list[IService]:
+    """
+    Make the services, in the order in which they start.
+
+    :param files: how many may be open in this process.
+    :param load: reads the configuration again, for a reload; by default it is
+        the same for ever.
+    :param log_level: sets from which level on the log is written.
+    :param open_store: makes what is like a :class:`StoreService`, for a reactor
+        and a path.
+    :param chance: where jitter and IDs come from.
+    :param publisher: where what is logged can be counted.
+    """
+    secret = os.urandom(16).hex()
+    config = _of_this_run(config, secret)
+    current = Current(config)
+    metrics = make_metrics(config)
+    store = open_store(reactor, config.store, committed=metrics.committed)
+    calls = _calls(config)
+    client, pool = outbound_client(reactor, connections=calls)
+    caller = HTTPCaller(reactor, client.request)
+    sandbox = make_sandbox(reactor, config, caller)
+
+    def troubled(bot: Bot, assistant: IAssistant) -> IAssistant:
+        if sandbox is None or not in_sandbox(bot, config):
+            return assistant
+        return sandbox.troubled(assistant, 0.8 if bot.llm.provider == "demo" else 0.0)
+
+    around = Surroundings(
+        reactor=reactor,
+        clocks=clocks,
+        store=store.store,
+        caller=caller,
+        chance=chance,
+        troubled=troubled,
+        subscribed=metrics.subscribed,
+    )
+    bots = Bots(around, config.bots, texts=config.log.texts)
+    webhook = Webhook(
+        reactor,
+        clocks.now,
+        store.store,
+        bots.channels,
+        texts=config.log.texts,
+        answered=metrics.answered,
+    )
+    clients = config.clients
+    # As many calls to the Graph API as to LLMs may be under way.
+    connections = affordable(clients.connections, files, _FILES + 2 * calls)
+    seldom = Seldom(reactor, _CLIENTS_INTERVAL)
+    site = LimitedSite(
+        webhooks(webhook, bots.channels.values()),
+        reactor,
+        largest_body=clients.body,
+        unverified=Budget(clients.unverified),
+        admission=Admission(connections, clients.per_address, clients.trusted_proxies),
+        due=seldom.count,
+    )
+
+    def change_bots(changes: BotChanges, after: Config) -> None:
+        pool.maxPersistentPerHost = _calls(after)
+        bots.apply(changes, after.bots, texts=after.log.texts)
+        webhook.channels, webhook.texts = bots.channels, after.log.texts
+        site.resource = webhooks(webhook, webhook.channels.values())
+        for bot in after.bots:
+            if bot.name in changes.added + changes.changed:
+                expect(metrics, bot)
+
+    listeners = Listeners(reactor, site, seldom, metrics, config)
+
+    def read_again() -> Config:
+        after = config if load is None else _of_this_run(load(), secret)
+        check_sandbox(config, after)
+        return after
+
+    reload = Reload(
+        read_again,
+        current,
+        listeners,
+        change_bots,
+        log_level,
+    )
+    return [
+        Greeting(config, connections),
+        store,
+        *housekeeping(reactor, current, clocks, store, metrics, publisher),
+        Closing(pool.closeCachedConnections),
+        *sandbox_listeners(reactor, config, sandbox, seldom),
+        bots,
+        OnHangup(reactor, [reload.on_hangup]),
+        listeners,
+        *([] if sandbox is None else [sandbox]),
+    ]
+
+
+def _calls(config: Config) -> int:
+    return max(64, sum(bot.llm.concurrency for bot in config.bots))
+
+
+def _of_this_run(config: Config, secret: str) -> Config:
+    return evolve(config, bots=of_this_run(config.bots, config, secret))

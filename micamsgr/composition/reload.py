@@ -1,0 +1,118 @@
+"""
+Taking another configuration while the daemon runs: all of it, or nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Protocol
+
+from attrs import define
+from twisted.logger import Logger
+
+from micamsgr.config.document import ConfigError
+from micamsgr.config.values import Config
+from micamsgr.services import CannotStart
+from micamsgr.web.tls import Unusable
+
+from .changes import BotChanges, at_next_start, bot_changes
+
+
+class ReloadRefused(Exception):
+    """
+    The configuration in force stays; the text says why, a line for each fault.
+    """
+
+
+@define(eq=False)
+class Current:
+    """
+    The configuration in force.
+    """
+
+    config: Config
+
+
+class _Doors(Protocol):
+    """What is needed of :class:`~.listeners.Listeners`."""
+
+    def prepare(self, config: Config) -> list[str]: ...
+
+    def commit(self, config: Config) -> list[str]: ...
+
+
+@define(eq=False)
+class Reload:
+    """
+    Put another configuration in force.
+
+    What may fail is done first, and nothing has changed then; no connection
+    and no turn is disturbed.
+
+    :ivar _load: reads the configuration.
+    :ivar _bots: told what becomes of which bots, and the configuration.
+    """
+
+    _load: Callable[[], Config]
+    _current: Current
+    _doors: _Doors
+    _bots: Callable[[BotChanges, Config], None]
+    _log_level: Callable[[str], None]
+
+    _log = Logger()
+
+    def on_hangup(self) -> None:
+        """
+        Do it because of a signal: nobody but the log hears what came of it.
+        """
+        with suppress(ReloadRefused):
+            self()
+
+    def __call__(self) -> list[str]:
+        """
+        Read the configuration, and put it in force.
+
+        :return: what changed, a line each; the log has them, too.
+
+        :raises ReloadRefused: where the configuration in force stays.
+        """
+        before = self._current.config
+        try:
+            after = self._load()
+            opened = self._doors.prepare(after)
+        except (ConfigError, Unusable, CannotStart) as error:
+            self._log.error(
+                "the configuration in force stays: {why}",
+                why="; ".join(str(error).splitlines()),
+            )
+            raise ReloadRefused(str(error)) from error
+        closed = self._doors.commit(after)
+        changes = bot_changes(before, after)
+        self._bots(changes, after)
+        self._log_level(after.log.level)
+        self._current.config = after
+        said = list(_said(changes, opened, closed))
+        self._log.info(
+            "a configuration is put in force: {changes}",
+            changes="; ".join(said) or "nothing has changed but what files hold",
+        )
+        for key in at_next_start(before, after):
+            line = f"{key} has changed, which takes effect at the next start"
+            said.append(line)
+            self._log.warn("{line}", line=line)
+        for warning in after.warnings:
+            self._log.warn("{warning}", warning=warning)
+        return said
+
+
+def _said(changes: BotChanges, opened: list[str], closed: list[str]) -> Iterator[str]:
+    for what, names in (
+        ("bots added", changes.added),
+        ("bots changed", changes.changed),
+        ("bots removed", changes.removed),
+        ("listening on", opened),
+        ("no longer listening on", closed),
+    ):
+        if names:
+            yield f"{what}: {', '.join(names)}"

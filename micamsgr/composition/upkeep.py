@@ -1,0 +1,84 @@
+"""
+Puts together what looks after the store, and what is counted.
+"""
+
+from __future__ import annotations
+
+import platform
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.logger import LogPublisher
+
+import twisted
+from micamsgr import __version__
+from micamsgr.assistant.chat_completions import host_of
+from micamsgr.clock import Clocks
+from micamsgr.config.values import Bot, Config
+from micamsgr.metrics import Metrics
+from micamsgr.store.forgetting import Forgetting
+from micamsgr.store.requests import Requests
+from micamsgr.store.retention import Ages
+from micamsgr.store.service import SQLITE, StoreService
+from micamsgr.store.sweeping import Sweeping
+from micamsgr.watching import Watching
+
+from .reload import Current
+
+
+def make_metrics(config: Config) -> Metrics:
+    """
+    Make the metrics, with what is known before anything happens.
+    """
+    metrics = Metrics()
+    metrics.build(__version__, platform.python_version(), twisted.__version__, SQLITE)
+    for bot in config.bots:
+        expect(metrics, bot)
+    return metrics
+
+
+def expect(metrics: Metrics, bot: Bot) -> None:
+    """
+    Show what is to be asked for a bot, before it is.
+    """
+    for model in (bot.llm, *bot.llm.fallbacks):
+        if model.provider != "demo":
+            metrics.endpoint(host_of(model.url), model.model)
+
+
+def housekeeping(
+    reactor: Any,
+    current: Current,
+    clocks: Clocks,
+    store: StoreService,
+    metrics: Metrics,
+    publisher: LogPublisher,
+) -> list[Service]:
+    """
+    Make the services that look after the store, and at it; they are to start
+    after it.
+    """
+
+    def ages() -> Ages:
+        kept = current.config.retention
+        return Ages(texts=kept.texts, raw=kept.raw, ledger=kept.ledger)
+
+    def budgets() -> dict[str, int]:
+        budgets = {it.name: it.limits.bot_tokens_per_day for it in current.config.bots}
+        return {name: most for name, most in budgets.items() if most}
+
+    path = current.config.store
+    return [
+        Sweeping(reactor, clocks.now, store.write, store.alone, ages),
+        Forgetting(reactor, clocks.now, store.write, store.alone, Requests(path)),
+        Watching(
+            reactor,
+            clocks.now,
+            metrics,
+            store.write,
+            store.read,
+            path,
+            budgets,
+            publisher,
+        ),
+    ]
