@@ -93,6 +93,21 @@ class AdoptTests(ConversationTestCase):
         self.change(slots=200)
         self.assertEqual(len(self.assistant.pending), 1)
 
+    def test_slot_in_hand(self) -> None:
+        """
+        Who had got a slot and could not begin yet takes none of the new ones
+        without asking: the assistant is never asked more often than it may be.
+        """
+        self.restart(slots=2, most_at_work=1)
+        for psid in people(8):
+            self.say(psid, psid)
+        self.assistant.answer()
+        self.assistant.answer()
+        _, messenger = self.change()
+        messenger.settle_all()
+        self.wait(10.0)
+        self.assertEqual(len(self.assistant.pending), 2)
+
     def test_stop(self) -> None:
         """
         A stop waits for what was begun the old way, and sends nothing more.
