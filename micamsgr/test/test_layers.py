@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from configparser import RawConfigParser
 from pathlib import Path
 from unittest import SkipTest
 
@@ -293,6 +294,19 @@ class CheckoutTests(SynchronousTestCase):
         Twisted's folder of plugins is no package of ours.
         """
         self.assertEqual(list((ROOT / "twisted").rglob("__init__.py")), [])
+
+    def test_installed(self) -> None:
+        """
+        Whoever installs it gets every package that there is.
+        """
+        setup = RawConfigParser()
+        setup.read(ROOT / "setup.cfg")
+        listed = set(setup["options"]["packages"].split()) - {"twisted.plugins"}
+        there = {
+            ".".join(path.parent.relative_to(ROOT).parts)
+            for path in PACKAGE.rglob("__init__.py")
+        }
+        self.assertEqual(listed, there)
 
     def test_length(self) -> None:
         """
