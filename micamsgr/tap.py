@@ -25,6 +25,7 @@ from .config.values import Config
 from .errors import StoreUnavailable
 from .logs import LogWriter
 from .services import CannotStart, InTurn, SecondSignal, raise_file_limit
+from .systemd import ServiceManager
 from .web.tls import Unusable
 
 
@@ -112,6 +113,7 @@ def makeService(options: Options) -> IService:
             files,
             load=lambda: load_config(path, os.environ),
             log_level=log.set_level,
+            manager=ServiceManager.of(os.environ, os.getpid()),
         ):
             service.setServiceParent(root)
     except CannotStart as error:

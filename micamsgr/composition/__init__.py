@@ -23,6 +23,7 @@ from micamsgr.messenger.webhook import Webhook
 from micamsgr.messenger.webhook_resource import webhooks
 from micamsgr.services import Closing, OnHangup
 from micamsgr.store.service import StoreService
+from micamsgr.systemd import Notifying, ServiceManager
 from micamsgr.web.admission import Admission, affordable
 from micamsgr.web.site import Budget, LimitedSite
 
@@ -46,6 +47,7 @@ _FILES = 64
 _CLIENTS_INTERVAL = 60.0
 
 _CHANCE = random.SystemRandom()
+_NOBODY = ServiceManager()
 
 
 @define(eq=False)
@@ -86,6 +88,7 @@ def build(
     load: Callable[[], Config] | None = None,
     log_level: Callable[[str], None] = lambda _: None,
     open_store: Callable[..., Any] = StoreService,
+    manager: ServiceManager = _NOBODY,
     chance: random.Random = _CHANCE,
     publisher: LogPublisher = globalLogPublisher,
 ) -> list[IService]:
@@ -96,6 +99,7 @@ def build(
     :param load: reads the configuration again, for a reload; by default it is
         the same for ever.
     :param log_level: sets from which level on the log is written.
+    :param manager: who wants to know how it is.
     :param open_store: makes what is like a :class:`StoreService`, for a reactor
         and a path.
     :param chance: where jitter and IDs come from.
@@ -169,6 +173,7 @@ def build(
         listeners,
         change_bots,
         log_level,
+        manager,
     )
     return [
         Greeting(config, connections),
@@ -180,7 +185,13 @@ def build(
         OnHangup(reactor, [reload.on_hangup]),
         listeners,
         *([] if sandbox is None else [sandbox]),
+        Notifying(reactor, manager, store.ping, lambda: _status(current)),
     ]
+
+
+def _status(current: Current) -> str:
+    names = [bot.name for bot in current.config.bots]
+    return f"answering for {', '.join(names)}"
 
 
 def _calls(config: Config) -> int:

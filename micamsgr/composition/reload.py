@@ -14,6 +14,7 @@ from twisted.logger import Logger
 from micamsgr.config.document import ConfigError
 from micamsgr.config.values import Config
 from micamsgr.services import CannotStart
+from micamsgr.systemd import ServiceManager
 from micamsgr.web.tls import Unusable
 
 from .changes import BotChanges, at_next_start, bot_changes
@@ -59,6 +60,7 @@ class Reload:
     _doors: _Doors
     _bots: Callable[[BotChanges, Config], None]
     _log_level: Callable[[str], None]
+    _manager: ServiceManager
 
     _log = Logger()
 
@@ -77,6 +79,10 @@ class Reload:
 
         :raises ReloadRefused: where the configuration in force stays.
         """
+        with self._manager.reloading():
+            return self._reload()
+
+    def _reload(self) -> list[str]:
         before = self._current.config
         try:
             after = self._load()

@@ -128,6 +128,14 @@ class StoreService(Service):
         """Runs a function of the writer's connection, in no transaction."""
         return self._writer.alone
 
+    def ping(self) -> Deferred[None]:
+        """
+        See whether the writer is alive; one at a time.
+
+        :return: fires once it has come to this.
+        """
+        return self._writer.ping()
+
     @property
     def read(self) -> Transact:
         """Runs a transaction that only reads."""

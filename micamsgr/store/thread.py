@@ -154,11 +154,22 @@ class DatabaseThread:
         """
         return self._ask(work, new=False, alone=True)
 
+    def ping(self) -> Deferred[None]:
+        """
+        See whether the thread is alive; one at a time, however much waits.
+
+        :return: fires once it has come to this.
+        """
+        return self._put(lambda _: None, new=False, alone=True)
+
     def _ask(self, work: Work[T], new: bool, alone: bool = False) -> Deferred[T]:
-        if self._ending:
-            return fail(StoreUnavailable("the store is closed"))
         if len(self._waiting) >= self._most_waiting:
             return fail(StoreUnavailable("too much waits to be written"))
+        return self._put(work, new, alone)
+
+    def _put(self, work: Work[T], new: bool, alone: bool) -> Deferred[T]:
+        if self._ending:
+            return fail(StoreUnavailable("the store is closed"))
         result: Deferred[T] = Deferred()
         if not self._asked:
             self._reactor.callLater(0, self._hand_over)

@@ -37,6 +37,7 @@ ARROWS: dict[str, set[str]] = {
     "clock": {"conversation.moment"},
     "logs": set(),
     "services": {"accepting"},
+    "systemd": {"errors"},
     "accepting": set(),
     "unseen": set(),
     "cli": {"config", "store"},

@@ -36,6 +36,7 @@ from micamsgr.services import Listener
 from micamsgr.store.forgetting import Forgetting
 from micamsgr.store.service import StoreService
 from micamsgr.store.sweeping import Sweeping
+from micamsgr.systemd import Notifying
 from micamsgr.tap import Daemon, Options, makeService
 from micamsgr.watching import Watching
 
@@ -314,7 +315,8 @@ class StartTests(DaemonCase):
         services = list(self.build())
         kinds = [type(service) for service in services]
         self.assertEqual(kinds[1], StoreService)
-        self.assertEqual([type(it) for it in services[-1]], [Listener, Listener])
+        self.assertEqual([type(it) for it in services[-2]], [Listener, Listener])
+        self.assertEqual(kinds[-1], Notifying)
         self.assertLess(kinds.index(StoreService), kinds.index(Sweeping))
         self.assertIn(Forgetting, kinds)
 

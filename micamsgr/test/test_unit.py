@@ -24,7 +24,7 @@ class UnitTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.text = self.read("etc/micamessenger.service")
-        self.unit = RawConfigParser(strict=True, comment_prefixes="#")
+        self.unit = RawConfigParser(strict=False, comment_prefixes="#")
         # systemd tells keys apart by case.
         self.unit.optionxform = str  # type: ignore[method-assign, assignment]
         self.unit.read_string(self.text)

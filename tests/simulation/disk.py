@@ -168,6 +168,7 @@ class SimulatedStore(Service):
             reader.transact,
             writer.alone,
         )
+        self.ping = writer.ping
 
     def startService(self) -> None:
         super().startService()
