@@ -35,7 +35,7 @@ from .messenger.catch_up import CatchUp
 from .messenger.graph import GraphMessenger
 from .messenger.markdown import plain
 from .messenger.pages import PageFinder
-from .messenger.rendering import split
+from .messenger.rendering import MOST, split
 from .messenger.repair import Repair
 from .messenger.seldom import Seldom
 from .messenger.subscriptions import Subscriptions
@@ -221,7 +221,7 @@ def _bot(
         store,
         messenger,
         assistant,
-        lambda text: split(plain(text)),
+        lambda text: split(plain(text), most=MOST),
         chance.random,
         chance.randbytes,
         alias,
