@@ -168,9 +168,11 @@ def _before_word(
     :param near: the number of breaks before its end that come too soon.
     :param far: the number of those before its end.
     """
-    while near and not _parted(text, breaks[near - 1].end()):
+    while near and breaks[near - 1].end() > start:
+        if _parted(text, breaks[near - 1].end()):
+            break
         near -= 1
-    if not near or breaks[near - 1].end() <= start:
+    else:
         return None
     before = breaks[near - 1]
     most = units[before.end()] + limit

@@ -121,13 +121,19 @@ class BreakerTests(SynchronousTestCase):
 
     def test_failed_last_alone(self) -> None:
         """
-        Where nobody else waits, it is the same person who tries.
+        Where nobody else waits, or does any more, it is the same person who
+        tries.
         """
         self.call(ILL, 4)
         self.call(ILL, 1, ALICE)
         self.assertEqual(self.turned_away(ALICE), 5.0)
         self.now += 5.0
-        self.call(WELL, 1, ALICE)
+        self.call(ILL, 1, ALICE)
+        self.assertEqual(self.turned_away(BOB), 10.0)
+        self.now += 10.0
+        self.call(ILL, 1, BOB)
+        self.now += 20.0
+        self.call(WELL, 1, BOB)
 
     def test_away_last(self) -> None:
         """

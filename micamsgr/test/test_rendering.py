@@ -232,6 +232,18 @@ class SplitTests(SynchronousTestCase):
         self.assertEqual("".join(parts), text)
         self.assertEqual([utf16_length(part) for part in parts], [7, 8, 6])
 
+    def test_space_within_a_word(self) -> None:
+        """
+        White space that bears a mark is part of its word, and that word begins
+        a message of its own only where it fits in one.
+        """
+        self.assertEqual(
+            split("aa b \u0301cccccc dd", 10), ("aa", "b \u0301cccccc", "dd")
+        )
+        self.assertEqual(
+            split("aaaa bbbbbb \u0301cccc dd", 10), ("aaaa bbbbb", "b \u0301cccc dd")
+        )
+
     def test_most(self) -> None:
         """
         Where five messages would end where a paragraph does, and there may be

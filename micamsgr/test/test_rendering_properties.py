@@ -125,20 +125,25 @@ class SplitProperties(SynchronousTestCase):
             self.assertTrue(wanted.startswith(said[:-1]))
 
     @given(
-        st.lists(st.sampled_from(["a", "word", "end.", "来"]), min_size=1),
-        st.sampled_from([" ", "\n", "\n\n"]),
+        st.lists(
+            st.tuples(
+                st.sampled_from(["a", "word", "end.", "来"]),
+                st.sampled_from([" ", "\n", "\n\n"]),
+            ),
+            min_size=20,
+        ),
         st.integers(60, 80),
         st.integers(1, 5),
     )
     def test_never_cut(
-        self, words: list[str], space: str, limit: int, most: int
+        self, words: list[tuple[str, str]], limit: int, most: int
     ) -> None:
         """
         Nothing is lost of a text that fills nine tenths of the messages that
         there may be.
         """
         text = ""
-        for word in words * 8:
+        for word, space in words * 8:
             longer = text + space + word if text else word
             if utf16_length(longer) > most * limit * 0.9:
                 break
