@@ -36,11 +36,14 @@ class Unavailable(RemoteError):
         end named one.
     :ivar tokens: what an LLM may have charged for the call all the same; 0
         elsewhere.
+    :ivar tried: a call was made; or else none was, as those before had failed,
+        which the log tells of once for all.
     """
 
     detail: str
     retry_after: float | None = field(default=None)
     tokens: int = field(default=0)
+    tried: bool = field(default=True, kw_only=True)
 
 
 @frozen

@@ -116,6 +116,21 @@ class AnswerTests(DaemonCase):
             [{"number": n, "text": text} for n, text in enumerate(parts, 1)],
         )
 
+    async def test_endless_answer(self) -> None:
+        """
+        An answer that does not end comes in ten parts, the last of which says
+        that there would be more.
+        """
+        await self.serve()
+        answer = "\n\n".join(["It goes on and on. " * 60] * 100)
+        self.stand_ins.model.reply = lambda messages: answer
+        self.write(ALICE, "Tell me everything, and more")
+        parts = await self.said(ALICE, 10)
+        await self.settled()
+        self.assertEqual(self.kept("SELECT count(*) AS n FROM part"), [{"n": 10}])
+        self.assertLessEqual(max(map(len, parts)), 2000)
+        self.assertTrue(parts[-1].endswith("It goes on and on. …"))
+
     async def test_markdown(self) -> None:
         """
         Markdown of the language model's reaches the person as plain text.

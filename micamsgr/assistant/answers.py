@@ -41,16 +41,18 @@ class Trouble(Enum):
     """
     Why there is no reply.
 
-    SHUT: it was not asked, as it fails.  SILENT: no whole answer came, or the
-    server wasn't reached.  BUSY and BROKEN: it says so.  GARBLED: a success that is
-    not JSON, such as a proxy's page.  CHOICELESS: or not a completion.  FAILED:
-    or an error.  BLANK: it says nothing.  TOOLS: it calls tools, and we gave it
-    none.  FILTERED: it may not be answered.  TOO_LONG: more was said than the
-    model can take in.  UNPAID, NO_KEY and NO_MODEL: our account, key, or URL or
-    model isn't taken.  INVALID: this request isn't.
+    SHUT: it was not asked, as it fails.  UNREACHED: it could not be, so that
+    surely nothing was sent.  SILENT: no whole answer came.  BUSY and BROKEN: it
+    says so.  GARBLED: a success that is not JSON, such as a proxy's page.
+    CHOICELESS: or not a completion.  FAILED: or an error.  BLANK: it says
+    nothing.  TOOLS: it calls tools, and we gave it none.  FILTERED: it may not
+    be answered.  TOO_LONG: more was said than the model can take in.  UNPAID,
+    NO_KEY and NO_MODEL: our account, key, or URL or model isn't taken.
+    INVALID: this request isn't.
     """
 
     SHUT = "shut"
+    UNREACHED = "unreached"
     SILENT = "silent"
     BUSY = "busy"
     BROKEN = "broken"
@@ -67,10 +69,12 @@ class Trouble(Enum):
     INVALID = "invalid"
 
 
-# What follows, and what it tells of the endpoint.  What one person's words may
-# have caused tells nothing bad of it, or it would be the others that wait.
+# What follows, and what it tells of the endpoint.  What is surely about one
+# person's words tells nothing bad of it, or it would be the others that wait;
+# so for what may be, the breaker wants several witnesses.
 TABLE: dict[Trouble, tuple[Then, Health]] = {
     Trouble.SHUT: (Then.AGAIN, Health.ILL),
+    Trouble.UNREACHED: (Then.AGAIN, Health.AWAY),
     Trouble.SILENT: (Then.AGAIN, Health.ILL),
     Trouble.BUSY: (Then.AGAIN, Health.ILL),
     Trouble.BROKEN: (Then.AGAIN, Health.ILL),
@@ -125,6 +129,10 @@ _BY_STATUS = {
     425: Trouble.BUSY,
     429: Trouble.BUSY,
 }
+
+# What is answered so was surely not thought about; by any other answer the LLM
+# may have begun, or even have ended, as behind a proxy that had no patience.
+_NOT_TAKEN = frozenset({401, 402, 403, 404, 405, 413, 425, 429})
 
 # Errors of these statuses may say only in prose that the history is too long,
 # as vLLM's, Anthropic's and Google's do.  What they quote of a person's words
@@ -227,14 +235,14 @@ def read_answer(
     else, *TABLE*.
 
     :param asked: the size of the request, in bytes, from which tokens are
-        estimated where the LLM did not count them.
+        estimated where the LLM did not count them and may have spent some.
     """
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):
         document = None
     success = 200 <= status < 300
-    spent = estimated(asked) if success else 0
+    spent = estimated(asked)
     if not isinstance(document, dict):
         if success:
             detail = f"HTTP {status}, not a JSON object"
@@ -243,11 +251,11 @@ def read_answer(
     counted = _counted(document.get("usage"))
     spent = counted or spent
     if not success or document.get("error"):
-        return _read_error(status, headers, document, spent)
+        return _read_error(status, headers, document, counted, asked)
     try:
         choice = document["choices"][0]
         if choice.get("error"):
-            return _read_error(status, headers, choice, spent)
+            return _read_error(status, headers, choice, counted, asked)
         message = choice["message"]
         finish = choice.get("finish_reason")
         content = _joined(message.get("content"))
@@ -269,7 +277,7 @@ def read_answer(
 
 
 def _read_error(
-    status: int, headers: Headers, document: dict[str, Any], spent: int
+    status: int, headers: Headers, document: dict[str, Any], counted: int, asked: int
 ) -> Fault:
     error = document.get("error")
     if not isinstance(error, dict):
@@ -277,12 +285,14 @@ def _read_error(
     trouble = _trouble(status, error)
     code, kind = error.get("code"), error.get("type")
     detail = " ".join([f"HTTP {status}", *_shown(code, kind)])
-    again = TABLE[trouble][0] is Then.AGAIN
+    then, health = TABLE[trouble]
+    again = then is Then.AGAIN
+    not_taken = status in _NOT_TAKEN or health is Health.LOCKED
     return Fault(
         trouble=trouble,
         detail=detail + _TO_DO.get(_by_status(status, trouble), ""),
         retry_after=_retry_after(headers) if again else None,
-        tokens=spent,
+        tokens=counted or (0 if not_taken else estimated(asked)),
     )
 
 

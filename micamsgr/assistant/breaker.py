@@ -7,17 +7,19 @@ is known.  Nothing here waits.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from enum import Enum
 
 from attrs import define, evolve, field, frozen
-from twisted.logger import Logger
+from twisted.logger import Logger, LogLevel
 
 # An endpoint is ill after so many failures in a row, ...
 _IN_A_ROW = 5
-# ... or if of so many calls at least, in so many seconds, half have failed.
+# ... or if of so many calls at least, in so many seconds, half have failed; ...
 _ENOUGH = 20
 _RECENTLY = 30
+# ... where so many tell of it: one person's words may make it fail each time.
+_WITNESSES = 3
 
 # For how many seconds it is then left alone: twice as long each time.
 _FIRST_REST = 5.0
@@ -35,16 +37,48 @@ _RETURNS = 25.0
 _LONGEST_QUEUE = 300.0
 _WHILE_ANOTHER_TRIES = 1.0
 
+# For how many seconds more whoever failed last lets others try, if there are any.
+_AFTER_YOU = 5.0
+
 
 class Health(Enum):
     """
     What came of a call tells of the endpoint: it is WELL; it is ILL, and may
-    recover; or it is LOCKED, and takes no call until somebody acts.
+    recover; it is AWAY, which is as bad, and nobody's words can be the cause,
+    as none reached it; or it is LOCKED, and takes no call until somebody acts.
     """
 
     WELL = "well"
     ILL = "ill"
+    AWAY = "away"
     LOCKED = "locked"
+
+
+# Who tell of failures, at most three, each once; ``None``, for a failure that
+# nobody's words can have caused, any number of times.
+_Witnesses = tuple[Hashable | None, ...]
+
+
+def _joined(witnesses: _Witnesses, asker: Hashable | None) -> _Witnesses:
+    if asker is not None and asker in witnesses:
+        return witnesses
+    return (*witnesses, asker)[:_WITNESSES]
+
+
+@frozen
+class _Second:
+    """
+    The calls that ended in one second.
+
+    :ivar at: which second it was.
+    :ivar calls: how many.
+    :ivar failed: how many of them failed.
+    """
+
+    at: int
+    calls: int = 0
+    failed: int = 0
+    witnesses: _Witnesses = ()
 
 
 @frozen
@@ -53,32 +87,52 @@ class Recent:
     What came of the calls of the last half a minute.
 
     :ivar row: how many of the last calls have failed, one after the other.
-    :ivar seconds: of each second in which calls ended: which it was, how many
-        calls, how many of them failed; at most 31, oldest first.
+    :ivar witnesses: who tell of these.
+    :ivar seconds: those in which calls ended; at most 31, oldest first.
     """
 
     row: int = 0
-    seconds: tuple[tuple[int, int, int], ...] = ()
+    witnesses: _Witnesses = ()
+    seconds: tuple[_Second, ...] = ()
 
     @property
     def bad(self) -> bool:
         """Whether the endpoint is to be left alone."""
-        calls = sum(calls for _, calls, _ in self.seconds)
-        failed = sum(failed for _, _, failed in self.seconds)
-        return self.row >= _IN_A_ROW or (calls >= _ENOUGH and failed * 2 >= calls)
+        if self.row >= _IN_A_ROW and len(self.witnesses) >= _WITNESSES:
+            return True
+        witnesses: _Witnesses = ()
+        for second in self.seconds:
+            for asker in second.witnesses:
+                witnesses = _joined(witnesses, asker)
+        calls = sum(second.calls for second in self.seconds)
+        failed = sum(second.failed for second in self.seconds)
+        enough = calls >= _ENOUGH and len(witnesses) >= _WITNESSES
+        return enough and failed * 2 >= calls
 
 
-def noted(recent: Recent, failed: bool, now: float) -> Recent:
+def noted(recent: Recent, health: Health, asker: Hashable, now: float) -> Recent:
     """
     Add what came of a call.
+
+    :param health: WELL, ILL or AWAY.
+    :param asker: whose words were sent; each counts once as a witness of
+        failures.  What is AWAY was never told the words, so each such failure
+        counts as another's: a connection refused, a name not found, a
+        handshake that took too long befall whoever asks.
     """
-    second = int(now)
-    kept = [each for each in recent.seconds if each[0] >= second - _RECENTLY]
-    calls = failures = 0
-    if kept and kept[-1][0] == second:
-        _, calls, failures = kept.pop()
-    kept.append((second, calls + 1, failures + failed))
-    return Recent(recent.row + 1 if failed else 0, tuple(kept))
+    kept = [each for each in recent.seconds if each.at >= int(now) - _RECENTLY]
+    last = _Second(int(now))
+    if kept and kept[-1].at == last.at:
+        last = kept.pop()
+    last = evolve(last, calls=last.calls + 1)
+    if health is Health.WELL:
+        return Recent(seconds=(*kept, last))
+    witness = None if health is Health.AWAY else asker
+    last = evolve(
+        last, failed=last.failed + 1, witnesses=_joined(last.witnesses, witness)
+    )
+    witnesses = _joined(recent.witnesses, witness)
+    return Recent(recent.row + 1, witnesses, (*kept, last))
 
 
 @frozen(kw_only=True)
@@ -104,10 +158,13 @@ class Open:
 
     :ivar until: on the monotonic clock, in seconds.
     :ivar rest: for how many seconds, but for the jitter.
+    :ivar last: whose call failed last; ``None`` where their words can't be the
+        cause.
     """
 
     until: float
     rest: float
+    last: Hashable | None = None
 
 
 State = Closed | Open
@@ -122,12 +179,33 @@ def most_at_once(state: State, now: float) -> int | None:
     return 0 if now < state.until else 1
 
 
+def gives_way(state: State, asker: Hashable, others: bool, now: float) -> float | None:
+    """
+    Say until when *asker* leaves it to others to try; ``None``: need not.
+
+    The words of whoever failed last may be the cause.  If only that one tried,
+    nobody would learn that the endpoint is well.
+
+    :param others: whether others wait to try.
+    """
+    if isinstance(state, Closed) or not others or asker != state.last:
+        return None
+    until = state.until + _AFTER_YOU
+    return until if now < until else None
+
+
 def after_call(
-    state: State, health: Health, named: float | None, now: float, jitter: float
+    state: State,
+    health: Health,
+    named: float | None,
+    asker: Hashable,
+    now: float,
+    jitter: float,
 ) -> State:
     """
     Conclude from what came of a call that was allowed in *state*.
 
+    :param asker: who made it.
     :param named: the seconds for which the endpoint asked to be left alone.
     :param jitter: from 0.0 to 1.0, by which the rest is shortened to as little
         as three quarters, so that many do not come back together.
@@ -137,18 +215,30 @@ def after_call(
             until=now + _LONGEST_REST * (1.0 - jitter / 4.0), rest=_LONGEST_REST
         )
     recent = state.recent if isinstance(state, Closed) else Recent()
-    recent = noted(recent, health is Health.ILL, now)
-    if health is Health.ILL and (isinstance(state, Open) or recent.bad):
+    recent = noted(recent, health, asker, now)
+    failed = health is not Health.WELL
+    if failed and (isinstance(state, Open) or recent.bad):
         rest = min(_LONGEST_REST, max(_FIRST_REST, state.rest * 2.0))
         wait = max(rest * (1.0 - jitter / 4.0), min(named or 0.0, _LONGEST_NAMED))
-        return Open(until=now + wait, rest=rest)
+        last = asker if health is Health.ILL else None
+        return Open(until=now + wait, rest=rest, last=last)
     if isinstance(state, Open):
         return Closed(most=2, rest=state.rest)
-    if health is Health.ILL or state.most is None:
+    if failed or state.most is None:
         return evolve(state, recent=recent)
     if state.most * 2 > _WELL:
         return Closed(recent=recent)
     return evolve(state, recent=recent, most=state.most * 2)
+
+
+@frozen
+class Entered:
+    """
+    A call that was begun.
+    """
+
+    asker: Hashable
+    era: int
 
 
 @define(eq=False)
@@ -159,10 +249,13 @@ class Breaker:
 
     It is left alone after five failures in a row, or if of twenty calls or
     more in half a minute half have failed: for 5 seconds, and twice as long
-    each time, up to a minute.  Then one call tries.  If that succeeds two may
-    be under way at the same time, and with each success twice as many, until
-    there is no limit.  An endpoint that takes no call at all, as with a wrong
-    key, is left alone at once, and somebody is told.
+    each time, up to a minute.  These failures must be of three askers, or as
+    many of them of calls that did not reach it: what one person's words cause
+    is that one's trouble, and to ask more seldom is for the caller.  Then one
+    call tries, if there is a choice not of whoever failed last.  If that
+    succeeds two may be under way at the same time, and with each success twice
+    as many, until there is no limit.  An endpoint that takes no call at all, as
+    with a wrong key, is left alone at once, and somebody is told.
 
     :ivar _host: names the endpoint in the log, with *_model*.
     :ivar _ticks: the monotonic clock, in seconds.
@@ -182,25 +275,34 @@ class Breaker:
     _under_way: int = field(default=0, init=False)
     # Until when those that were turned away have a time to come back.
     _booked: float = field(default=0.0, init=False)
+    # Whether it turned others away than whose call failed last.
+    _others: bool = field(default=False, init=False)
     _alarmed: bool = field(default=False, init=False)
 
     _log = Logger()
 
-    def enter(self) -> int | None:
+    def enter(self, asker: Hashable) -> Entered | None:
         """
         Begin a call, if one may begin now.
 
+        :param asker: the same value for the same person; not ``None``.
+
         :return: what :meth:`leave` is to be given; ``None`` where none may.
         """
-        most = most_at_once(self._state, self._ticks())
+        now, state = self._ticks(), self._state
+        most = most_at_once(state, now)
         if most is not None and self._under_way >= most:
+            if isinstance(state, Open) and asker != state.last:
+                self._others = True
+            return None
+        if gives_way(state, asker, self._others, now) is not None:
             return None
         self._under_way += 1
-        return self._era
+        return Entered(asker, self._era)
 
     def leave(
         self,
-        entered: int,
+        entered: Entered,
         health: Health | None,
         named: float | None = None,
         detail: str = "",
@@ -212,19 +314,22 @@ class Breaker:
         :param named: see :func:`after_call`.
         :param detail: why it failed, for the log.
         """
-        if entered != self._era:
+        if entered.era != self._era:
             return
         self._under_way -= 1
         if health is None:
             return
         now, before = self._ticks(), self._state
-        state = self._state = after_call(before, health, named, now, self._random())
+        state = self._state = after_call(
+            before, health, named, entered.asker, now, self._random()
+        )
         if isinstance(state, Open) or isinstance(before, Open):
             self._era += 1
             self._under_way = 0
-            self._tell(state, health, now, detail)
+            self._others = False
+            self._tell(before, state, health, now, detail)
 
-    def wait(self) -> float | None:
+    def wait(self, asker: Hashable) -> float | None:
         """
         Find when somebody who was turned away may come back: one after the
         other, and not before the endpoint is asked again.
@@ -234,6 +339,10 @@ class Breaker:
         """
         now, state = self._ticks(), self._state
         if isinstance(state, Open):
+            later = gives_way(state, asker, self._others, now)
+            if later is not None:
+                # Not in the queue, or all who come after would wait as long.
+                return later - now
             first = max(state.until, now)
             if self._under_way:
                 first = now + _WHILE_ANOTHER_TRIES
@@ -247,7 +356,12 @@ class Breaker:
         self._booked = place
         return place - now
 
-    def _tell(self, state: State, health: Health, now: float, detail: str) -> None:
+    def _tell(
+        self, before: State, state: State, health: Health, now: float, detail: str
+    ) -> None:
+        """
+        Tell of what changed; that it goes on like this is only for debugging.
+        """
         said = {"host": self._host, "model": self._model, "detail": detail}
         if isinstance(state, Closed):
             self._alarmed = False
@@ -260,7 +374,8 @@ class Breaker:
                 **said,
             )
         else:
-            self._log.warn(
+            self._log.emit(
+                LogLevel.warn if isinstance(before, Closed) else LogLevel.debug,
                 "{host} is not asked for {model} for {seconds:.0f} s, as it fails:"
                 " {detail}",
                 seconds=state.until - now,

@@ -6,7 +6,7 @@ many servers speak it.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Hashable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -74,7 +74,8 @@ def after_faults(faults: Sequence[Fault]) -> Unavailable | Refused:
     if there and all(fault.retry_after is None for fault in there):
         waits = []
     known = [wait for wait in waits if wait is not None]
-    return Unavailable(detail, min(known, default=None), tokens)
+    tried = any(fault.trouble is not Trouble.SHUT for fault in faults)
+    return Unavailable(detail, min(known, default=None), tokens, tried=tried)
 
 
 def _wait(fault: Fault) -> float | None:
@@ -178,7 +179,7 @@ class ChatCompletions:
             for prepared in self._prepared
         )
 
-    async def reply(self, utterances: Sequence[Utterance]) -> Reply:
+    async def reply(self, utterances: Sequence[Utterance], asker: Hashable) -> Reply:
         """
         See :class:`~micamsgr.conversation.assistant.IAssistant`.  Canceled, it
         ends the call in flight and makes no other.
@@ -186,7 +187,7 @@ class ChatCompletions:
         messages = self._prompt(utterances)
         faults: list[Fault] = []
         for prepared in self._prepared:
-            outcome = await self._ask(prepared, messages)
+            outcome = await self._ask(prepared, messages, asker)
             if isinstance(outcome, Reply):
                 spent = sum(fault.tokens for fault in faults)
                 return evolve(outcome, tokens=outcome.tokens + spent)
@@ -206,23 +207,28 @@ class ChatCompletions:
         raise after_faults(faults)
 
     async def _ask(
-        self, prepared: _Prepared, messages: Sequence[Mapping[str, str]]
+        self,
+        prepared: _Prepared,
+        messages: Sequence[Mapping[str, str]],
+        asker: Hashable,
     ) -> Reply | Fault:
         """
         Ask an endpoint, unless it is left alone.
         """
         breaker = prepared.breaker
-        entered = breaker.enter()
+        entered = breaker.enter(asker)
         if entered is None:
             detail = "not asked, as it failed before"
-            return Fault(trouble=Trouble.SHUT, detail=detail, shut=breaker.wait())
+            return Fault(trouble=Trouble.SHUT, detail=detail, shut=breaker.wait(asker))
         outcome: Reply | Fault | None = None
         try:
             outcome = await self._exchange(prepared, messages)
             if isinstance(outcome, Fault) and outcome.then is Then.SHORTER:
                 less = shorter(messages)
                 if less != messages:
+                    before = outcome.tokens
                     outcome = await self._exchange(prepared, less)
+                    outcome = evolve(outcome, tokens=outcome.tokens + before)
         finally:
             if isinstance(outcome, Fault):
                 health, named = outcome.health, outcome.retry_after
@@ -230,7 +236,7 @@ class ChatCompletions:
             else:
                 breaker.leave(entered, None if outcome is None else Health.WELL)
         if isinstance(outcome, Fault):
-            return evolve(outcome, shut=breaker.wait())
+            return evolve(outcome, shut=breaker.wait(asker))
         return outcome
 
     async def _exchange(
@@ -261,7 +267,7 @@ class ChatCompletions:
         try:
             answer = await _until_canceled(call)
         except Unavailable as error:
-            return Fault(trouble=Trouble.SILENT, detail=error.detail)
+            return Fault(trouble=Trouble.UNREACHED, detail=error.detail)
         except OutcomeUnknown as error:
             # It may have answered at length, and to nobody.
             spent = most_tokens(body.decode("utf-8", "replace")) + _longest_answer(

@@ -6,7 +6,7 @@ does.  It knows a few words of English, and needs no network.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from itertools import takewhile
 
 from attrs import define, field
@@ -268,7 +268,7 @@ class Demo:
 
     _failed: set[Sequence[Utterance]] = field(factory=set, init=False)
 
-    async def reply(self, utterances: Sequence[Utterance]) -> Reply:
+    async def reply(self, utterances: Sequence[Utterance], asker: Hashable) -> Reply:
         """
         See :class:`~micamsgr.conversation.assistant.IAssistant`.  Canceled, it
         stops to be slow.

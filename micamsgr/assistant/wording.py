@@ -8,6 +8,8 @@ import re
 
 from micamsgr.unseen import INVISIBLE, UNWANTED
 
+# UTF-16 code units: as much as ten messages in Messenger hold, which is the most
+# that one answer becomes.
 _LONGEST = 20_000
 
 # Never closed where it took all the tokens there were.
@@ -25,16 +27,19 @@ def presentable(content: str, cut: bool) -> str:
 
     The text is stripped, is free of reasoning, of control characters but
     newline and tab, and of what sets the direction of writing, and has at most
-    20,000 characters.  If it was cut short, there or by the LLM, it ends with an
-    ellipsis, after the last whole sentence where that keeps half of it.
+    20,000 characters, counted in UTF-16 code units.  If it was cut short, there
+    or by the LLM, it ends with an ellipsis, after the last whole sentence where
+    that keeps half of it.
 
     :param cut: the LLM was stopped before its end.
 
     :return: nothing where the person would see nothing.
     """
     text = _without_reasoning(UNWANTED.sub("", content)).strip()
-    if len(text) > _LONGEST:
-        text, cut = text[: _LONGEST - len(" …")], True
+    units = text.encode("utf-16-le")
+    if len(units) > _LONGEST * 2:
+        units = units[: (_LONGEST - len(" …")) * 2]
+        text, cut = units.decode("utf-16-le", "ignore"), True
     if INVISIBLE.fullmatch(text):
         return ""
     if not cut:

@@ -32,7 +32,7 @@ from micamsgr.messenger.catch_up import CatchUp
 from micamsgr.messenger.graph import GraphMessenger
 from micamsgr.messenger.markdown import plain
 from micamsgr.messenger.pages import PageFinder
-from micamsgr.messenger.rendering import split
+from micamsgr.messenger.rendering import MOST, split
 from micamsgr.messenger.repair import Repair
 from micamsgr.messenger.subscriptions import Subscriptions
 from micamsgr.messenger.webhook import Channel
@@ -216,7 +216,7 @@ class RunningBot(MultiService):
             around.store,
             messenger,
             around.troubled(bot, _assistant(around, bot)),
-            lambda text: split(plain(text)),
+            lambda text: split(plain(text), most=MOST),
             around.chance.random,
             around.chance.randbytes,
             alias_of(bot),

@@ -11,7 +11,7 @@ from functools import partial
 from attrs import define, field
 from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger
+from twisted.logger import Logger, LogLevel
 
 from micamsgr.errors import Refused, Unavailable
 
@@ -170,7 +170,9 @@ class Answerer:
         if late is not None:
             lateness.start(late)
         try:
-            reply: Reply | Exception = await self._assistant.reply(begun.utterances)
+            reply: Reply | Exception = await self._assistant.reply(
+                begun.utterances, situation.id
+            )
         except CancelledError:
             lateness.cancel()
             raise
@@ -226,15 +228,18 @@ class Answerer:
         """
         Let a turn rest for which there is no answer yet.
         """
-        turn = begun.turn
+        turn, level = begun.turn, LogLevel.warn
         if isinstance(error, Unavailable):
             detail, least, tokens = error.detail, error.retry_after, error.tokens
+            if not error.tried:
+                level = LogLevel.debug
         else:
             self._log.failure("a defect, asking the assistant")
             detail, least = f"a defect: {type(error).__name__}", _AFTER_A_DEFECT
             tokens = self._assistant.estimate(begun.utterances)
         delay = after_failure(turn.tries + 1, least, self._random())
-        self._log.warn(
+        self._log.emit(
+            level,
             "turn {turn} of {bot} has no answer yet: {detail}; again in {delay:.1f} s",
             turn=turn.id,
             bot=self._bot,

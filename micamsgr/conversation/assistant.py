@@ -4,7 +4,7 @@ What answers people: the interface, and what it is given and gives back.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from enum import Enum
 
 from attrs import field, frozen
@@ -54,7 +54,7 @@ class IAssistant(Interface):
     Something that answers a person.
     """
 
-    async def reply(utterances: Sequence[Utterance]) -> Reply:
+    async def reply(utterances: Sequence[Utterance], asker: Hashable) -> Reply:
         """
         Answer what was said last.
 
@@ -62,6 +62,8 @@ class IAssistant(Interface):
 
         :param utterances: oldest first; the last ones are the person's that
             want an answer.
+        :param asker: who asks, only to be compared: the same value for the
+            same conversation, another for any other; not ``None``.
 
         :raises micamsgr.errors.Unavailable: try again, not before its
             *retry_after* where it has one.

@@ -8,14 +8,23 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from enum import IntEnum
 from itertools import accumulate
 
 import regex
-from attrs import frozen
 
 LIMIT = 2000
+
+#: The most messages that one answer becomes.
+MOST = 10
+
+# What the last of them ends with where there would be more.
+_MORE = " …"
+
+# The share of a part that is full at least, if there is a break to cut it at:
+# where there may be many parts, and where there may not.
+_HALF, _NEARLY = 0.5, 0.9
 
 # White space, or a stop of a language that is written without.
 _BREAK = re.compile(
@@ -37,17 +46,6 @@ class _Level(IntEnum):
     WORD = 3
 
 
-@frozen
-class _Break:
-    """
-    A place to cut: one part ends at *end*, the next begins at *resume*.
-    """
-
-    level: _Level
-    end: int
-    resume: int
-
-
 def utf16_length(text: str) -> int:
     """
     Count the UTF-16 code units of *text*, as Messenger may count characters.
@@ -57,7 +55,7 @@ def utf16_length(text: str) -> int:
     return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
-def split(text: str, limit: int = LIMIT) -> tuple[str, ...]:
+def split(text: str, limit: int = LIMIT, most: int | None = None) -> tuple[str, ...]:
     """
     Divide *text* into parts that can be sent one after another.
 
@@ -70,7 +68,13 @@ def split(text: str, limit: int = LIMIT) -> tuple[str, ...]:
     a grapheme cluster is divided only where it alone exceeds the limit.  Takes
     time in proportion to the length of *text*.
 
-    :param limit: most UTF-16 code units of a part; at least 2.
+    What would be more than *most* parts is cut where that leaves each of them
+    nine tenths full.  Only if that is too much as well is the end of *text*
+    lost: the last part is cut as any other is, and ends with an ellipsis.
+
+    :param limit: most UTF-16 code units of a part; at least 2, and with *most*
+        at least 4.
+    :param most: most parts; ``None``: as many as it takes.
 
     Source: docs/messenger-platform.md, section 4.2.
     """
@@ -79,48 +83,63 @@ def split(text: str, limit: int = LIMIT) -> tuple[str, ...]:
         return ()
     if utf16_length(text) <= limit:
         return (text,)
-    return tuple(_parts(text, limit))
+    spans = list(_spans(text, limit, _HALF))
+    if most is None or len(spans) <= most:
+        return _cut(text, spans)
+    spans = list(_spans(text, limit, _NEARLY))
+    if len(spans) <= most:
+        return _cut(text, spans)
+    rest = text[spans[most - 1][0] :]
+    last = next(_spans(rest, limit - utf16_length(_MORE), _HALF))
+    return (*_cut(text, spans[: most - 1]), *(p + _MORE for p in _cut(rest, [last])))
 
 
-def _parts(text: str, limit: int) -> Iterator[str]:
-    units = list(accumulate((1 + (c > "\uffff") for c in text), initial=0))
-    breaks = _breaks(text)
-    ends = [place.end for place in breaks]
+def _cut(text: str, spans: Iterable[tuple[int, int]]) -> tuple[str, ...]:
+    return tuple(text[start:end].rstrip() for start, end in spans)
+
+
+def _spans(text: str, limit: int, full_at_least: float) -> Iterator[tuple[int, int]]:
+    """
+    Find where the parts begin and end.
+
+    :param full_at_least: the share of a part that a break is to leave.
+    """
+    units: Sequence[int] = range(len(text) + 1)
+    if max(text) > "\uffff":
+        units = list(accumulate((1 + (c > "\uffff") for c in text), initial=0))
+    breaks = list(_BREAK.finditer(text))
+    ends = [_end(place) for place in breaks]
     urls = [match.span() for match in _URL.finditer(text)]
     start = 0
     while units[-1] - units[start] > limit:
-        half = bisect_left(units, units[start] + limit / 2)
+        enough = bisect_left(units, units[start] + limit * full_at_least)
         full = bisect_right(units, units[start] + limit) - 1
-        # The breaks that leave the part half full are [near:far].
-        near, far = bisect_left(ends, half), bisect_right(ends, full)
-        if near < far:
-            end = min(breaks[near:far], key=lambda b: (b.level, -b.end)).end
-        else:
+        # The breaks that leave the part full enough are [near:far].
+        near, far = bisect_left(ends, enough), bisect_right(ends, full)
+        there = sorted(breaks[near:far], key=lambda b: (_level(b), -_end(b)))
+        best = next((b for b in there if _parted(text, b.end())), None)
+        if best is None:
+            best = _before_word(text, units, limit, start, breaks, near, far)
+        if best is None:
             end = _within_word(text, start, full, limit, urls)
-            if near:
-                word_end = ends[near] if near < len(ends) else len(text)
-                if units[word_end] - units[breaks[near - 1].resume] <= limit:
-                    end = ends[near - 1]
-        yield text[start:end].rstrip()
-        start = _after_space(text, end)
-    yield text[start:]
-
-
-def _breaks(text: str) -> Sequence[_Break]:
-    """
-    Find where text may be cut, in order.
-    """
-    found = []
-    for match in _BREAK.finditer(text):
-        gap = match["gap"] or match["rest"] or ""
-        lines = gap.count("\n")
-        if lines:
-            level = _Level.PARAGRAPH if lines > 1 else _Level.LINE
         else:
-            level = _Level.SENTENCE if match["end"] or match["stop"] else _Level.WORD
-        if _parted(text, match.end()):
-            found.append(_Break(level, match.end() - len(gap), match.end()))
-    return found
+            end = _end(best)
+        yield start, end
+        start = _after_space(text, end)
+    yield start, len(text)
+
+
+def _end(place: re.Match[str]) -> int:
+    """Where a part ends that is cut at *place*; the next begins at its end."""
+    assert place.lastgroup is not None
+    return place.start(place.lastgroup)
+
+
+def _level(place: re.Match[str]) -> _Level:
+    lines = place.string.count("\n", _end(place), place.end())
+    if lines:
+        return _Level.PARAGRAPH if lines > 1 else _Level.LINE
+    return _Level.SENTENCE if place["end"] or place["stop"] else _Level.WORD
 
 
 def _parted(text: str, place: int) -> bool:
@@ -130,6 +149,39 @@ def _parted(text: str, place: int) -> bool:
     """
     pair = text[place - 1 : place + 1]
     return len(pair) < 2 or len(_CLUSTER.findall(pair)) == 2
+
+
+def _before_word(
+    text: str,
+    units: Sequence[int],
+    limit: int,
+    start: int,
+    breaks: Sequence[re.Match[str]],
+    near: int,
+    far: int,
+) -> re.Match[str] | None:
+    """
+    Find the break before a word that does not fit in what is left of a part,
+    if it does in a part of its own.
+
+    :param start: where the part begins.
+    :param near: the number of breaks before its end that come too soon.
+    :param far: the number of those before its end.
+    """
+    while near and breaks[near - 1].end() > start:
+        if _parted(text, breaks[near - 1].end()):
+            break
+        near -= 1
+    else:
+        return None
+    before = breaks[near - 1]
+    most = units[before.end()] + limit
+    for number in range(far, len(breaks)):
+        if units[_end(breaks[number])] > most:
+            return None
+        if _parted(text, breaks[number].end()):
+            return before
+    return before if units[-1] <= most else None
 
 
 def _within_word(

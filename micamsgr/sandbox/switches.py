@@ -4,7 +4,7 @@ What is made to go wrong while people chat in the sandbox, switch by switch.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from enum import Enum
 from random import Random
 
@@ -127,14 +127,14 @@ class Troubled:
     _clock: IReactorTime
     _pause: float = 0.0
 
-    async def reply(self, utterances: Sequence[Utterance]) -> Reply:
+    async def reply(self, utterances: Sequence[Utterance], asker: Hashable) -> Reply:
         slow = self._switches.on(Trouble.LLM_SLOW)
         delay = SLOWNESS if slow else self._pause
         if delay > 0.0:
             await deferLater(self._clock, delay)
         if self._switches.on(Trouble.LLM_FAILS):
             raise Unavailable("the LLM fails, as the sandbox was asked")
-        return await self._assistant.reply(utterances)
+        return await self._assistant.reply(utterances, asker)
 
     def estimate(self, utterances: Sequence[Utterance]) -> int:
         return self._assistant.estimate(utterances)

@@ -199,9 +199,15 @@ class ReplyTests(SynchronousTestCase):
 
     def test_longest(self) -> None:
         """
-        A reply is told up to 20,000 characters, the ellipsis included.
+        A reply is told up to 20,000 characters, the ellipsis included; one
+        that is beyond the first 65,536 counts twice.
         """
         self.assertEqual(self.said("x" * 20_000), "x" * 20_000)
+        self.assertEqual(self.said("\U0001f600" * 10_000), "\U0001f600" * 10_000)
+        self.assertEqual(self.said("\U0001f600" * 10_001), "\U0001f600" * 9_999 + " …")
+        self.assertEqual(
+            self.said("x" + "\U0001f600" * 10_000), "x" + "\U0001f600" * 9_998 + " …"
+        )
         self.assertEqual(self.said("x" * 20_001), "x" * 19_998 + " …")
         self.assertEqual(self.said("So it is. " * 2001), "So it is. " * 1999 + "…")
 
@@ -345,7 +351,7 @@ class FaultTests(SynchronousTestCase):
             )
             self.assertEqual(
                 read_answer(502, Headers(), body),
-                Fault(trouble=Trouble.BROKEN, detail="HTTP 502"),
+                Fault(trouble=Trouble.BROKEN, detail="HTTP 502", tokens=1),
             )
 
     def test_detail(self) -> None:
@@ -368,7 +374,8 @@ class FaultTests(SynchronousTestCase):
             (True, {"Alice": 1}, "HTTP 418 unknown"),
         ):
             outcome = read(failing(code=code, type=kind), 418)
-            self.assertEqual(outcome, Fault(trouble=Trouble.INVALID, detail=detail))
+            fault = Fault(trouble=Trouble.INVALID, detail=detail, tokens=1)
+            self.assertEqual(outcome, fault)
 
     def test_finish(self) -> None:
         """

@@ -277,18 +277,28 @@ class TableTests(SynchronousTestCase):
 
     def test_not_asked(self) -> None:
         """
-        One that gives no answer, or is left alone, is asked again later.
+        One that gives no answer, isn't reached, or is left alone, is asked
+        again later.
         """
+        self.row(Trouble.UNREACHED, Then.AGAIN, Health.AWAY)
         for trouble in (Trouble.SILENT, Trouble.SHUT):
             self.row(trouble, Then.AGAIN, Health.ILL)
 
     def test_spent(self) -> None:
         """
-        For what an endpoint refused nothing was spent; for an answer that is
-        of no use, what it says or else what was asked.
+        For what an endpoint surely did not take up nothing was spent; for any
+        other answer that is of no use, what it says or else what was asked.
         """
-        for status in (400, 401, 429, 500):
-            self.assertEqual(self.fault(status, failing()).tokens, 0)
+        for status in (302, 401, 402, 403, 404, 405, 413, 425, 429):
+            for refusal in (failing(), HTML):
+                self.assertEqual(self.fault(status, refusal).tokens, 0)
+            counted = {**failing(), "usage": USAGE}
+            self.assertEqual(self.fault(status, counted).tokens, 12)
+        for name in ("invalid_api_key", "model_not_found", "insufficient_quota"):
+            self.assertEqual(self.fault(400, failing(code=name)).tokens, 0)
+        for status in (400, 408, 422, 500, 502, 503, 504, 529):
+            for failure in (failing(), HTML):
+                self.assertEqual(self.fault(status, failure).tokens, ESTIMATED)
         useless: tuple[object, ...] = (HTML, {}, failing(), {"choices": [{}]})
         for document in useless:
             self.assertEqual(self.fault(200, document).tokens, ESTIMATED)

@@ -86,7 +86,7 @@ class AssistantContract(_Base):
         """
         Ask for an answer.
         """
-        return Deferred.fromCoroutine(self.assistant.reply(said))
+        return Deferred.fromCoroutine(self.assistant.reply(said, 1))
 
     def test_interface(self) -> None:
         """
@@ -304,7 +304,9 @@ class DemoTests(AssistantContract, SynchronousTestCase):
 
     def answer(self, which: int = 0) -> str:
         clock = Clock()
-        replying = Deferred.fromCoroutine(Demo(clock).reply(self.questions[which]))
+        replying = Deferred.fromCoroutine(
+            Demo(clock).reply(self.questions[which], which)
+        )
         # Only the first takes its time.
         if which == 0:
             clock.advance(8.0)

@@ -121,7 +121,7 @@ class LoadTests(SynchronousTestCase):
         began, tries = self.clock.seconds(), 0
         while True:
             try:
-                await self.assistant.reply(SAID)
+                await self.assistant.reply(SAID, number)
             except Refused as error:
                 self.given_up[number] = error.detail
                 return

@@ -39,7 +39,7 @@ class ReadingTests(MemoryCase):
         Ask, as far as the question has arrived.
         """
         said = [Utterance(Role.PERSON, "how are you?" * 100)]
-        return Deferred.fromCoroutine(self.assistant.reply(said)), self.accept()
+        return Deferred.fromCoroutine(self.assistant.reply(said, 1)), self.accept()
 
     def assert_cut_off(self, asked: Deferred[Reply], wire: Wire) -> None:
         """

@@ -107,7 +107,7 @@ class ChatCompletionsTests(SynchronousTestCase):
             lambda: 0.0,
             lambda: 0.0,
         )
-        return Deferred.fromCoroutine(assistant.reply(WORDS))
+        return Deferred.fromCoroutine(assistant.reply(WORDS, 1))
 
     def test_interface(self) -> None:
         """
@@ -194,7 +194,7 @@ class ChatCompletionsTests(SynchronousTestCase):
             lambda: 0.0,
             lambda: 0.0,
         )
-        self.successResultOf(assistant.reply(WORDS))
+        self.successResultOf(assistant.reply(WORDS, 1))
         [message] = servers.requests[0].document["messages"]
         self.assertEqual(message["content"], "ж?")
 
@@ -333,7 +333,7 @@ class ChatCompletionsTests(SynchronousTestCase):
         assistant = ChatCompletions(
             servers.call, [FIRST, SECOND], lambda _: [], lambda: 0.0, lambda: 0.0
         )
-        asked = Deferred.fromCoroutine(assistant.reply(WORDS))
+        asked = Deferred.fromCoroutine(assistant.reply(WORDS, 1))
         asked.cancel()
         self.failureResultOf(asked, CancelledError)
         self.assertTrue(call.called)

@@ -6,11 +6,13 @@ what is spent on them, and a history that is too long.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from itertools import count
 
 from twisted.internet.defer import Deferred
 from twisted.logger import LogLevel, capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.http_headers import Headers
 
 from micamsgr.assistant.chat_completions import ChatCompletions, Endpoint
 from micamsgr.assistant.prompt import messages
@@ -40,6 +42,7 @@ class FaultsTestCase(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.now = 0.0
+        self.others = count()
         self.begin(FIRST)
 
     def begin(self, *endpoints: Endpoint) -> None:
@@ -61,22 +64,28 @@ class FaultsTestCase(SynchronousTestCase):
         self,
         *outcomes: Answer | Exception | Deferred[Answer],
         said: Sequence[Utterance] = SAID,
+        asker: Hashable = None,
     ) -> Deferred[Reply]:
         """
         Ask servers that answer with *outcomes*, all of which are used.
+
+        :param asker: ``None`` for yet another one.
         """
         self.servers.outcomes = list(outcomes)
         self.servers.requests = []
-        reply = Deferred.fromCoroutine(self.assistant.reply(said))
+        asker = next(self.others) if asker is None else asker
+        reply = Deferred.fromCoroutine(self.assistant.reply(said, asker))
         self.assertEqual(self.servers.outcomes, [])
         return reply
 
-    def unavailable(self, *outcomes: Answer | Exception) -> Unavailable:
+    def unavailable(
+        self, *outcomes: Answer | Exception, asker: Hashable = None
+    ) -> Unavailable:
         """
         Ask in vain, for now.
         """
         error: Unavailable = self.failureResultOf(
-            self.ask(*outcomes), Unavailable
+            self.ask(*outcomes, asker=asker), Unavailable
         ).value
         return error
 
@@ -193,6 +202,52 @@ class LeftAloneTests(FaultsTestCase):
             self.failureResultOf(self.ask(TOO_LONG, TOO_LONG), Refused)
         self.successResultOf(self.ask(HELLO))
 
+    def test_one_person_breaks_it(self) -> None:
+        """
+        Nor do words at which the server breaks each time, or loses itself in
+        thought.
+        """
+        for outcome in (
+            DOWN,
+            LOST,
+            answer({}),
+            answer(failing(), 429),
+            Answer(502, Headers(), b"<html>Bad Gateway</html>"),
+        ):
+            for _ in range(30):
+                error = self.unavailable(outcome, asker="alice")
+                self.assertTrue(error.tried)
+        self.successResultOf(self.ask(HELLO))
+
+    def test_unreached(self) -> None:
+        """
+        What can't be reached is left alone, whoever found that out.
+        """
+        for _ in range(5):
+            self.unavailable(NOT_SENT, asker="alice")
+        self.assertEqual(self.unavailable(asker="bob").retry_after, 5.0)
+
+    def test_failed_last(self) -> None:
+        """
+        Whose call failed last lets those try who came since.
+        """
+        for asker in ("dan", "dan", "bob", "carol", "alice"):
+            self.unavailable(DOWN, asker=asker)
+        self.unavailable(asker="bob")
+        self.now = 5.0
+        self.assertEqual(self.unavailable(asker="alice").retry_after, 5.0)
+        self.successResultOf(self.ask(HELLO, asker="bob"))
+        self.successResultOf(self.ask(HELLO, asker="alice"))
+
+    def test_tried(self) -> None:
+        """
+        It is told whether anybody was asked, or all were left alone.
+        """
+        self.begin(FIRST, SECOND)
+        self.assertTrue(self.unavailable(LOCKED, DOWN).tried)
+        self.assertTrue(self.unavailable(LOCKED).tried)
+        self.assertFalse(self.unavailable().tried)
+
 
 class TooLongTests(FaultsTestCase):
     """
@@ -267,11 +322,13 @@ class TokensTests(FaultsTestCase):
         self.begin(FIRST, SECOND)
         for before, spent in (
             (NOT_SENT, 0),
-            (DOWN, 0),
+            (answer(failing(), 429), 0),
             (answer(completion("")), 12),
         ):
             reply = self.successResultOf(self.ask(before, HELLO))
             self.assertEqual(reply.tokens, spent + 12)
+        reply = self.successResultOf(self.ask(DOWN, HELLO))
+        self.assertGreater(reply.tokens - 12, self.size() // 2)
         reply = self.successResultOf(self.ask(LOST, HELLO))
         # It may have answered at length, and to nobody.
         self.assertGreater(reply.tokens - 12, self.size() + 4000)
@@ -279,14 +336,16 @@ class TokensTests(FaultsTestCase):
     def test_unavailable(self) -> None:
         """
         Where there is no answer for now, it is told what may have been spent:
-        nothing where the server refused or wasn't reached, what was asked
-        where the answer is of no use, and the most that it may have been where
-        nobody knows.
+        nothing where the server wasn't reached or took nothing up, what was
+        asked where it failed or its answer is of no use, and the most that it
+        may have been where nobody knows.
         """
-        for outcome in (NOT_SENT, DOWN, answer(failing(), 429)):
+        for outcome in (NOT_SENT, answer(failing(), 429), LOCKED):
             self.assertEqual(self.unavailable(outcome).tokens, 0)
         self.begin(FIRST)
-        self.assertEqual(self.unavailable(answer({})).tokens, self.size())
+        proxy = Answer(504, Headers(), b"<html>Gateway Timeout</html>")
+        for outcome in (DOWN, proxy, answer({})):
+            self.assertEqual(self.unavailable(outcome).tokens, self.size())
         self.assertGreater(self.unavailable(LOST).tokens, self.size() + 4000)
         self.assertEqual(self.unavailable(answer(completion(""))).tokens, 12)
 
@@ -298,7 +357,17 @@ class TokensTests(FaultsTestCase):
         error = self.failureResultOf(self.ask(filtered), Refused).value
         self.assertEqual(error.tokens, 12)
         error = self.failureResultOf(self.ask(answer(failing(), 400)), Refused).value
-        self.assertEqual(error.tokens, 0)
+        self.assertEqual(error.tokens, self.size())
+
+    def test_shorter(self) -> None:
+        """
+        Where it was asked twice, as the first time was too long, both count.
+        """
+        reply = self.successResultOf(self.ask(TOO_LONG, HELLO))
+        sizes = [len(json.dumps(r.document)) for r in self.servers.requests]
+        self.assertEqual(reply.tokens, 12 + sizes[0] // 4 + 1)
+        both = sum(size // 4 + 1 for size in sizes)
+        self.assertEqual(self.unavailable(TOO_LONG, DOWN).tokens, both)
 
     def test_not_asked(self) -> None:
         """

@@ -31,7 +31,9 @@ class DemoTests(SynchronousTestCase):
         Ask the demo in a conversation, by default one that has begun.
         """
         utterances = [*before, *(Utterance(Role.PERSON, text) for text in said)]
-        replying: Deferred[Reply] = Deferred.fromCoroutine(self.demo.reply(utterances))
+        replying: Deferred[Reply] = Deferred.fromCoroutine(
+            self.demo.reply(utterances, 1)
+        )
         return replying.addCallback(lambda reply: reply.text)
 
     def answer(self, *said: str, before: tuple[Utterance, ...] = GREETED) -> str:
@@ -45,7 +47,7 @@ class DemoTests(SynchronousTestCase):
         What a reply costs is known beforehand, and as little as may be.
         """
         said = [Utterance(Role.PERSON, "hello " * 1000)]
-        reply = self.successResultOf(Deferred.fromCoroutine(self.demo.reply(said)))
+        reply = self.successResultOf(Deferred.fromCoroutine(self.demo.reply(said, 1)))
         self.assertEqual((self.demo.estimate(said), reply.tokens), (1, 1))
 
     def test_first(self) -> None:

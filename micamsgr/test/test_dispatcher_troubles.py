@@ -5,7 +5,7 @@ is slow, defects, and more conversations than memory may know.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -344,9 +344,9 @@ class InstantAssistant(MemoryAssistant):
     Answer at once, but for the first question.
     """
 
-    async def reply(self, utterances: Sequence[Utterance]) -> Reply:
+    async def reply(self, utterances: Sequence[Utterance], asker: Hashable) -> Reply:
         if not self.asked:
-            return await super().reply(utterances)
+            return await super().reply(utterances, asker)
         return Reply(text="at once", tokens=1)
 
 

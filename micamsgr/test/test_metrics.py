@@ -271,7 +271,7 @@ class AssistantTests(MetricsCase):
         metrics = self.listen()
         for outcome in (
             answer(completion()),
-            answer(failing(), 500),
+            answer(failing(), 429),
             Unavailable("no connection"),
         ):
             times = count(0.0, 2.5)
@@ -282,10 +282,10 @@ class AssistantTests(MetricsCase):
                 partial(next, times),
                 lambda: 0.0,
             )
-            asked = Deferred.fromCoroutine(assistant.reply(WORDS))
+            asked = Deferred.fromCoroutine(assistant.reply(WORDS, 1))
             asked.addErrback(lambda _: None)
             self.successResultOf(asked)
-        for name in ("reply", "broken", "silent"):
+        for name in ("reply", "busy", "unreached"):
             self.assertEqual(value(metrics, "mica_llm_calls_total", outcome=name), 1)
         self.assertEqual(value(metrics, "mica_llm_tokens_total"), 12)
         self.assertEqual(value(metrics, "mica_llm_seconds_count"), 3)
@@ -299,13 +299,13 @@ class AssistantTests(MetricsCase):
         now = [0.0]
         breaker = Breaker("llm.example", "big", lambda: now[0], lambda: 0.0)
         labels = {"host": "llm.example", "model": "big"}
-        for _ in range(5):
-            entered = breaker.enter()
+        for who in range(5):
+            entered = breaker.enter(who)
             assert entered is not None
             breaker.leave(entered, Health.ILL)
         self.assertEqual(value(metrics, "mica_breaker_state", **labels), 1)
         now[0] = 100.0
-        entered = breaker.enter()
+        entered = breaker.enter(1)
         assert entered is not None
         breaker.leave(entered, Health.WELL)
         self.assertEqual(value(metrics, "mica_breaker_state", **labels), 0)

@@ -8,7 +8,7 @@ import time
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from micamsgr.messenger.rendering import split, utf16_length
+from micamsgr.messenger.rendering import MOST, split, utf16_length
 
 FAMILY = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
 
@@ -232,6 +232,57 @@ class SplitTests(SynchronousTestCase):
         self.assertEqual("".join(parts), text)
         self.assertEqual([utf16_length(part) for part in parts], [7, 8, 6])
 
+    def test_space_within_a_word(self) -> None:
+        """
+        White space that bears a mark is part of its word, and that word begins
+        a message of its own only where it fits in one.
+        """
+        self.assertEqual(
+            split("aa b \u0301cccccc dd", 10), ("aa", "b \u0301cccccc", "dd")
+        )
+        self.assertEqual(
+            split("aaaa bbbbbb \u0301cccc dd", 10), ("aaaa bbbbb", "b \u0301cccc dd")
+        )
+
+    def test_most(self) -> None:
+        """
+        Where five messages would end where a paragraph does, and there may be
+        three, all is said in three that are fuller.
+        """
+        text = "\n\n".join([" ".join(["word"] * 11)] * 5)
+        self.assertEqual([len(part) for part in split(text, 100, 5)], [54] * 5)
+        parts = split(text, 100, 3)
+        self.assertEqual(len(parts), 3)
+        self.whole(text, parts, 100)
+
+    def test_more(self) -> None:
+        """
+        Of what is too much even so, the last message ends after a sentence,
+        with an ellipsis.
+        """
+        parts = split("So it is. " * 40, 100, 3)
+        self.assertEqual(
+            parts,
+            (
+                "So it is. " * 9 + "So it is.",
+                "So it is. " * 9 + "So it is.",
+                "So it is. " * 9 + "…",
+            ),
+        )
+
+    def test_more_of_a_word(self) -> None:
+        """
+        What is all one word is said to the last character, or else ends with an
+        ellipsis within it.
+        """
+        self.assertEqual(split("x" * 300, 100, 3), ("x" * 100,) * 3)
+        self.assertEqual(
+            split("x" * 301, 100, 3), ("x" * 100, "x" * 100, "x" * 98 + " …")
+        )
+        parts = split("\U0001f600" * 10_001, most=MOST)
+        self.assertEqual([utf16_length(part) for part in parts], [2000] * 10)
+        self.assertEqual(parts[-1], "\U0001f600" * 999 + " …")
+
     def test_hostile(self) -> None:
         """
         No text, however odd, takes more time than its length accounts for.
@@ -245,5 +296,6 @@ class SplitTests(SynchronousTestCase):
         ):  # fmt: skip
             text = (pattern * (100_000 // len(pattern) + 1))[:100_000]
             self.whole(text, split(text))
+            self.assertLessEqual(len(split(text, most=MOST)), MOST)
         # About 2 s of the processor; quadratic time would be many minutes.
         self.assertLess(time.process_time() - began, 30.0)

@@ -107,6 +107,50 @@ class SplitProperties(SynchronousTestCase):
         parts = split(f"{before}{url}。{after}", 25)
         self.assertEqual(len([part for part in parts if url in part]), 1)
 
+    @given(_TEXTS, st.integers(4, 40), st.integers(1, 5))
+    def test_most(self, text: str, limit: int, most: int) -> None:
+        """
+        There are no more messages than there may be, each fits, and they hold
+        the text, or else its beginning and an ellipsis.
+        """
+        parts = split(text, limit, most)
+        self.assertLessEqual(len(parts), most)
+        for part in parts:
+            self.assertEqual(part, part.strip())
+            self.assertLessEqual(utf16_length(part), limit)
+        said, wanted = "".join("".join(parts).split()), "".join(text.split())
+        if said != wanted:
+            self.assertEqual(len(parts), most)
+            self.assertTrue(parts[-1].endswith(" …"))
+            self.assertTrue(wanted.startswith(said[:-1]))
+
+    @given(
+        st.lists(
+            st.tuples(
+                st.sampled_from(["a", "word", "end.", "来"]),
+                st.sampled_from([" ", "\n", "\n\n"]),
+            ),
+            min_size=20,
+        ),
+        st.integers(60, 80),
+        st.integers(1, 5),
+    )
+    def test_never_cut(
+        self, words: list[tuple[str, str]], limit: int, most: int
+    ) -> None:
+        """
+        Nothing is lost of a text that fills nine tenths of the messages that
+        there may be.
+        """
+        text = ""
+        for word, space in words * 8:
+            longer = text + space + word if text else word
+            if utf16_length(longer) > most * limit * 0.9:
+                break
+            text = longer
+        parts = split(text, limit, most)
+        self.assertEqual("".join("".join(parts).split()), "".join(text.split()))
+
     @given(_TEXTS, _LIMITS)
     def test_again(self, text: str, limit: int) -> None:
         """

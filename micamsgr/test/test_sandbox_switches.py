@@ -118,7 +118,7 @@ class TroubledTests(SynchronousTestCase):
         Ask something.
         """
         asked = [Utterance(Role.PERSON, "Hi")]
-        return Deferred.fromCoroutine(self.assistant.reply(asked))
+        return Deferred.fromCoroutine(self.assistant.reply(asked, 1))
 
     def test_interface(self) -> None:
         """

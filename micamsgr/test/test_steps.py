@@ -4,7 +4,7 @@ Tests for :mod:`micamsgr.conversation.steps`: what becomes of what people say.
 
 from __future__ import annotations
 
-from twisted.logger import capturedLogs, formatEvent
+from twisted.logger import LogLevel, capturedLogs, formatEvent
 
 from micamsgr.conversation.assistant import Role, Utterance
 from micamsgr.conversation.interfaces import Presence
@@ -13,6 +13,7 @@ from micamsgr.conversation.states import PartState
 from micamsgr.errors import Refused, Unavailable
 from micamsgr.testing import (
     ALICE,
+    BOB,
     said,
 )
 
@@ -166,6 +167,26 @@ class AnswerTests(ConversationTestCase):
         self.assertIn("your secret", [event.get("text") for event in events])
 
 
+class AskerTests(ConversationTestCase):
+    """
+    Tests for what the assistant is told of who asks.
+    """
+
+    def test_asker(self) -> None:
+        """
+        Each conversation is another asker, the same one each time.
+        """
+        self.say("one")
+        self.say("one", BOB)
+        self.assistant.answer()
+        self.messenger.settle_all()
+        self.say("two")
+        alice, bob, again = (question.asker for question in self.assistant.asked)
+        self.assertEqual(alice, again)
+        self.assertNotEqual(alice, bob)
+        self.assertIsNotNone(alice)
+
+
 class NoAnswerTests(ConversationTestCase):
     """
     Tests for when the assistant has no answer.
@@ -199,6 +220,20 @@ class NoAnswerTests(ConversationTestCase):
         self.assertEqual(self.assistant.pending, [])
         self.wait(0.25)
         self.assertEqual(len(self.assistant.pending), 1)
+
+    def test_told(self) -> None:
+        """
+        The operator is warned of each turn that has to wait, but for those
+        that wait only since the assistant is left alone.
+        """
+        self.say()
+        levels = []
+        for tried in (True, False):
+            with capturedLogs() as events:
+                self.assistant.fail(Unavailable("busy", tried=tried))
+            levels += [event["log_level"] for event in events if "delay" in event]
+            self.wait(60.0)
+        self.assertEqual(levels, [LogLevel.warn, LogLevel.debug])
 
     def test_while_parked(self) -> None:
         """

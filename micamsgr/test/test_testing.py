@@ -232,7 +232,7 @@ class MemoryAssistantTests(SynchronousTestCase):
         """
         assistant = MemoryAssistant()
         first, second = (
-            Deferred.fromCoroutine(assistant.reply([Utterance(Role.PERSON, text)]))
+            Deferred.fromCoroutine(assistant.reply([Utterance(Role.PERSON, text)], 1))
             for text in ("one", "two")
         )
         self.assertEqual([q.texts for q in assistant.pending], [["one"], ["two"]])
@@ -249,7 +249,7 @@ class MemoryAssistantTests(SynchronousTestCase):
         A question that nobody waits for any more is not pending.
         """
         assistant = MemoryAssistant()
-        asking = Deferred.fromCoroutine(assistant.reply([]))
+        asking = Deferred.fromCoroutine(assistant.reply([], 1))
         asking.cancel()
         self.failureResultOf(asking, CancelledError)
         self.assertEqual(assistant.pending, [])

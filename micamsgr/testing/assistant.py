@@ -4,7 +4,7 @@ An assistant that answers when the test says so.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 from attrs import define, field
 from twisted.internet.defer import CancelledError, Deferred
@@ -20,6 +20,7 @@ class Question:
     """
 
     utterances: tuple[Utterance, ...]
+    asker: Hashable
     reply: Deferred[Reply] = field(factory=Deferred)
 
     @property
@@ -43,8 +44,8 @@ class MemoryAssistant:
     asked: list[Question] = field(factory=list, init=False)
     most: int = field(default=1, init=False)
 
-    async def reply(self, utterances: Sequence[Utterance]) -> Reply:
-        question = Question(tuple(utterances))
+    async def reply(self, utterances: Sequence[Utterance], asker: Hashable) -> Reply:
+        question = Question(tuple(utterances), asker)
         self.pending.append(question)
         self.asked.append(question)
         try:
