@@ -59,7 +59,7 @@ from .services import (
 )
 from .store.service import StoreService
 from .upkeep import housekeeping, make_metrics
-from .web.admission import Admission, affordable
+from .web.admission import MOST_CLOSING, Admission, affordable
 from .web.certificates import CertificateWatch
 from .web.deadlines import Deadlines
 from .web.site import Budget, LimitedSite
@@ -167,7 +167,8 @@ def build(
     )
     clients = config.clients
     # As many calls to the Graph API as to LLMs may be under way.
-    connections = affordable(clients.connections, files, _FILES + 2 * calls)
+    own = _FILES + MOST_CLOSING + 2 * calls
+    connections = affordable(clients.connections, files, own)
     seldom = Seldom(reactor, _CLIENTS_INTERVAL)
     site = LimitedSite(
         webhooks(webhook, channels.values()),
