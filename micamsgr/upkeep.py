@@ -52,10 +52,18 @@ def housekeeping(
     kept = config.retention
     ages = Ages(texts=kept.texts, raw=kept.raw, ledger=kept.ledger)
     requests = Requests(config.store)
+    forgetting = Forgetting(reactor, clocks.now, store.write, store.alone, requests)
     budgets = {bot.name: bot.limits.bot_tokens_per_day for bot in config.bots}
     return [
-        Sweeping(reactor, clocks.now, store.write, store.alone, ages),
-        Forgetting(reactor, clocks.now, store.write, store.alone, requests),
+        Sweeping(
+            reactor,
+            clocks.now,
+            store.write,
+            store.alone,
+            ages,
+            held=lambda: forgetting.busy,
+        ),
+        forgetting,
         Watching(
             reactor,
             clocks.now,
