@@ -178,6 +178,8 @@ class RunningTests(ForgetCase):
         self.daemon()
         self.assertEqual(self.ask()[0], 0)
         self.assertGone(WORDS, ALICE)
+        left = self.database.execute("SELECT mid FROM event WHERE mid IS NOT NULL")
+        self.assertEqual(len(left.fetchall()), 1)
 
     def test_first(self) -> None:
         """
