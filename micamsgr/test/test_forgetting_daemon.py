@@ -14,6 +14,9 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import EventLoggingObserver
 from twisted.logger import globalLogPublisher
 
+from micamsgr.clock import Clocks
+from micamsgr.composition import build
+from micamsgr.config import load_config
 from micamsgr.conversation import parts as lifecycle
 from micamsgr.conversation.events import Mid, Psid, Unreadable
 from micamsgr.conversation.moment import Tick
@@ -27,6 +30,7 @@ from micamsgr.store.retention import Ages
 from micamsgr.store.sweeping import Sweeping
 from micamsgr.test.test_forgetting import WORDS, ForgetCase, request
 from micamsgr.test.test_store_record import moment
+from micamsgr.test.test_tap import DaemonCase
 from micamsgr.testing import ALICE, BOB, NOW, PAGE
 
 
@@ -360,3 +364,22 @@ class RunningTests(ForgetCase):
         self.memory.failing = False
         self.clock.pump([0.1] * 40)
         self.assertGone(WORDS)
+
+
+class WholeDaemonTests(DaemonCase):
+    """
+    Tests for how the daemon is put together.
+    """
+
+    def test_goes_first(self) -> None:
+        """
+        In the daemon, too, what is erased for its age waits while somebody is
+        being forgotten.
+        """
+        config = load_config(self.write(), {})
+        services = build(self.reactor, config, Clocks("first boot"))
+        (forgetting,) = (each for each in services if isinstance(each, Forgetting))
+        (sweeping,) = (each for each in services if isinstance(each, Sweeping))
+        self.assertFalse(sweeping._held())
+        forgetting._busy = True
+        self.assertTrue(sweeping._held())
