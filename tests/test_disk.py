@@ -139,12 +139,19 @@ class FullTests(DiskCase):
     async def test_start(self) -> None:
         """
         The daemon starts on a full disk, takes nothing until there is room,
-        and then all.
+        and then all; the log says why, in a few lines.
         """
         filler = fill(self.disk)
-        await self.serve(delivery=DELIVERY)
+        daemon = await self.serve(delivery=DELIVERY)
         self.write(ALICE, "Is there room?")
-        await self.refused()
+        await self.refused(4)
+        # What is the case, and not what follows from it.
+        for other in ("no such table", "the store is closed"):
+            self.assertNotIn(other, daemon.output)
+        self.assertEqual(daemon.output.count("is full: "), 1, daemon.output)
+        self.assertEqual(
+            daemon.output.count("a delivery is answered 503"), 1, daemon.output
+        )
         filler.unlink()
         await self.well(reactor.seconds())
         await self.said(ALICE)

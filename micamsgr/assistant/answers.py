@@ -132,7 +132,7 @@ _BY_STATUS = {
 
 # What is answered so was surely not thought about; by any other answer the LLM
 # may have begun, or even have ended, as behind a proxy that had no patience.
-_NOT_TAKEN = frozenset({401, 402, 403, 404, 405, 413, 425, 429})
+_NOT_TAKEN = frozenset({401, 402, 403, 404, 405, 413, 425, 429, 503, 529})
 
 # Errors of these statuses may say only in prose that the history is too long,
 # as vLLM's, Anthropic's and Google's do.  What they quote of a person's words

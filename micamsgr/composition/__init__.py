@@ -24,7 +24,7 @@ from micamsgr.messenger.webhook_resource import webhooks
 from micamsgr.services import Closing, OnHangup
 from micamsgr.store.service import StoreService
 from micamsgr.systemd import Notifying, ServiceManager
-from micamsgr.web.admission import Admission, affordable
+from micamsgr.web.admission import MOST_CLOSING, Admission, affordable
 from micamsgr.web.site import Budget, LimitedSite
 
 from .bots import Bots, Surroundings
@@ -140,7 +140,8 @@ def build(
     )
     clients = config.clients
     # As many calls to the Graph API as to LLMs may be under way.
-    connections = affordable(clients.connections, files, _FILES + 2 * calls)
+    own = _FILES + MOST_CLOSING + 2 * calls
+    connections = affordable(clients.connections, files, own)
     seldom = Seldom(reactor, _CLIENTS_INTERVAL)
     site = LimitedSite(
         webhooks(webhook, bots.channels.values()),

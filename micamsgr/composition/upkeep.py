@@ -68,9 +68,19 @@ def housekeeping(
         return {name: most for name, most in budgets.items() if most}
 
     path = current.config.store
+    forgetting = Forgetting(
+        reactor, clocks.now, store.write, store.alone, Requests(path)
+    )
     return [
-        Sweeping(reactor, clocks.now, store.write, store.alone, ages),
-        Forgetting(reactor, clocks.now, store.write, store.alone, Requests(path)),
+        Sweeping(
+            reactor,
+            clocks.now,
+            store.write,
+            store.alone,
+            ages,
+            held=lambda: forgetting.busy,
+        ),
+        forgetting,
         Watching(
             reactor,
             clocks.now,

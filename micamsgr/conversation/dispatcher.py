@@ -91,6 +91,8 @@ class Dispatcher(Service):
     _starting: bool = field(default=False, init=False)
 
     _look_call: IDelayedCall | None = field(default=None, init=False)
+    # What the store complained of, the last time that it was looked into.
+    _trouble: str | None = field(default=None, init=False)
     _looking: Deferred[float] | None = field(default=None, init=False)
     _cursor: int = field(default=0, init=False)
     _idle: Deferred[None] | None = field(default=None, init=False)
@@ -334,8 +336,14 @@ class Dispatcher(Service):
         try:
             found = await self._store.waiting(self._bot, self._cursor, limit)
         except StoreUnavailable as error:
-            self._log.error("can't look into the store: {detail}", detail=error.detail)
+            # Once for each trouble, for it may last for hours.
+            if error.detail != self._trouble:
+                self._trouble = error.detail
+                self._log.error(
+                    "can't look into the store: {detail}", detail=error.detail
+                )
             return self._interval
+        self._trouble = None
         whole = len(found) < limit
         self._cursor = 0 if whole else found[-1]
         self.wake(

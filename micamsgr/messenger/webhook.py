@@ -41,6 +41,9 @@ COMMIT_DEADLINE = 3.0
 # Seconds between two lines about what strangers send to a bot.
 _STRANGERS_INTERVAL = 60.0
 
+# Seconds between two lines about deliveries that are refused for one reason.
+_REFUSALS_INTERVAL = 60.0
+
 # Seconds between two lines about a Page that is nobody's.
 _PAGE_INTERVAL = 3600.0
 
@@ -113,6 +116,7 @@ class Webhook:
     makes Meta deliver it again.
 
     :ivar strangers: when to log what anybody may send.
+    :ivar refusals: when to log that what Meta sends is refused.
     :ivar answered: told each delivery's status, and the seconds until it was
         answered.
     :ivar _clock: for the deadline.
@@ -131,12 +135,14 @@ class Webhook:
         default=lambda status, seconds: None, kw_only=True
     )
     strangers: Seldom = field(init=False)
+    refusals: Seldom = field(init=False)
     _lost: Seldom = field(init=False)
 
     _log = Logger()
 
     def __attrs_post_init__(self) -> None:
         self.strangers = Seldom(self._clock, _STRANGERS_INTERVAL)
+        self.refusals = Seldom(self._clock, _REFUSALS_INTERVAL)
         self._lost = Seldom(self._clock, _PAGE_INTERVAL)
 
     def seconds(self) -> float:

@@ -98,12 +98,19 @@ class WebhookResource(Resource):
                 hint = _HINTS.get(error.reason, "")
                 self._warn_of_strangers(f"a delivery is refused: {error.reason}{hint}")
                 return error.status
-            self._log.warn(
-                "bot {bot}: a delivery is answered {status}: {reason}",
-                bot=self._channel.bot,
-                status=error.status,
-                reason=error.reason,
+            # While the disk is full, each that Meta delivers is one of these.
+            count = self._webhook.refusals.count(
+                (self._channel.bot, error.status, error.reason)
             )
+            if count:
+                self._log.warn(
+                    "bot {bot}: a delivery is answered {status}: {reason} ({count}"
+                    " since it was last told)",
+                    bot=self._channel.bot,
+                    status=error.status,
+                    reason=error.reason,
+                    count=count,
+                )
             return error.status
         self._log.failure("a defect, taking a delivery", failure)
         return 503

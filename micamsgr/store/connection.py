@@ -78,6 +78,8 @@ class TendedConnection:
     refusing: str | None = field(default=None, init=False)
 
     _database: sqlite3.Connection | None = field(default=None, init=False)
+    # Whether there was a connection yet.
+    _opened: bool = field(default=False, init=False)
     # Why there is no connection.
     _closed: str = field(default="it is not open", init=False)
     # Whether nothing new is taken until there is room.
@@ -89,6 +91,14 @@ class TendedConnection:
     _failures: deque[float] = field(
         factory=lambda: deque(maxlen=_MOST_FAILURES), init=False
     )
+
+    @property
+    def unopened(self) -> str | None:
+        """
+        Why there was no connection yet, so that there may be no tables;
+        ``None``: there was one.
+        """
+        return None if self._opened else self.refusing or self._closed
 
     def open(self) -> None:
         """
@@ -138,7 +148,7 @@ class TendedConnection:
         """
         if self._database is None:
             for job in jobs:
-                job.refuse(f"the store is closed: {self._closed}")
+                job.refuse(self.unopened or f"the store is closed: {self._closed}")
             return
         taken = [job for job in jobs if not (job.new and self.refusing)]
         for job in jobs:
@@ -275,6 +285,7 @@ class TendedConnection:
 
     def _connect(self) -> None:
         self._database = self._open()
+        self._opened = True
 
     def _kind(self, error: BaseException) -> Trouble | None:
         what = trouble(error)

@@ -25,6 +25,10 @@ PSID = "[A-Za-z0-9_.-]{1,64}"
 #: Why something ended that was open.
 ERASED = "erased"
 
+# So many rows of a slice are looked at, at most: who is to be found by no index
+# is found so in a few seconds, and nobody else waits for longer than for one.
+_LOOKED_AT = 5000
+
 # What is blanked, by table.
 _CHANGES = {
     "event": "text = NULL, mid = NULL,"
@@ -57,10 +61,12 @@ class Forgotten:
     """
     :ivar conversations: how many were the person's.
     :ivar before: whether they had been forgotten before.
+    :ivar tasks: what is left for :func:`go_on`.
     """
 
     conversations: int
     before: bool
+    tasks: tuple[str, ...]
 
 
 def fingerprint(bot: str, page: str, psid: str) -> bytes:
@@ -89,24 +95,35 @@ def forget_raw(
     """
     Erase what could not be read and names the person, in the next rows.
 
+    :param most: how many are searched.
+
     :return: where to go on, ``None`` at the end; and how many were erased.
     """
-    (last,) = database.execute(
-        "SELECT max(id) FROM (SELECT id FROM event WHERE id > ? ORDER BY id LIMIT ?)",
-        (after, most),
-    ).fetchone()
+    last = _reach(database, "event", after)
     if last is None:
         return None, 0
+    found = database.execute(
+        "SELECT id, raw FROM event WHERE id > ? AND id <= ? AND raw IS NOT NULL"
+        " ORDER BY id LIMIT ?",
+        (after, last, most),
+    ).fetchall()
     # Not within another number.
     named = re.compile(rf"(?<!\w){re.escape(psid)}(?!\w)".encode(), re.ASCII)
-    found = database.execute(
-        "SELECT id, raw FROM event WHERE id > ? AND id <= ?"
-        " AND raw IS NOT NULL AND instr(raw, CAST(? AS BLOB)) > 0",
-        (after, last, psid),
-    )
-    erase = [(id,) for id, raw in found.fetchall() if named.search(raw)]
+    erase = [(id,) for id, raw in found if named.search(raw)]
     database.executemany("UPDATE event SET raw = NULL WHERE id = ?", erase)
-    return last, len(erase)
+    return (found[-1][0] if len(found) == most else last), len(erase)
+
+
+def _reach(database: sqlite3.Connection, table: str, after: int) -> int | None:
+    """
+    Find the last of the next rows that are looked at; ``None``: there is none.
+    """
+    (last,) = database.execute(
+        f"SELECT max(r) FROM (SELECT rowid AS r FROM {table} WHERE rowid > ?"
+        " ORDER BY rowid LIMIT ?)",
+        (after, _LOOKED_AT),
+    ).fetchone()
+    return None if last is None else int(last)
 
 
 def forget(database: sqlite3.Connection, person: Person, now: int) -> Forgotten:
@@ -139,9 +156,14 @@ def forget(database: sqlite3.Connection, person: Person, now: int) -> Forgotten:
             " WHERE id = ?",
             (f"{ERASED} {conversation}", conversation),
         )
-        for table in ("utterance", *_CHANGES):
-            move(database, f"{ERASED}.{table}:{conversation}", 0)
-    return Forgotten(conversations=len(found), before=before)
+    tasks = tuple(
+        f"{ERASED}.{table}:{conversation}"
+        for conversation, _, _ in found
+        for table in ("utterance", *_CHANGES)
+    )
+    for task in tasks:
+        move(database, task, 0)
+    return Forgotten(conversations=len(found), before=before, tasks=tasks)
 
 
 def _end(database: sqlite3.Connection, conversation: int) -> None:
@@ -187,6 +209,7 @@ def go_on(database: sqlite3.Connection, task: str, most: int) -> Slice:
     Erase texts in the next rows.
 
     :param task: of those that :func:`pending` lists.
+    :param most: how many are changed.
     """
     table, _, conversation = task.removeprefix(f"{ERASED}.").partition(":")
     if table == "utterance":
@@ -198,16 +221,18 @@ def go_on(database: sqlite3.Connection, task: str, most: int) -> Slice:
         last = 1 if changed == most else None
     else:
         start = position(database, task)
-        (last,) = database.execute(
-            f"SELECT max(r) FROM (SELECT rowid AS r FROM {table} WHERE rowid > ?"
-            " ORDER BY rowid LIMIT ?)",
-            (start, most),
-        ).fetchone()
-        changed = database.execute(
-            f"UPDATE {table} SET {_CHANGES[table]} WHERE rowid > ? AND rowid <= ?"
-            " AND conversation = ?",
-            (start, last, int(conversation)),
-        ).rowcount
+        last = _reach(database, table, start)
+        found = database.execute(
+            f"SELECT rowid FROM {table} WHERE rowid > ? AND rowid <= ?"
+            " AND conversation = ? ORDER BY rowid LIMIT ?",
+            (start, last, int(conversation), most),
+        ).fetchall()
+        database.executemany(
+            f"UPDATE {table} SET {_CHANGES[table]} WHERE rowid = ?", found
+        )
+        changed = len(found)
+        if changed == most:
+            last = found[-1][0]
     if last is None:
         forget_position(database, task)
     else:

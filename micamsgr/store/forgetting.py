@@ -44,8 +44,12 @@ T = TypeVar("T")
 # Seconds between two looks for requests, and between two slices.
 _INTERVAL, _PAUSE = 1.0, 0.01
 
-# Seconds that the command waits for the daemon.
-_PATIENCE = 120.0
+# Seconds that the command waits for the daemon to get on; and after which that
+# one says so again, with the next commit.
+_PATIENCE, _SAID_BUSY = 120.0, 5.0
+
+# Seconds between two looks of the command.
+_LOOK = 0.2
 
 _HOUR = 3_600_000
 
@@ -77,7 +81,10 @@ async def forget_person(
     sure: bool,
 ) -> tuple[int, bool, int]:
     """
-    Erase what is kept of a person, but for what is in the log.
+    Erase what is kept of a person, but for what is in the log.  Who they are,
+    and what is open of theirs, goes first, then their other rows; these are
+    found bit by bit, and so is, after them, what could not be read and names
+    the person.
 
     :param now: milliseconds; what is older stays erased.
     :param sure: it is Meta's time; otherwise it counts only up to an hour
@@ -88,16 +95,19 @@ async def forget_person(
     :return: how many conversations were theirs, whether the store knew them,
         how many rows held something of theirs.
     """
-    after: int | None = 0
+    forgotten = await write(lambda database: _forget(database, person, now, sure))
+    await rest()
     rows = 0
+    for task in forgotten.tasks:
+        rows += await _complete(write, task, rest)
+    known = bool(forgotten.conversations) or forgotten.before
+    after: int | None = 0
     while after is not None:
         after, count = await write(_raw(person.psid, after))
-        rows += count
+        rows, known = rows + count, known or bool(count)
         await rest()
-    known_raw = rows > 0
-    forgotten = await write(lambda database: _forget(database, person, now, sure))
+    # Also what is left of a time when this was begun, and not finished.
     rows += await finish(write, rest)
-    known = bool(forgotten.conversations) or forgotten.before or known_raw
     return forgotten.conversations, known, rows
 
 
@@ -129,11 +139,18 @@ async def finish(write: Transact, rest: Callable[[], Awaitable[None]]) -> int:
     """
     rows = 0
     for task in await write(pending):
-        more = True
-        while more:
-            part = await write(_next(task))
-            rows, more = rows + part.changed, part.more
-            await rest()
+        rows += await _complete(write, task, rest)
+    return rows
+
+
+async def _complete(
+    write: Transact, task: str, rest: Callable[[], Awaitable[None]]
+) -> int:
+    rows, more = 0, True
+    while more:
+        part = await write(_next(task))
+        rows, more = rows + part.changed, part.more
+        await rest()
     return rows
 
 
@@ -184,25 +201,26 @@ def ask_daemon(path: str, person: Person, sleep: Callable[[float], None]) -> Don
 
     :param sleep: waits for so many seconds.
 
-    :raises StoreUnavailable: where it doesn't do so in time, and does it later.
+    :raises StoreUnavailable: where it can't be asked; or where it does nothing
+        for two minutes, and does this later.
     """
     requests = Requests(path)
-    try:
-        name = requests.leave(asdict(person))
-    except OSError as error:
-        raise StoreUnavailable(
-            f"the daemon has the store, and can't be asked: {error.strerror}:"
-            f" {error.filename}"
-        ) from error
-    for _ in range(int(_PATIENCE / 0.2)):
+    name = requests.leave(asdict(person))
+    heard, waited = requests.heard(), 0.0
+    while waited < _PATIENCE:
         answer = requests.answered(name)
         if answer is not None:
             if "failed" in answer:
                 raise StoreUnavailable(str(answer["failed"]))
             return Done(**answer)
-        sleep(0.2)
+        sleep(_LOOK)
+        waited += _LOOK
+        before, heard = heard, requests.heard()
+        if heard != before:
+            waited = 0.0
     raise StoreUnavailable(
-        "the daemon has the store, and has not answered; the request lies in"
+        f"the daemon has the store, and has not got on with this for {_PATIENCE:g} s;"
+        " the request lies in"
         f" {requests.directory}, and is done when the daemon gets to it"
     )
 
@@ -275,10 +293,18 @@ class Forgetting(Service):
 
     _call: IDelayedCall | None = field(default=None, init=False)
     _working: Deferred[None] | None = field(default=None, init=False)
-    _begun: bool = field(default=False, init=False)
+    # Whether what a process had begun that died is finished.
+    _finished: bool = field(default=False, init=False)
+    _busy: bool = field(default=False, init=False)
+    _said_busy: float = field(default=0.0, init=False)
     _trouble: str | None = field(default=None, init=False)
 
     _log = Logger()
+
+    @property
+    def busy(self) -> bool:
+        """Whether somebody is being forgotten: whatever has time is to wait."""
+        return self._busy
 
     def startService(self) -> None:
         super().startService()
@@ -314,10 +340,13 @@ class Forgetting(Service):
             self._call = self._clock.callLater(_INTERVAL, self._look)
 
     async def _work(self) -> None:
-        if not self._begun:
-            await finish(self._write, self._rest)
-            self._begun = True
-        for name, request in self._requests.waiting():
+        trouble: StoreUnavailable | None = None
+        try:
+            requests = self._requests.waiting()
+        except StoreUnavailable as error:
+            requests, trouble = [], error
+        # They come before what is left of others, whose names are gone already.
+        for name, request in requests:
             try:
                 answer = await self._answer(request)
             except (StoreUnavailable, CancelledError):
@@ -327,6 +356,11 @@ class Forgetting(Service):
                 self._log.failure("a defect, forgetting somebody")
                 answer = {"failed": "a defect; see the daemon's log"}
             self._requests.answer(name, answer)
+        if not self._finished:
+            await finish(self._write, self._rest)
+            self._finished = True
+        if trouble is not None:
+            raise trouble
         self._trouble = None
 
     async def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -335,9 +369,13 @@ class Forgetting(Service):
         except (TypeError, ValueError, KeyError):
             return {"failed": "the daemon doesn't understand the request"}
         now = self._now()
-        conversations, known, rows = await forget_person(
-            self._write, person, now.wall, self._rest, sure=now.sure
-        )
+        self._busy = True
+        try:
+            conversations, known, rows = await forget_person(
+                self._write, person, now.wall, self._rest, sure=now.sure
+            )
+        finally:
+            self._busy = False
         emptied = await empty_soon(self._alone, self._clock)
         done = Done(
             conversations=conversations, known=known, rows=rows, emptied=emptied
@@ -350,6 +388,9 @@ class Forgetting(Service):
         return asdict(done)
 
     async def _rest(self) -> None:
+        if self._clock.seconds() - self._said_busy >= _SAID_BUSY:
+            self._said_busy = self._clock.seconds()
+            self._requests.say_busy()
         await pause(self._clock, _PAUSE)
 
 

@@ -9,21 +9,26 @@ import sqlite3
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from attrs import define, field
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger, LogLevel
+
+from micamsgr.errors import StoreUnavailable
 
 from .ballast import Ballast
 from .connection import News
 from .database import admit_file, connect, open_for_reading, reopen_database
-from .group import Transact
+from .group import Transact, Work
 from .inspection import Inspection
 from .lock import Lock, lock
 from .sqlite import SQLiteStore
 from .thread import DatabaseThread, Reactor
+
+T = TypeVar("T")
 
 # A start has other things to do first, for so many seconds.
 _INSPECT_AFTER = 5.0
@@ -115,7 +120,7 @@ class StoreService(Service):
         )
         self._inspection = Inspection(self._reactor, path, self._damaged)
         self.store = SQLiteStore(
-            self._writer.transact, self._reader.transact, admit=self._writer.admit
+            self._writer.transact, self.read, admit=self._writer.admit
         )
 
     @property
@@ -136,10 +141,16 @@ class StoreService(Service):
         """
         return self._writer.ping()
 
-    @property
-    def read(self) -> Transact:
-        """Runs a transaction that only reads."""
-        return self._reader.transact
+    def read(self, work: Work[T]) -> Deferred[T]:
+        """
+        Run a transaction that only reads; see :class:`~micamsgr.store.group.Transact`.
+        """
+        # On a disk that was full from the start there is nothing to be read, and
+        # that is not what the reader would say.
+        why = self._writer.unopened
+        if why is not None:
+            return fail(StoreUnavailable(why))
+        return self._reader.transact(work)
 
     def startService(self) -> None:
         """

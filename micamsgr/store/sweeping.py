@@ -29,6 +29,9 @@ _FIRST, _INTERVAL, _AGAIN = 60.0, 3600.0, 300.0
 # A slice is followed by a pause of four times what it took, in seconds.
 _SHARE, _SHORTEST, _LONGEST = 4.0, 0.02, 5.0
 
+# Seconds between two looks whether something else that goes first is over.
+_HELD = 0.5
+
 # The most slices of one sweep: more than an hour brings in, at fifty messages
 # per second.
 _MOST = 20_000
@@ -101,6 +104,7 @@ class Sweeping(Service):
         this machine erase everything.
     :ivar _write: runs a transaction.
     :ivar _alone: runs something in no transaction.
+    :ivar _held: asks whether something goes on that this is to wait for.
     """
 
     _clock: IReactorTime
@@ -109,6 +113,7 @@ class Sweeping(Service):
     _alone: Transact
     _ages: Callable[[], Ages]
     _most: int = field(default=_MOST, kw_only=True)
+    _held: Callable[[], bool] = field(default=lambda: False, kw_only=True)
 
     _call: IDelayedCall | None = field(default=None, init=False)
     _sweeping: Deferred[float] | None = field(default=None, init=False)
@@ -160,6 +165,8 @@ class Sweeping(Service):
         for task in TASKS:
             more = True
             while more and left > 0:
+                while self._held():
+                    await pause(self._clock, _HELD)
                 part = await self._slice(task, now.wall)
                 changed[task.name] += part.changed
                 more, left = part.more, left - 1

@@ -93,6 +93,14 @@ class DatabaseThread:
             clock=self._clock,
         )
 
+    @property
+    def unopened(self) -> str | None:
+        """
+        Why the connection could not be opened yet, so that there may be no
+        tables; ``None``: it was.
+        """
+        return self._connection.unopened
+
     def start(self) -> None:
         """
         Open the connection; returns once it is open, or waits for room.

@@ -4,15 +4,13 @@ Tests for :mod:`micamsgr.web.admission`, and for whom a site turns away.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.testing import EventLoggingObserver
 from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from micamsgr.messenger.seldom import Seldom
-from micamsgr.web.admission import Admission, affordable
+from micamsgr.web.admission import MOST_CLOSING, Admission, Origin, affordable
 from micamsgr.web.site import LimitedSite
 
 from .properties import given
@@ -26,6 +24,17 @@ def address(host: str) -> IPv4Address | IPv6Address:
     """
     kind = IPv6Address if ":" in host else IPv4Address
     return kind("TCP", host, 4711)
+
+
+class Somebody:
+    """
+    A connection of which nothing is known but that it is told to go.
+    """
+
+    told = 0
+
+    def make_room(self) -> None:
+        self.told += 1
 
 
 class AdmissionTests(SynchronousTestCase):
@@ -44,22 +53,60 @@ class AdmissionTests(SynchronousTestCase):
             origin = admission.origin(address(host))
             answers.append(admission.refusal(origin))
             if answers[-1] is None:
-                admission.enter(origin)
+                admission.enter(origin, Somebody())
         return answers
+
+    def leave(self, admission: Admission, host: str) -> None:
+        """
+        Let somebody go who comes from a host.
+        """
+        admission.leave(admission.origin(address(host)), Somebody())
 
     def test_all(self) -> None:
         """
-        Whoever comes when so many are connected is turned away, from wherever
-        they come, until somebody goes.
+        There is no place for whoever comes when so many are connected, from
+        wherever they come, until somebody goes.
         """
         admission = Admission(3, 256, ["198.51.100.0/24"])
         hosts = ["192.0.2.1", "127.0.0.1", "198.51.100.7"]
         self.assertEqual(self.connect(admission, *hosts), [None] * 3)
         for host in ("192.0.2.9", *hosts):
             self.assertEqual(self.connect(admission, host), ["clients.connections"])
-        self.assertEqual((admission.open, admission.refused), (3, 4))
-        admission.leave(admission.origin(address("127.0.0.1")))
+        self.assertEqual(admission.open, 3)
+        self.leave(admission, "127.0.0.1")
         self.assertEqual(self.connect(admission, "192.0.2.9"), [None])
+
+    def test_exempt_stay(self) -> None:
+        """
+        No connection from loopback or a trusted proxy is closed to make room.
+        """
+        admission = Admission(3, 256, ["198.51.100.0/24"])
+        self.connect(admission, "127.0.0.1", "::1", "198.51.100.7")
+        self.assertIsNone(admission.make_room(admission.origin(address("192.0.2.1"))))
+
+    def test_closing(self) -> None:
+        """
+        Who is told to go leaves their place at once, and is told once; only so
+        many may be going at a time.
+        """
+        admission = Admission(1000, 1000)
+        origin = admission.origin(address("192.0.2.1"))
+        there = [Somebody() for _ in range(1000)]
+        for one in there:
+            admission.enter(origin, one)
+        for one in there[:MOST_CLOSING]:
+            self.assertEqual(admission.refusal(origin), "clients.per_address")
+            self.assertIs(admission.make_room(origin), one)
+        self.assertIsNone(admission.make_room(origin))
+        self.assertEqual({one.told for one in there[:MOST_CLOSING]}, {1})
+        other = admission.origin(address("192.0.2.2"))
+        for _ in range(MOST_CLOSING):
+            self.assertIsNone(admission.refusal(other))
+            admission.enter(other, Somebody())
+        self.assertEqual(admission.refusal(other), "clients.connections")
+        admission.leave(origin, there[0])
+        self.assertEqual(admission.refusal(other), "clients.connections")
+        self.assertIs(admission.make_room(origin), there[MOST_CLOSING])
 
     def test_per_address(self) -> None:
         """
@@ -70,7 +117,7 @@ class AdmissionTests(SynchronousTestCase):
         refused = "clients.per_address"
         self.assertEqual(self.connect(admission, one, one, one), [None, None, refused])
         self.assertEqual(self.connect(admission, other, one), [None, refused])
-        admission.leave(admission.origin(address(one)))
+        self.leave(admission, one)
         self.assertEqual(self.connect(admission, one, one), [None, refused])
 
     def test_exempt(self) -> None:
@@ -114,14 +161,21 @@ class AdmissionTests(SynchronousTestCase):
         However many come and go, nobody is remembered who is gone.
         """
         admission = Admission(1000, 1000)
-        origins: list[Hashable] = []
+        there: list[tuple[Origin, Somebody]] = []
         for host in hosts:
-            origins.append(admission.origin(address(f"192.0.2.{host}")))
-            admission.enter(origins[-1])
-        for origin in origins:
-            admission.leave(origin)
-        self.assertEqual(admission, admission)
+            there.append((admission.origin(address(f"192.0.2.{host}")), Somebody()))
+            admission.enter(*there[-1])
+        for number, (origin, one) in enumerate(there):
+            if number % 3 == 0:
+                admission.make_room(origin)
+            admission.serve(origin, one)
+            if number % 2:
+                admission.wait(origin, one)
+            admission.leave(origin, one)
         self.assertEqual((admission.open, admission._origins), (0, {}))
+        self.assertEqual(admission._closing, set())
+        waiting = admission._waiting
+        self.assertEqual((waiting._networks, waiting.first(None)), ({}, None))
 
 
 class AffordableTests(SynchronousTestCase):
@@ -178,13 +232,14 @@ class TurnedAwayTests(SiteCase):
         who goes makes room.
         """
         peers = [self.connect(f"192.0.2.{n}") for n in range(4)]
+        for peer in peers:
+            peer.send(b"GET / HTTP/1.1\r\n\r\n")
         self.assertTrue(self.turned_away("192.0.2.7"))
-        peers[0].send(b"GET / HTTP/1.1\r\n\r\n")
         self.resource.answer()
         self.assertEqual(peers[0].statuses(), [200])
         peers[1].go()
+        peers[0].send(b"GET / HTTP/1.1\r\n\r\n")
         self.assertFalse(self.turned_away("192.0.2.7"))
-        self.assertTrue(self.turned_away("192.0.2.8"))
 
     def test_late(self) -> None:
         """

@@ -289,14 +289,14 @@ class TableTests(SynchronousTestCase):
         For what an endpoint surely did not take up nothing was spent; for any
         other answer that is of no use, what it says or else what was asked.
         """
-        for status in (302, 401, 402, 403, 404, 405, 413, 425, 429):
+        for status in (302, 401, 402, 403, 404, 405, 413, 425, 429, 503, 529):
             for refusal in (failing(), HTML):
                 self.assertEqual(self.fault(status, refusal).tokens, 0)
             counted = {**failing(), "usage": USAGE}
             self.assertEqual(self.fault(status, counted).tokens, 12)
         for name in ("invalid_api_key", "model_not_found", "insufficient_quota"):
             self.assertEqual(self.fault(400, failing(code=name)).tokens, 0)
-        for status in (400, 408, 422, 500, 502, 503, 504, 529):
+        for status in (400, 408, 422, 500, 502, 504):
             for failure in (failing(), HTML):
                 self.assertEqual(self.fault(status, failure).tokens, ESTIMATED)
         useless: tuple[object, ...] = (HTML, {}, failing(), {"choices": [{}]})

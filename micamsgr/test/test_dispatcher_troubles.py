@@ -9,7 +9,8 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.logger import LogLevel, capturedLogs
+from twisted.internet.testing import EventLoggingObserver
+from twisted.logger import LogLevel, capturedLogs, globalLogPublisher
 
 from micamsgr.conversation.assistant import Reply, Utterance
 from micamsgr.conversation.policy import Delivery
@@ -88,6 +89,26 @@ class StoreFailingTests(ConversationTestCase):
         self.assistant.answer()
         self.messenger.settle()
         self.assertEqual(self.messenger.texts(), ["hello"])
+
+    def test_look_told(self) -> None:
+        """
+        For as long as it can't be looked into, the log says so once; and again
+        the next time.
+        """
+        events = EventLoggingObserver()
+        globalLogPublisher.addObserver(events)
+        self.addCleanup(globalLogPublisher.removeObserver, events)
+        for _ in range(2):
+            self.store.database.failing = True
+            self.wait(60.0)
+            self.store.database.failing = False
+            self.wait(60.0)
+        told = [
+            event["detail"]
+            for event in events
+            if "look into the store" in (event.get("log_format") or "")
+        ]
+        self.assertEqual(told, ["the test says so"] * 2)
 
     def test_stop(self) -> None:
         """

@@ -299,6 +299,20 @@ class OfflineTests(ForgetCase):
         self.assertEqual(stones, [(fingerprint(BOT, PAGE, ALICE),)])
         self.assertEqual(self.forget(pages=pages)[0], 0)
 
+    def test_begun(self) -> None:
+        """
+        What a daemon that was killed had begun to forget is finished, too.
+        """
+        self.say(WORDS)
+        self.say("Bob's words", BOB)
+        self.database.execute("UPDATE event SET state = 'ignored'")
+        self.database.execute(
+            "INSERT INTO progress (task, value) VALUES ('erased.event:2', 0)"
+        )
+        self.close()
+        self.assertEqual(self.forget()[0], 0)
+        self.assertGone(WORDS, "Bob's words")
+
     def test_no_store(self) -> None:
         """
         Where there is no store none is made.

@@ -9,7 +9,7 @@ import sqlite3
 from pathlib import Path
 
 from twisted.internet import reactor
-from twisted.internet.task import Clock
+from twisted.internet.task import Clock, deferLater
 from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from twisted.trial.unittest import TestCase
 from zope.interface import implementer
@@ -18,6 +18,8 @@ from micamsgr.conversation.events import BotName, PageId
 from micamsgr.conversation.reception import Arrival
 from micamsgr.conversation.states import EventState
 from micamsgr.errors import StoreUnavailable
+from micamsgr.store import service as service_module
+from micamsgr.store.database import open_database
 from micamsgr.store.lock import lock
 from micamsgr.store.service import StoreService
 from micamsgr.testing import BOT, PAGE, FixedClocks, echo, said
@@ -105,6 +107,39 @@ class StoreServiceTests(TestCase):
         await service.store.record([echoed], now)
         await service.store.remember_page(BOT, "t", PAGE)
         self.assertEqual([event["log_level"].name for event in told], ["error"])
+
+    async def test_full_from_the_start(self) -> None:
+        """
+        Where the disk was full as the store was to be made, who reads is told
+        so, and nothing of tables; and can read once there is room.
+        """
+        made: list[str] = []
+
+        def connect(path: str) -> sqlite3.Connection:
+            if not made:
+                raise StoreUnavailable("full") from sqlite3.OperationalError(
+                    "database or disk is full"
+                )
+            return open_database(path)
+
+        self.patch(service_module, "connect", connect)
+        self.patch(service_module, "reopen_database", connect)
+        service = self.service()
+        service.startService()
+        self.addCleanup(service.stopService)
+        for _ in range(2):
+            with self.assertRaises(StoreUnavailable) as caught:
+                await service.store.remembered_page(BOT, "t")
+            self.assertEqual(caught.exception.detail, "the disk is full")
+            with self.assertRaises(StoreUnavailable) as caught:
+                await service.write(lambda database: None)
+            self.assertEqual(caught.exception.detail, "the disk is full")
+        made.append(self.path)
+        found: object = "nothing yet"
+        while found is not None:
+            await deferLater(reactor, 0.05)
+            with contextlib.suppress(StoreUnavailable):
+                found = await service.store.remembered_page(BOT, "t")
 
     def logged(self) -> list[LogEvent]:
         """

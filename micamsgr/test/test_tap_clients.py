@@ -69,6 +69,11 @@ class ClientsTests(DaemonCase):
         self.assertTrue(refused("192.0.2.1", 1))
         self.assertFalse(refused("192.0.2.2", 0))
         peers += [Peer(sites[0], "198.51.100.1") for _ in range(3)]
+        for peer in peers[:2]:
+            self.assertFalse(peer.cut)
+            self.assertFalse(refused("127.0.0.1", 1))
+            self.assertTrue(peer.cut)
+            peers.append(Peer(sites[1], "127.0.0.1"))
         self.assertTrue(refused("198.51.100.1", 0))
         self.assertTrue(refused("127.0.0.1", 1))
         for peer in peers:
@@ -79,7 +84,7 @@ class ClientsTests(DaemonCase):
         Where so few files may be open that connections would leave none for
         the store and for calls, there are fewer connections, which is said.
         """
-        self.assertEqual(self.open_files(1024), [1024 - 64 - 2 * 200])
+        self.assertEqual(self.open_files(2048), [2048 - 64 - 256 - 2 * 200])
 
     def test_files(self) -> None:
         """

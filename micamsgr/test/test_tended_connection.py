@@ -210,7 +210,7 @@ class TendedConnectionTests(SynchronousTestCase):
         """
         self.unopenable = self.unavailable(FULL)
         self.connection.open()
-        self.assertIn("closed", self.perform())
+        self.assertIn("the disk is full", self.perform())
         self.unopenable = None
         self.pass_time(1.0)
         self.assertEqual(self.perform(new=True), "kept")

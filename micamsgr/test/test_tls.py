@@ -360,12 +360,26 @@ class ClosingTests(SiteCase):
         Where too many are connected, one more is turned away before its
         handshake; with whoever goes, there is room again.
         """
-        self.site.admission = Admission(1)
+        self.site.admission = Admission(9, 1)
         peer, _ = self.shake()
         address = IPv4Address("TCP", "192.0.2.1", 4711)
         self.assertIsNone(self.factory.buildProtocol(address))
         peer.go()
         self.shake()
+
+    def test_makes_room(self) -> None:
+        """
+        Who is slow in the handshake, or silent after it, makes room for others.
+        """
+        self.site.admission = Admission(2)
+        silent = Peer(self.factory)
+        peer, _ = self.shake()
+        for closed, host in ((silent, "198.51.100.1"), (peer, "203.0.113.1")):
+            self.assertFalse(closed.cut)
+            Peer(self.factory, host)
+            self.assertTrue(closed.cut)
+            closed.go()
+        self.assertEqual(self.site.admission.open, 2)
 
     def test_slow_headers(self) -> None:
         """

@@ -303,6 +303,39 @@ class StrangersTests(WebhookCase):
             ],
         )
 
+    def test_not_kept(self) -> None:
+        """
+        However many deliveries a full disk refuses, the log tells it at once,
+        and then once a minute with the count; each bot's and each reason's.
+        """
+        self.store.database.failing = True
+        ally = PATH.replace(b"mica", b"ally")
+        line = "bot mica: a delivery is answered 503: the test says so"
+
+        def told(*requests: bytes) -> list[str]:
+            for request in requests:
+                self.peer = Peer(self.site)
+                self.peer.send(request)
+                self.step()
+                self.assertIn(self.peer.statuses(), ([503], [400]))
+            said, self.said[:] = list(self.said), []
+            return said
+
+        once = " (1 since it was last told)"
+        authentic = post(self.body)
+        self.assertEqual(told(*[authentic] * 50), [line + once])
+        self.assertEqual(
+            told(post(self.body, path=ally), post(b"{"), post(b"[]"), authentic),
+            [
+                line.replace("mica", "ally") + once,
+                "bot mica: a delivery is answered 400: not JSON, or not within the"
+                f" limits{once}",
+                f"bot mica: a delivery is answered 400: no list of entries{once}",
+            ],
+        )
+        self.clock.advance(60.0)
+        self.assertEqual(told(authentic), [f"{line} (51 since it was last told)"])
+
     def test_verification(self) -> None:
         """
         Failed verifications are told once a minute, too, and what to check.

@@ -7,7 +7,6 @@ Twisted parses; what is here is when to stop.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,7 @@ from twisted.web.http import HTTPChannel
 from twisted.web.http import Request as HTTPRequest
 from zope.interface import implementer
 
+from .admission import Origin
 from .deadlines import Deadline
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class LimitedChannel(HTTPChannel):
 
     transport: Any
     site: LimitedSite
-    origin: Hashable = None
+    origin: Origin = None
     maxHeaders = MOST_HEADERS
 
     _phase = Phase.FIRST
@@ -129,13 +129,19 @@ class LimitedChannel(HTTPChannel):
         else:
             super().loseConnection()
 
+    def make_room(self) -> None:
+        """
+        Be gone, for somebody else wants to connect.
+        """
+        self._cut()
+
     # What Twisted calls, and what we make of it.
 
     def connectionMade(self) -> None:
         """
         Begin; over TLS, with the handshake.
         """
-        self.site.admission.enter(self.origin)
+        self.site.admission.enter(self.origin, self)
         call_later = self.site.reactor.callLater
         self._due, self._unread = Deadline(call_later), Deadline(call_later)
         super().connectionMade()
@@ -298,7 +304,7 @@ class LimitedChannel(HTTPChannel):
         """
         self._due.lift()
         self._unread.lift()
-        self.site.admission.leave(self.origin)
+        self.site.admission.leave(self.origin, self)
         super().connectionLost(reason)
 
     @property
@@ -316,7 +322,11 @@ class LimitedChannel(HTTPChannel):
             self._wait_for(Phase.HEADERS, self.site.deadlines.headers)
 
     def _wait_for(self, phase: Phase, seconds: float | None) -> None:
-        self._phase = phase
+        before, self._phase = self._phase, phase
+        if phase is Phase.ANSWER:
+            self.site.admission.serve(self.origin, self)
+        elif before is Phase.ANSWER:
+            self.site.admission.wait(self.origin, self)
         self._due.set(seconds, self._late)
 
     def _late(self) -> None:

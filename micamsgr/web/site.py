@@ -70,11 +70,17 @@ class LimitedSite(Site):
         """
         Make what serves a connection.
 
-        :return: ``None`` where there are too many; the port then closes it.
+        :return: ``None`` where there are too many, and none of them can go; the
+            port then closes it.
         """
         assert addr is not None
         origin = self.admission.origin(addr)
         key = self.admission.refusal(origin)
+        if key == "clients.connections":
+            closed: Any = self.admission.make_room(origin)
+            if closed is not None:
+                self._tell_closed(key, closed.getPeer())
+                key = None
         if key is not None:
             self._tell(key, addr)
             return None
@@ -86,6 +92,19 @@ class LimitedSite(Site):
         """
         Write no access log: what is worth a line has one.
         """
+
+    def _tell_closed(self, key: str, address: object) -> None:
+        count = self._due((key, "closed"))
+        if count:
+            self._log.warn(
+                "too many connect: {count} that kept us waiting were closed for others"
+                " since it was last told, the latest from {host}; {open} are"
+                " connected; the limit is {key}",
+                count=count,
+                host=getattr(address, "host", None),
+                open=self.admission.open,
+                key=key,
+            )
 
     def _tell(self, key: str, address: IAddress) -> None:
         count = self._due(key)
