@@ -76,6 +76,11 @@ def one_look(world: World, put: Patch) -> None:
     put(parts, "after_look_up", after)
 
 
+def no_guard(world: World, put: Patch) -> None:
+    """What was written down long ago is sent, however late that is."""
+    put(parts, "may_write", lambda part, now: True)
+
+
 def early_answer(world: World, put: Patch) -> None:
     """Meta is told 200 before the commit."""
     commit = SQLiteStore.record
@@ -186,7 +191,7 @@ def rude(world: World, put: Patch) -> None:
 BROKEN: dict[str, Breaking] = {
     it.__name__.replace("_", "-"): it
     for it in (
-        *(doubt_is_failure, crash_is_failure, no_quarantine, one_look),
+        *(doubt_is_failure, crash_is_failure, no_quarantine, one_look, no_guard),
         *(early_answer, no_keys, deaf, forgetful, disorder, no_look),
         *(one_slot, contagious, rude),
     )

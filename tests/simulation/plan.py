@@ -12,7 +12,7 @@ from enum import Enum
 from random import Random
 from typing import TypeVar
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from micamsgr.sandbox import language_model as llm
 from micamsgr.sandbox.journal import (
@@ -99,6 +99,11 @@ class Plan:
         dropped.
     :ivar lone: only the first person's calls go wrong, so that nobody else's
         answer may be late.
+    :ivar calm: nothing but the LLM, and the daemon's own deaths, may keep
+        anybody waiting.
+    :ivar calls: of the LLM at once; 0: more than there are people.
+    :ivar turns: of one person and day; 0: more than there are messages.
+    :ivar patience: for so many seconds an answer is sought.
     :ivar until: from then on all goes well.
     """
 
@@ -106,6 +111,10 @@ class Plan:
     people: int
     messages: tuple[Message, ...]
     lone: bool
+    calm: bool
+    calls: int
+    turns: int
+    patience: float
     until: float
     lives: tuple[Life, ...]
     habits: Habits
@@ -127,6 +136,8 @@ def draw(seed: int) -> Plan:
     Draw the plan of a run.
     """
     random = Random(f"plan {seed}")
+    if random.random() < 0.15:
+        return _calm(seed, random)
     lone = random.random() < 0.15
     # All that the protocol counts on is stretched to its limit.
     stretched = not lone and random.random() < 0.15
@@ -144,6 +155,10 @@ def draw(seed: int) -> Plan:
         people=people,
         messages=messages,
         lone=lone,
+        calm=False,
+        calls=0,
+        turns=0,
+        patience=900.0,
         until=max(LONGEST / 2.0, messages[-1].at + 10.0),
         lives=lives,
         habits=_habits(random, lone),
@@ -152,12 +167,50 @@ def draw(seed: int) -> Plan:
         graph=graph,
         echoes=echoes,
         model=_model(random, lone),
-        slow_commits=0.1 if stretched else _often(random, 0.03, lone),
+        slow_commits=0.2 if stretched else _often(random, 0.03, lone),
         failing_commits=_often(random, 0.05, lone),
         cuts=_often(random, 0.02, lone),
         held=held,
         refusals=_often(random, 0.1, lone),
         jumps=_jumps(random),
+    )
+
+
+def _calm(seed: int, random: Random) -> Plan:
+    """
+    Draw a plan in which people wait for nothing but the LLM, or for the daemon
+    to come back.
+    """
+    calls = random.choice((0, 1, 1, 2, 3))
+    people = random.randint(2, 8) if calls else random.randint(1, 4)
+    messages = _messages(random, people, lone=True)
+    lives = tuple(evolve(life, wrong=0.0) for life in _lives(random))
+    slow = () if not calls else (llm.Fault(delay=8.0), llm.Fault(delay=25.0))
+    failing = () if not calls or random.random() < 0.7 else _FAILING
+    faults = (*_shared(0.7, slow), *_shared(0.2, failing))
+    return Plan(
+        seed=seed,
+        people=people,
+        messages=messages,
+        lone=False,
+        calm=True,
+        calls=calls,
+        turns=random.choice((0, 0, 0, 1, 2)),
+        patience=random.choice((30.0, 900.0)),
+        until=LONGEST if calls else messages[-1].at + 10.0,
+        lives=lives if random.random() < 0.6 or not calls else (),
+        habits=_habits(random, lone=True),
+        lookup_lag=random.choice((0.0, 3.0, 9.5)),
+        lookups_denied=False,
+        graph=Chances({}),
+        echoes=Chances({}),
+        model=Chances({"completion": faults}),
+        slow_commits=0.0,
+        failing_commits=0.0,
+        cuts=0.0,
+        held=0.0,
+        refusals=0.0,
+        jumps=(),
     )
 
 
@@ -280,17 +333,17 @@ def _echoes(random: Random) -> Chances[EchoFault]:
     return Chances({"message": faults})
 
 
+_FAILING = (
+    *(llm.INTERNAL, llm.RATE_LIMITED, llm.BAD_GATEWAY, llm.ERROR_IN_200),
+    *(llm.EMPTY, llm.TRUNCATED, llm.STALLING, llm.HANGING, llm.DROPPED),
+)
+
+
 def _model(random: Random, lone: bool) -> Chances[llm.Fault]:
     failing, slow = _often(random, 0.4), 0.5 if lone else _often(random, 0.5)
     final = _often(random, 0.1, lone)
     faults = (
-        *_shared(
-            failing,
-            (
-                *(llm.INTERNAL, llm.RATE_LIMITED, llm.BAD_GATEWAY, llm.ERROR_IN_200),
-                *(llm.EMPTY, llm.TRUNCATED, llm.STALLING, llm.HANGING, llm.DROPPED),
-            ),
-        ),
+        *_shared(failing, _FAILING),
         *_shared(slow, (llm.Fault(delay=1.0), llm.Fault(delay=25.0))),
         *_shared(final, (llm.BAD_KEY, llm.TOO_LONG)),
     )
