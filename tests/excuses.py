@@ -11,7 +11,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 
-from micamsgr.sandbox.journal import Applied, Journal, Posted, Spoiled, Wrote
+from micamsgr.sandbox.journal import Acted, Applied, Journal, Posted, Spoiled, Wrote
 from tests.oracle import Database, Row, rows
 
 # So often an attempt is proved absent before the person counts as unreachable.
@@ -164,7 +164,8 @@ def talked_over(
     journal: Journal, database: Database, quiet: float, *, landing: float = 30.0
 ) -> Iterator[str]:
     """
-    Say where the bot spoke although it knew that a human answers.
+    Say where the bot spoke, or wrote to be seen, although it knew that a human
+    answers.
 
     :param quiet: for how many seconds it is to be quiet.
     :param landing: after so many seconds nothing lands that was under way.
@@ -206,3 +207,7 @@ def talked_over(
             own = spoken.app_id in ours and spoken.psid == human.psid
             if own and known + landing < spoken.at < end:
                 yield f"said while a human answers, {human}: {spoken}"
+        for shown in journal.of(Acted):
+            theirs_too = shown.psid == human.psid
+            if theirs_too and known + landing < shown.at < end:
+                yield f"shown while a human answers, {human}: {shown}"

@@ -273,6 +273,8 @@ class _Oracle:
             if posted.status == 200
             for mid in mids(posted.body)
         }
+        for mid in sorted(accepted - stored):
+            yield f"accepted and lost: {mid}"
         for wrote in self._journal.of(Wrote):
             taken = wrote.mid in accepted
             if wrote.mid not in stored and (taken or self._settled):

@@ -12,7 +12,14 @@ from random import Random
 from attrs import define, evolve, field
 
 from micamsgr.sandbox import language_model as llm
-from micamsgr.sandbox.journal import Call, Chances, EchoFault, Fault, rejection
+from micamsgr.sandbox.journal import (
+    Call,
+    Chances,
+    EchoFault,
+    Ending,
+    Fault,
+    rejection,
+)
 from tests.simulation.disk import Condition
 from tests.simulation.network import Trouble, Weather
 from tests.simulation.plan import Plan, psid
@@ -105,7 +112,7 @@ class Faults:
         if fault != llm.Fault(delay=fault.delay):
             self._counts["llm: failed"] += 1
         lasts = fault.delay
-        if fault.ending in (llm.Ending.STALL, llm.Ending.HANG):
+        if fault.ending in (Ending.STALL, Ending.HANG):
             lasts = _TIMEOUT
         now = self._clock()
         self._asking = [end for end in self._asking if end > now] + [now + lasts]
@@ -159,5 +166,5 @@ class Faults:
 
     def _committing(self) -> float:
         if self._happens(self._plan.slow_commits, "commits slow"):
-            return self._chance.uniform(1.0, 12.0)
+            return self._chance.uniform(*self._plan.slowness)
         return self._chance.choice((0.0005, 0.002))

@@ -105,6 +105,7 @@ class Plan:
     :ivar turns: of one person and day; 0: more than there are messages.
     :ivar patience: for so many seconds an answer is sought.
     :ivar until: from then on all goes well.
+    :ivar slowness: how many seconds a slow commit takes, at least and at most.
     """
 
     seed: int
@@ -124,6 +125,7 @@ class Plan:
     echoes: Chances[EchoFault]
     model: Chances[llm.Fault]
     slow_commits: float
+    slowness: tuple[float, float]
     failing_commits: float
     cuts: float
     held: float
@@ -146,7 +148,7 @@ def draw(seed: int) -> Plan:
     lives = () if lone else _lives(random)
     held = _often(random, 0.02, lone or stretched)
     if stretched:
-        graph = Chances({"message": ((0.5, _VERY_LATE),)})
+        graph = Chances({"message": ((0.7, _VERY_LATE),)})
         echoes = Chances({"message": ((0.9, EchoFault(lost=True)),)})
     else:
         graph, echoes = _graph(random, lone, held > 0.0), _echoes(random)
@@ -159,7 +161,7 @@ def draw(seed: int) -> Plan:
         calls=0,
         turns=0,
         patience=900.0,
-        until=max(LONGEST / 2.0, messages[-1].at + 10.0),
+        until=LONGEST if stretched else max(LONGEST / 2.0, messages[-1].at + 10.0),
         lives=lives,
         habits=_habits(random, lone),
         lookup_lag=9.5 if stretched else random.choice((0.0, 3.0, 9.5)),
@@ -167,7 +169,8 @@ def draw(seed: int) -> Plan:
         graph=graph,
         echoes=echoes,
         model=_model(random, lone),
-        slow_commits=0.2 if stretched else _often(random, 0.03, lone),
+        slow_commits=0.3 if stretched else _often(random, 0.03, lone),
+        slowness=(8.0, 12.0) if stretched else (1.0, 12.0),
         failing_commits=_often(random, 0.05, lone),
         cuts=_often(random, 0.02, lone),
         held=held,
@@ -206,6 +209,7 @@ def _calm(seed: int, random: Random) -> Plan:
         echoes=Chances({}),
         model=Chances({"completion": faults}),
         slow_commits=0.0,
+        slowness=(0.0, 0.0),
         failing_commits=0.0,
         cuts=0.0,
         held=0.0,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 
 from attrs import frozen
 
@@ -32,7 +33,7 @@ class Up:
     A time in which the daemon was up.
 
     :ivar ended: when it died, or was told to stop.
-    :ivar doubtful: the people to whom part of an answer was in doubt when it
+    :ivar doubtful: the people to whom something was in doubt when it
         died.
     """
 
@@ -77,12 +78,12 @@ class Waited:
 
 def doubtful(database: Database) -> frozenset[str]:
     """
-    Name the people to whom part of an answer is in doubt.
+    Name the people to whom something is in doubt.
     """
     found = rows(
         database,
         "SELECT psid FROM part JOIN conversation ON conversation.id = conversation"
-        " WHERE state IN ('sending', 'unknown') AND kind = 'answer'",
+        " WHERE state IN ('sending', 'unknown')",
     )
     return frozenset(row["psid"] for row in found)
 
@@ -211,11 +212,12 @@ def idle(
     Say what was not taken up again soon after a start, though the LLM answers
     at once.
     """
-    accepted, answered = _accepted(journal, epoch), {}
+    accepted = _accepted(journal, epoch)
+    answered: dict[str, float] = {}
     for said in journal.of(Applied):
         for name in named(said.text):
             answered.setdefault(name, said.at - epoch)
-    for before, up in zip(ups, ups[1:]):
+    for before, up in pairwise(ups):
         left = [
             (wrote, answered.get(name, _NEVER) - up.began)
             for wrote in journal.of(Wrote)
