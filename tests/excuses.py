@@ -11,7 +11,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 
-from micamsgr.sandbox.journal import Applied, Asked, Journal, Posted, Spoiled, Wrote
+from micamsgr.sandbox.journal import Acted, Applied, Journal, Posted, Spoiled, Wrote
 from tests.oracle import Database, Row, rows
 
 # So often an attempt is proved absent before the person counts as unreachable.
@@ -21,11 +21,13 @@ _MOST_ABSENT = 3
 # be.  Seconds.
 _INSTANT, _INEXACT = 3.5, 5.0
 
-# The LLM is asked again at least so often, in seconds.
-_LONGEST_REST = 120.0
+# So late bytes may be that are held back, in seconds.
+_HELD = 13.0
 
 # Meta waits no longer for an answer.
 _OFFERING = 5.0
+
+_NEVER = float("inf")
 
 Named = Callable[[str], Sequence[str]]
 
@@ -71,9 +73,10 @@ def unexcused(
     Say what ended other than well, and nothing happened that explains it.
 
     :param lookups: whether look-ups could be had.
-    :param patience: for how many seconds an answer is sought.
+    :param patience: for how many seconds from its message an answer is sought.
     """
     people = {row["id"]: row for row in rows(database, "SELECT * FROM conversation")}
+    parts = rows(database, "SELECT * FROM part")
     ours = {
         said.app_id
         for said in journal.of(Applied)
@@ -83,7 +86,8 @@ def unexcused(
     spoiled = [fact.call for fact in journal.of(Spoiled)]
     refused = {(call.metadata or "::").split(":")[2] for call in spoiled}
     failed = [call.text or "" for call in spoiled if call.kind == "completion"]
-    parts = rows(database, "SELECT * FROM part")
+    wrote = {message.mid: message.at for message in journal.of(Wrote)}
+    told = _told(journal, parts)
     for part in parts:
         why = part["reason"] if part["state"] == "expired" else part["state"]
         excused = {
@@ -96,17 +100,32 @@ def unexcused(
         }
         if why in excused and not excused[why]:
             yield f"no reason for it: {part}"
+    for turn in rows(database, "SELECT * FROM turn WHERE state = 'expired'"):
+        psid = people[turn["conversation"]]["psid"]
+        if turn["reason"] == "human" and psid not in humans:
+            yield f"given up without a reason: {turn}"
     for event in rows(database, "SELECT * FROM event WHERE kind = 'message'"):
         psid = people[event["conversation"]]["psid"]
         if event["state"] == "ignored" and psid not in humans:
             yield f"ignored without a reason: {event}"
         text = event["text"] or ""
-        if event["state"] == "dead" and not any(text in it for it in failed):
+        limited = (event["reason"] or "").startswith("limits.")
+        blamed = limited or any(text in it for it in failed)
+        if event["state"] == "dead" and not blamed:
             yield f"given up without a reason: {event}"
-        asked = [it.at for it in journal.of(Asked) if text in it.messages[-1][1]]
-        sought = max(asked, default=0.0) - min(asked, default=0.0)
-        if event["reason"] == "patience" and sought < patience - _LONGEST_REST:
-            yield f"given up after {sought} s: {event}"
+        if event["reason"] == "patience" and event["mid"] in wrote:
+            sought = told.get(event["turn"], _NEVER) - wrote[event["mid"]]
+            if sought < patience - _INEXACT:
+                yield f"given up after {sought} s: {event}"
+
+
+def _told(journal: Journal, parts: Sequence[Row]) -> dict[int, float]:
+    """
+    Find out when people read that a turn had failed.
+    """
+    notices = {part["id"]: part["turn"] for part in parts if part["kind"] == "notice"}
+    named = [((s.metadata or "::").split(":")[2], s.at) for s in journal.of(Applied)]
+    return {notices[part]: at for part, at in named if part in notices}
 
 
 def _before(other: Row, part: Row) -> bool:
@@ -148,7 +167,8 @@ def talked_over(
     journal: Journal, database: Database, quiet: float, *, landing: float = 30.0
 ) -> Iterator[str]:
     """
-    Say where the bot spoke although it knew that a human answers.
+    Say where the bot spoke, or wrote to be seen, although it knew that a human
+    answers.
 
     :param quiet: for how many seconds it is to be quiet.
     :param landing: after so many seconds nothing lands that was under way.
@@ -172,6 +192,8 @@ def talked_over(
         wrote[fact.psid].append(fact)
     said = journal.of(Applied)
     ours = {it.app_id for it in said if (it.metadata or "").startswith("mica:1:")}
+    calls = [it.call for it in journal.of(Spoiled)]
+    spoiled = {call.psid for call in calls if call.kind == "action"}
     for human in said:
         known = accepted.get(human.mid, float("inf"))
         theirs = wrote[human.psid]
@@ -190,3 +212,8 @@ def talked_over(
             own = spoken.app_id in ours and spoken.psid == human.psid
             if own and known + landing < spoken.at < end:
                 yield f"said while a human answers, {human}: {spoken}"
+        for shown in journal.of(Acted):
+            late = landing if shown.psid in spoiled else _HELD
+            theirs_too = shown.psid == human.psid
+            if theirs_too and known + late < shown.at < end:
+                yield f"shown while a human answers, {human}: {shown}"

@@ -273,6 +273,8 @@ class _Oracle:
             if posted.status == 200
             for mid in mids(posted.body)
         }
+        for mid in sorted(accepted - stored):
+            yield f"accepted and lost: {mid}"
         for wrote in self._journal.of(Wrote):
             taken = wrote.mid in accepted
             if wrote.mid not in stored and (taken or self._settled):
@@ -393,6 +395,12 @@ class _Oracle:
             yield "closed too early, or not at all"
         if len(notices) > 1:
             yield "more than one notice"
+        if sum(p["kind"] == "apology" for p in self._parts_of[turn["id"]]) > 1:
+            yield "more than one apology"
+        # Who is at a limit is told so once for all turns.
+        limited = (turn["reason"] or "").startswith("limits.")
+        if turn["state"] == "failed" and not notices and not limited:
+            yield "failed, and nobody was told"
 
     def _history(self) -> Iterator[str]:
         answers = Counter(

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 SEEDS = int(os.environ.get("MICA_SEEDS") or 1000)
 
 # By so many each broken daemon must be found out.
-ENOUGH = 400
+ENOUGH = 1000
 
 # Runs in which much goes wrong.
 NASTY = (0, 7, 16, 42, 76)
@@ -51,6 +51,8 @@ WHAT = {
     "doubts",
     "parts sent again",
     "webhooks accepted again",
+    "llm: failed",
+    "turns that waited for an apology",
 }
 
 

@@ -45,16 +45,15 @@ def main(arguments: Sequence[str]) -> int:
         result = _run(seed, options)
         counts += result.counts
         simulated += result.seconds
-        if result.problems:
+        if result.problems and options.broken is None:
             failed += 1
-            if options.broken is None:
-                _tell(result)
-                if failed >= options.most:
-                    break
-            else:
-                print(f"{options.broken}: found out by seed {seed}: ", end="")
-                print(result.problems[0][:200])
-                return 0
+            _tell(result)
+            if failed >= options.most:
+                break
+        elif result.problems and not run(seed).problems:
+            print(f"{options.broken}: found out by seed {seed}: ", end="")
+            print(result.problems[0][:200])
+            return 0
         if seed % _CLEARING == 0:
             gc.collect()
         if time.monotonic() - told > _TELLING:

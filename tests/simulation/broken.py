@@ -10,24 +10,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from itertools import count
 from typing import Any
 from unittest.mock import patch
 
 from attrs import evolve
+from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 
-from micamsgr.conversation import parts, planner, steps
+from micamsgr.conversation import answering, parts, planner, steps
+from micamsgr.conversation.answering import Answerer
+from micamsgr.conversation.dispatcher import Dispatcher
 from micamsgr.conversation.events import Echo
 from micamsgr.conversation.interfaces import Recorded
 from micamsgr.conversation.moment import Moment
 from micamsgr.conversation.outcomes import Absent, Evidence, InDoubt, NotSent, Outcome
 from micamsgr.conversation.outlet import Outlet
-from micamsgr.conversation.parts import Part
+from micamsgr.conversation.parts import Kind, Part
 from micamsgr.conversation.planner import Situation, Step
 from micamsgr.conversation.policy import Delivery
 from micamsgr.conversation.reception import Arrival
-from micamsgr.conversation.states import PartState
-from micamsgr.store import arrivals
+from micamsgr.conversation.states import PartState, TurnState
+from micamsgr.store import arrivals, rows, spending, sqlite
 from micamsgr.store.sqlite import SQLiteStore
 from tests.simulation.world import World
 
@@ -76,6 +80,11 @@ def one_look(world: World, put: Patch) -> None:
     put(parts, "after_look_up", after)
 
 
+def no_guard(world: World, put: Patch) -> None:
+    """What was written down long ago is sent, however late that is."""
+    put(parts, "may_write", lambda part, now: True)
+
+
 def early_answer(world: World, put: Patch) -> None:
     """Meta is told 200 before the commit."""
     commit = SQLiteStore.record
@@ -99,16 +108,16 @@ def early_answer(world: World, put: Patch) -> None:
 
 def no_keys(world: World, put: Patch) -> None:
     """What Meta delivers again is taken for new."""
-    keep, count = arrivals.record, iter(range(1 << 30))
+    keep, number = arrivals.record, count()
 
     def record(database: Any, arrived: Sequence[Arrival], now: Moment) -> Recorded:
         new = [
-            evolve(it, event=evolve(it.event, key=next(count).to_bytes(16, "big")))
+            evolve(it, event=evolve(it.event, key=next(number).to_bytes(16, "big")))
             for it in arrived
         ]
         return keep(database, new, now)
 
-    put(__import__("micamsgr.store.sqlite", fromlist=["record"]), "record", record)
+    put(sqlite, "record", record)
 
 
 def deaf(world: World, put: Patch) -> None:
@@ -183,12 +192,141 @@ def rude(world: World, put: Patch) -> None:
     put(arrivals, "quiet_until", lambda *arguments: None)
 
 
+def mute(world: World, put: Patch) -> None:
+    """Who waits for a slot is not told that the answer is late."""
+    put(planner, "until_apology", lambda *arguments: None)
+
+
+def hasty(world: World, put: Patch) -> None:
+    """Everybody is told at once that the answer is late."""
+    put(answering, "until_apology", lambda *arguments: 0.0)
+
+
+def dropped(world: World, put: Patch) -> None:
+    """Who was told that the answer is late has lost their place in the queue."""
+    wait = Dispatcher._hunger
+
+    def hunger(it: Dispatcher, whose: int, after: Any, place: int | None) -> None:
+        wait(it, whose, after, None)
+
+    put(Dispatcher, "_hunger", hunger)
+
+
+def forgotten(world: World, put: Patch) -> None:
+    """Who was told that the answer is late is not thought of again."""
+    wait = Dispatcher._hunger
+
+    def hunger(it: Dispatcher, whose: int, after: Any, place: int | None) -> None:
+        if place is None:
+            wait(it, whose, after, place)
+        else:
+            it._resting[whose] = it._clock.callLater(86400.0, it._rested, whose)
+
+    put(Dispatcher, "_hunger", hunger)
+
+
+def unfair(world: World, put: Patch) -> None:
+    """Who came last is served first."""
+    wait = Dispatcher._hunger
+
+    def hunger(it: Dispatcher, whose: int, after: Any, place: int | None) -> None:
+        wait(it, whose, after, -next(it._places) if place is None else place)
+
+    put(Dispatcher, "_hunger", hunger)
+
+
+def crowded(world: World, put: Patch) -> None:
+    """The LLM is asked as often at once as there are people."""
+
+    def take_slot(answerer: Answerer) -> bool:
+        answerer.taken += 1
+        return True
+
+    put(Answerer, "take_slot", take_slot)
+
+
+def slow_start(world: World, put: Patch) -> None:
+    """What was left is taken up some seconds after the start."""
+
+    def start(it: Dispatcher) -> None:
+        Service.startService(it)
+        it._looked(it._interval)
+
+    put(Dispatcher, "startService", start)
+
+
+def spendthrift(world: World, put: Patch) -> None:
+    """Nobody's turns are counted."""
+    put(spending, "reached", lambda *arguments: None)
+
+
+def nagging(world: World, put: Patch) -> None:
+    """Who is at a limit is told so again and again."""
+    put(sqlite, "tell", lambda *arguments: True)
+
+
+def quitter(world: World, put: Patch) -> None:
+    """Who gets no answer is not told so."""
+    keep = rows.insert_part
+
+    def insert_part(database: Any, conversation: int, part: Part) -> None:
+        if part.kind is not Kind.NOTICE:
+            keep(database, conversation, part)
+
+    put(sqlite, "insert_part", insert_part)
+
+
+def impatient(world: World, put: Patch) -> None:
+    """The first failure of the LLM is the last one."""
+
+    def decide(situation: Situation, *more: Any, **named: Any) -> Step:
+        turn = situation.turn
+        if turn is not None and turn.tries and turn.state is TurnState.READY:
+            return planner.Fail(turn, "patience")
+        return sound(situation, *more, **named)
+
+    sound = planner._turn_step
+    put(planner, "_turn_step", decide)
+
+
+def deaf_to_humans(world: World, put: Patch) -> None:
+    """What the Page's staff wrote is accepted, and not kept."""
+    keep = arrivals.record
+
+    def record(database: Any, arrived: Sequence[Arrival], now: Moment) -> Recorded:
+        kept = [it for it in arrived if not isinstance(it.event, Echo)]
+        return keep(database, kept, now)
+
+    put(sqlite, "record", record)
+
+
+def lawless(world: World, put: Patch) -> None:
+    """A part skips a state, and no trigger of the daemon's minds."""
+
+    def after(part: Part, outcome: Outcome, now: Moment, jitter: float) -> Part:
+        part = conclude(part, outcome, now, jitter)
+        if part.state is PartState.UNKNOWN:
+            part = evolve(part, state=PartState.DEAD, reason="unresolved")
+        return part
+
+    conclude = parts.after_outcome
+    world.disk.database.execute("DROP TRIGGER temp.part_goes_on")
+    put(parts, "after_outcome", after)
+
+
+def restless(world: World, put: Patch) -> None:
+    """The bot goes on to show that it writes where a human answers."""
+    put(Dispatcher, "hush", lambda *arguments: None)
+
+
 BROKEN: dict[str, Breaking] = {
     it.__name__.replace("_", "-"): it
     for it in (
-        *(doubt_is_failure, crash_is_failure, no_quarantine, one_look),
+        *(doubt_is_failure, crash_is_failure, no_quarantine, one_look, no_guard),
         *(early_answer, no_keys, deaf, forgetful, disorder, no_look),
-        *(one_slot, contagious, rude),
+        *(one_slot, contagious, rude, mute, hasty, dropped, forgotten, unfair, crowded),
+        *(slow_start, spendthrift, nagging, quitter, impatient, deaf_to_humans),
+        *(lawless, restless),
     )
 }
 

@@ -6,32 +6,58 @@ has it.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from random import Random
 
 from attrs import define, evolve, field
 
 from micamsgr.sandbox import language_model as llm
-from micamsgr.sandbox.journal import Call, Chances, EchoFault, Fault, rejection
+from micamsgr.sandbox.journal import (
+    Call,
+    Chances,
+    EchoFault,
+    Ending,
+    Fault,
+    rejection,
+)
 from tests.simulation.disk import Condition
 from tests.simulation.network import Trouble, Weather
 from tests.simulation.plan import Plan, psid
+
+# A call of the LLM is given up after 60 seconds, of which some have passed when
+# it arrives.
+_TIMEOUT = 59.0
 
 
 @define(eq=False, repr=False)
 class Faults:
     """
     Decide by chance what goes wrong, and count it.
+
+    :ivar _clock: tells the seconds.
+    :ivar most: how many calls of the LLM one process made at once, if no
+        connection was lost.
     """
 
     _plan: Plan
     _counts: Counter[str]
+    _clock: Callable[[], float]
 
+    most: int = field(default=0, init=False)
     _chance: Random = field(init=False)
     # Which texts were sent in vain, and how often.
     _vain: Counter[str | None] = field(factory=Counter, init=False)
+    # When each of the calls of the LLM ends that are under way.
+    _asking: list[float] = field(factory=list, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._chance = Random(f"network and disk {self._plan.seed}")
+
+    def begin(self) -> None:
+        """
+        Let a new process begin, which made no calls yet.
+        """
+        self._asking = []
 
     def end(self) -> None:
         """
@@ -83,6 +109,14 @@ class Faults:
         if fault is None or not self._mine(call):
             return None
         self._counts["llm: spoiled"] += 1
+        if fault != llm.Fault(delay=fault.delay):
+            self._counts["llm: failed"] += 1
+        lasts = fault.delay
+        if fault.ending in (Ending.STALL, Ending.HANG):
+            lasts = _TIMEOUT
+        now = self._clock()
+        self._asking = [end for end in self._asking if end > now] + [now + lasts]
+        self.most = max(self.most, len(self._asking))
         return fault
 
     def weather(self) -> Weather:
@@ -132,5 +166,5 @@ class Faults:
 
     def _committing(self) -> float:
         if self._happens(self._plan.slow_commits, "commits slow"):
-            return self._chance.uniform(1.0, 12.0)
+            return self._chance.uniform(*self._plan.slowness)
         return self._chance.choice((0.0005, 0.002))

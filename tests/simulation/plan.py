@@ -12,7 +12,7 @@ from enum import Enum
 from random import Random
 from typing import TypeVar
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from micamsgr.sandbox import language_model as llm
 from micamsgr.sandbox.journal import (
@@ -36,6 +36,9 @@ T = TypeVar("T")
 #: No message that people write is later, nor anything that goes wrong on
 #: purpose.
 LONGEST = 90.0
+
+# The waits before Meta delivers again, the last of them for ever.
+_RETRIES = (0.0, 0.5, 2.0, 5.0, 5.0, 10.0)
 
 # The longest pause between two lives of the daemon.
 _DOWN = 40.0
@@ -99,13 +102,23 @@ class Plan:
         dropped.
     :ivar lone: only the first person's calls go wrong, so that nobody else's
         answer may be late.
+    :ivar calm: nothing but the LLM, and the daemon's own deaths, may keep
+        anybody waiting.
+    :ivar calls: of the LLM at once; 0: more than there are people.
+    :ivar turns: of one person and day; 0: more than there are messages.
+    :ivar patience: for so many seconds an answer is sought.
     :ivar until: from then on all goes well.
+    :ivar slowness: how many seconds a slow commit takes, at least and at most.
     """
 
     seed: int
     people: int
     messages: tuple[Message, ...]
     lone: bool
+    calm: bool
+    calls: int
+    turns: int
+    patience: float
     until: float
     lives: tuple[Life, ...]
     habits: Habits
@@ -115,6 +128,7 @@ class Plan:
     echoes: Chances[EchoFault]
     model: Chances[llm.Fault]
     slow_commits: float
+    slowness: tuple[float, float]
     failing_commits: float
     cuts: float
     held: float
@@ -127,6 +141,8 @@ def draw(seed: int) -> Plan:
     Draw the plan of a run.
     """
     random = Random(f"plan {seed}")
+    if random.random() < 0.15:
+        return _calm(seed, random)
     lone = random.random() < 0.15
     # All that the protocol counts on is stretched to its limit.
     stretched = not lone and random.random() < 0.15
@@ -135,7 +151,7 @@ def draw(seed: int) -> Plan:
     lives = () if lone else _lives(random)
     held = _often(random, 0.02, lone or stretched)
     if stretched:
-        graph = Chances({"message": ((0.5, _VERY_LATE),)})
+        graph = Chances({"message": ((0.7, _VERY_LATE),)})
         echoes = Chances({"message": ((0.9, EchoFault(lost=True)),)})
     else:
         graph, echoes = _graph(random, lone, held > 0.0), _echoes(random)
@@ -144,7 +160,11 @@ def draw(seed: int) -> Plan:
         people=people,
         messages=messages,
         lone=lone,
-        until=max(LONGEST / 2.0, messages[-1].at + 10.0),
+        calm=False,
+        calls=0,
+        turns=0,
+        patience=900.0,
+        until=LONGEST if stretched else max(LONGEST / 2.0, messages[-1].at + 10.0),
         lives=lives,
         habits=_habits(random, lone),
         lookup_lag=9.5 if stretched else random.choice((0.0, 3.0, 9.5)),
@@ -152,12 +172,53 @@ def draw(seed: int) -> Plan:
         graph=graph,
         echoes=echoes,
         model=_model(random, lone),
-        slow_commits=0.1 if stretched else _often(random, 0.03, lone),
+        slow_commits=0.3 if stretched else _often(random, 0.03, lone),
+        slowness=(8.0, 12.0) if stretched else (1.0, 12.0),
         failing_commits=_often(random, 0.05, lone),
         cuts=_often(random, 0.02, lone),
         held=held,
         refusals=_often(random, 0.1, lone),
         jumps=_jumps(random),
+    )
+
+
+def _calm(seed: int, random: Random) -> Plan:
+    """
+    Draw a plan in which people wait for nothing but the LLM, or for the daemon
+    to come back.
+    """
+    calls = random.choice((0, 1, 1, 2, 3))
+    people = random.randint(2, 8) if calls else random.randint(1, 4)
+    messages = _messages(random, people, lone=True)
+    lives = tuple(evolve(life, wrong=0.0) for life in _lives(random))
+    slow = () if not calls else (llm.Fault(delay=8.0), llm.Fault(delay=25.0))
+    failing = () if not calls or random.random() < 0.7 else _FAILING
+    faults = (*_shared(0.7, slow), *_shared(0.2, failing))
+    return Plan(
+        seed=seed,
+        people=people,
+        messages=messages,
+        lone=False,
+        calm=True,
+        calls=calls,
+        turns=random.choice((0, 0, 0, 1, 2)),
+        patience=random.choice((30.0, 900.0)),
+        until=LONGEST if calls else messages[-1].at + 10.0,
+        lives=lives if random.random() < 0.6 or not calls else (),
+        # Soon enough that the daemon reads nothing from the thread before.
+        habits=evolve(_habits(random, lone=True), retries=_RETRIES),
+        lookup_lag=random.choice((0.0, 3.0, 9.5)),
+        lookups_denied=False,
+        graph=Chances({}),
+        echoes=Chances({}),
+        model=Chances({"completion": faults}),
+        slow_commits=0.0,
+        slowness=(0.0, 0.0),
+        failing_commits=0.0,
+        cuts=0.0,
+        held=0.0,
+        refusals=0.0,
+        jumps=(),
     )
 
 
@@ -228,7 +289,7 @@ def _habits(random: Random, lone: bool) -> Habits:
         doubles=_often(random, 0.6),
         reorders=_often(random, 0.3),
         spread=random.choice((2.0, 20.0)),
-        retries=(0.0, 0.5, 2.0, 5.0, 5.0, 10.0),
+        retries=_RETRIES,
     )
 
 
@@ -280,17 +341,17 @@ def _echoes(random: Random) -> Chances[EchoFault]:
     return Chances({"message": faults})
 
 
+_FAILING = (
+    *(llm.INTERNAL, llm.RATE_LIMITED, llm.BAD_GATEWAY, llm.ERROR_IN_200),
+    *(llm.EMPTY, llm.TRUNCATED, llm.STALLING, llm.HANGING, llm.DROPPED),
+)
+
+
 def _model(random: Random, lone: bool) -> Chances[llm.Fault]:
     failing, slow = _often(random, 0.4), 0.5 if lone else _often(random, 0.5)
     final = _often(random, 0.1, lone)
     faults = (
-        *_shared(
-            failing,
-            (
-                *(llm.INTERNAL, llm.RATE_LIMITED, llm.BAD_GATEWAY, llm.ERROR_IN_200),
-                *(llm.EMPTY, llm.TRUNCATED, llm.STALLING, llm.HANGING, llm.DROPPED),
-            ),
-        ),
+        *_shared(failing, _FAILING),
         *_shared(slow, (llm.Fault(delay=1.0), llm.Fault(delay=25.0))),
         *_shared(final, (llm.BAD_KEY, llm.TOO_LONG)),
     )

@@ -8,8 +8,6 @@ import re
 import signal
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
-from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -19,29 +17,37 @@ from twisted.web.server import Site
 
 from micamsgr.clock import Clocks
 from micamsgr.composition import build
-from micamsgr.config import Config, parse_config
+from micamsgr.config import Config
 from micamsgr.conversation.outcomes import InDoubt
-from micamsgr.conversation.policy import Unresolved
 from micamsgr.sandbox import language_model as llm
 from micamsgr.sandbox.graph_api import GraphAPI
-from micamsgr.sandbox.journal import (
-    Journal,
-    Wrote,
-)
+from micamsgr.sandbox.journal import Journal, Wrote
 from micamsgr.sandbox.meta import App, Habits, Meta, Page
 from micamsgr.tap import Daemon
 from tests import excuses, oracle
+from tests.simulation import states, waits
 from tests.simulation.caller import Caller
 from tests.simulation.disk import Disk
 from tests.simulation.faults import Faults
 from tests.simulation.machine import Process, Timeline
 from tests.simulation.network import Wires
 from tests.simulation.plan import Cause, Life, Plan, psid
+from tests.simulation.settings import (
+    APOLOGY,
+    GRAPH,
+    KEY,
+    MICA,
+    MODEL,
+    PAGE,
+    QUIET,
+    SECRET,
+    TOKEN,
+    VERIFY,
+    configuration,
+)
 
 #: What Meta's clock shows when a run begins.
 EPOCH = 1_795_362_617.0
-
-MICA, GRAPH, MODEL = 8080, 8092, 8091
 
 # The longest that it may take until all is done, once nothing goes wrong any
 # more, in seconds of simulated time.
@@ -60,42 +66,18 @@ _OF_CLIENTS = re.compile("Timeout|abortConnection|LimitedChannel|resolveHostName
 # How late an answer may be to somebody whom nothing concerns.
 _PROMPT = 8.0
 
-# For how long the daemon is quiet where a human answers.
-_QUIET = 60.0
+# How long it may take to say that an answer is late, once that is due: after a
+# start the daemon waits 2 seconds for the answer itself.
+_SAYING = 4.0
 
-PAGE = "108463527190842"
-TOKEN, SECRET = "token-of-the-page", "secret-of-the-app"
-KEY, VERIFY = "key-of-the-model", "token-to-verify"
-
-_CONFIG = f"""
-bot_name: mica
-llm_config:
-  server: http://model.example:{MODEL}
-  headers:
-    Authorization: Bearer {KEY}
-facebook:
-  verify_token: {VERIFY}
-  page_access_token: {TOKEN}
-  secret: {SECRET}
-  graph_url: http://graph.example:{GRAPH}
-assistant: {{apology: {{after: 5}}}}
-handover: {{quiet_minutes: 1}}
-listen: tcp:{MICA}:interface=127.0.0.1
-"""
+# So long after the last thing that went wrong its consequences are over.
+_RECOVERY = 120.0
 
 _WORD = re.compile(r"w:\d{4}")
 _HIDDEN = re.compile(f"{TOKEN}|{SECRET}|{KEY}|{VERIFY}|{_WORD.pattern}|A human")
 
 # Of an answer of several messages.
 _FILLER = ("\n" + " ".join(["and so on and so forth"] * 80)) * 3
-
-
-@lru_cache
-def configuration() -> Config:
-    """
-    Read the configuration of the daemon.
-    """
-    return parse_config(_CONFIG, directory=Path("/nowhere"), environ={})
 
 
 def reply(messages: Sequence[Mapping[str, str]]) -> str:
@@ -138,9 +120,9 @@ class World:
     """
 
     plan: Plan
-    config: Config = field(factory=configuration)
     trace: list[tuple[object, ...]] | None = None
 
+    config: Config = field(init=False)
     timeline: Timeline = field(factory=Timeline, init=False)
     journal: Journal = field(factory=Journal, init=False)
     wires: Wires = field(init=False)
@@ -161,6 +143,9 @@ class World:
     _passed: Counter[Cause] = field(factory=Counter, init=False)
     _ghost: bool = field(default=False, init=False)
     _heard: LogPublisher = field(factory=LogPublisher, init=False)
+    _ups: list[waits.Up] = field(factory=list, init=False)
+    _began: float = field(default=0.0, init=False)
+    _told_to_stop: float | None = field(default=None, init=False)
     _boots: int = field(default=1, init=False)
     _booted: float = field(default=0.0, init=False)
     _wrong: float = field(default=0.0, init=False)
@@ -173,12 +158,12 @@ class World:
     def __attrs_post_init__(self) -> None:
         seed = self.plan.seed
         self._hangup = signal.getsignal(signal.SIGHUP)
-        if self.plan.lookups_denied:
-            self.adjust(unresolved=Unresolved.DROP)
-        faults = self.faults = Faults(self.plan, self.counts)
+        self.config = configuration(self.plan)
+        faults = self.faults = Faults(self.plan, self.counts, self.timeline.seconds)
         self._lives = list(self.plan.lives)
         self.wires = Wires(self.timeline, faults.weather(), self._written, self.note)
         self.disk = Disk(faults.condition(), self._committed, self.note)
+        states.watch(self.disk.database)
         others = Process(self.timeline, self.wires, "others")
         chance = Random(f"others {seed}")
         caller = Caller(others)
@@ -290,6 +275,8 @@ class World:
         self._starts += 1
         self._life = self._lives.pop(0) if self._lives else None
         self._passed.clear()
+        self._began, self._told_to_stop = self.timeline.rightNow, None
+        self.faults.begin()
         self.note("start", self._starts)
         name = f"mica {self._starts}"
         process = self._process = Process(self.timeline, self.wires, name)
@@ -319,7 +306,7 @@ class World:
         if process is None or root is None or not root.running:
             return
         self.note("stop")
-        begun = self.timeline.rightNow
+        begun = self._told_to_stop = self.timeline.rightNow
         stopping = root.stopService()
         stopping.addBoth(self._stopped, process, begun)
 
@@ -352,11 +339,23 @@ class World:
         self.note("end", process.name)
         life, self._life = self._life, None
         self._process = self._root = None
+        now, told = self.timeline.rightNow, self._told_to_stop
+        self._ups.append(
+            waits.Up(
+                began=self._began,
+                ended=now if told is None else told,
+                died=now,
+                doubtful=waits.doubtful(self.disk.database),
+            )
+        )
         self.wires.die(process, silent)
         # A process's handlers die with it.
         signal.signal(signal.SIGHUP, self._hangup)
         if self._leaving:
             return
+        # Also what a dead process leaves is legal.
+        left = oracle.complaints(self.journal, self.disk.database)
+        self.problems += [f"left behind: {problem}" for problem in left]
         if life is None:
             # Whoever stops it without a plan has none for its return either.
             self.problems.append("it ended by itself")
@@ -398,12 +397,36 @@ class World:
             self.problems.append("not done in time")
         self.problems += excuses.unanswered(journal, database, named)
         self.problems += excuses.unexcused(
-            journal, database, lookups=not plan.lookups_denied
+            journal,
+            database,
+            lookups=not plan.lookups_denied,
+            patience=plan.patience,
         )
-        self.problems += excuses.talked_over(journal, database, _QUIET)
+        self.problems += excuses.talked_over(journal, database, QUIET)
+        self.problems += states.illegal(database)
         if plan.lone:
             others = {psid(person) for person in range(1, plan.people)}
             self.problems += excuses.belated(journal, named, others, _PROMPT)
+        self._judge_waits()
+
+    def _judge_waits(self) -> None:
+        plan, ups = self.plan, self._ups
+        waited = waits.read(self.journal, self.disk.database, named, EPOCH)
+        calm = 0.0 if plan.calm else plan.until + _RECOVERY
+        self.counts["turns that waited for an apology"] += sum(
+            it.apologized for it in waited
+        )
+        self.problems += waits.silent(waited, ups, APOLOGY + _SAYING, calm)
+        self.problems += waits.overspent(waited, plan.turns)
+        if not plan.calm:
+            return
+        self.problems += waits.hasty(waited, APOLOGY)
+        if plan.calls and self.faults.most > plan.calls:
+            self.problems.append(f"{self.faults.most} calls of the LLM at once")
+        if not self.counts["llm: failed"]:
+            self.problems += waits.overtaken(waited, ups)
+        if not self.counts["llm: spoiled"] and not plan.turns:
+            self.problems += waits.idle(self.journal, named, ups, EPOCH)
 
     def observe(self, event: LogEvent) -> None:
         """
