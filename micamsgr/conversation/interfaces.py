@@ -185,7 +185,11 @@ class IStore(Interface):
         """
 
     async def interrupted(
-        bot: BotName, now: Moment, since: int | None = None, floor: int | None = None
+        bot: BotName,
+        now: Moment,
+        since: int | None = None,
+        floor: int | None = None,
+        before: int | None = None,
     ) -> Gap:
         """
         Keep that something may have been missed, until :meth:`repaired`; of
@@ -194,6 +198,25 @@ class IStore(Interface):
         :param since: from when on, in milliseconds by Meta's clock; ``None``:
             since the last event that was delivered.
         :param floor: nothing older is ever to be looked at.
+        :param before: what came at this time, in milliseconds, or later is not
+            that last event; ``None``: whatever came may be.
+        """
+
+    async def lacked(bot: BotName, now: Moment) -> None:
+        """
+        Keep that Meta was found not to tell of all that the bot needs, until
+        :meth:`told`.
+        """
+
+    async def told(bot: BotName, now: Moment, at: int | None) -> Gap | None:
+        """
+        Keep that Meta was found to tell of all that the bot needs.
+
+        :param at: when, in milliseconds by Meta's clock; ``None``: nobody
+            knows.
+
+        :return: what may have been missed since it was found so before, where
+            it was not so meanwhile; kept as by :meth:`interrupted`.
         """
 
     async def repaired(bot: BotName, gap: Gap) -> None:

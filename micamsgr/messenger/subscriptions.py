@@ -9,7 +9,7 @@ Source: docs/messenger-platform.md, sections 2.4 and 10.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from enum import Enum
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -112,6 +112,10 @@ def wanted(subscription: Subscription | None) -> tuple[str, ...] | None:
     return tuple(dict.fromkeys((*subscription.fields, *NEEDED)))
 
 
+async def _nothing() -> None:
+    pass
+
+
 @define(eq=False)
 class Subscriptions:
     """
@@ -134,18 +138,24 @@ class Subscriptions:
 
     _log = Logger()
 
-    async def check(self, page: PageId) -> State:
+    async def check(
+        self, page: PageId, lacks: Callable[[], Awaitable[None]] = _nothing
+    ) -> State:
         """
         Look whether our app is told what it needs, and see to it.
 
+        :param lacks: called where it is not, before that is changed.
+
         :raises Unavailable: the Graph API does not answer, for now.
         """
-        state = await self._check(page)
+        state = await self._check(page, lacks)
         if state is not State.UNKNOWN:
             self._found(state is not State.BROKEN)
         return state
 
-    async def _check(self, page: PageId) -> State:
+    async def _check(
+        self, page: PageId, lacks: Callable[[], Awaitable[None]]
+    ) -> State:
         path = f"{quote(page, safe='')}/subscribed_apps"
         try:
             there = ours(
@@ -155,6 +165,7 @@ class Subscriptions:
             if missing is None:
                 self._told = None
                 return State.INTACT
+            await lacks()
             if not self._repair:
                 self._tell(page, there)
                 return State.BROKEN

@@ -250,10 +250,17 @@ class SQLiteStore:
         now: Moment,
         since: int | None = None,
         floor: int | None = None,
+        before: int | None = None,
     ) -> Gap:
         return await self._write(
-            lambda database: gaps.interrupted(database, bot, now, since, floor)
+            lambda database: gaps.interrupted(database, bot, now, since, floor, before)
         )
+
+    async def lacked(self, bot: BotName, now: Moment) -> None:
+        await self._write(lambda database: gaps.lacked(database, bot, now))
+
+    async def told(self, bot: BotName, now: Moment, at: int | None) -> Gap | None:
+        return await self._write(lambda database: gaps.told(database, bot, now, at))
 
     async def repaired(self, bot: BotName, gap: Gap) -> None:
         await self._write(lambda database: gaps.repaired(database, bot, gap))

@@ -19,7 +19,6 @@ from micamsgr.conversation.events import Event, PageId, Psid
 from micamsgr.conversation.pacing import TokenBucket
 from micamsgr.conversation.policy import Handover
 from micamsgr.conversation.reception import arrival
-from micamsgr.errors import RemoteError
 from micamsgr.httpcall import Answer
 from micamsgr.messenger.catch_up import CatchUp
 from micamsgr.messenger.graph import GraphMessenger
@@ -70,7 +69,7 @@ class PageAtMeta:
         edge = path.rpartition("/")[2]
         self.asked.append((self._clock.seconds(), method, f"{edge} {query}"))
         trouble = self.trouble.get(query.get("user_id", edge))
-        if isinstance(trouble, RemoteError):
+        if isinstance(trouble, Exception):
             raise trouble
         status, document = trouble or (200, self._answer(method, edge, query))
         return Answer(status, Headers(), json.dumps(document).encode())

@@ -90,6 +90,86 @@ class TroubleTests(RepairCase):
         self.wait(300)
         self.assertIn("GET subscribed_apps", self.meta.edges())
 
+    def fail_at_first(self) -> None:
+        """
+        Start while the store fails; as soon as it doesn't, something is
+        delivered.
+        """
+        self.store.database.failing = True
+        self.start()
+        self.wait(0.5)
+        self.store.database.failing = False
+        self.deliver(said("after", CAROL, at=self.clocks.now().wall))
+
+    def test_store_fails_at_the_start(self) -> None:
+        """
+        What was missed before a start is read also where the store failed at
+        first, and something was delivered before anything could be asked of it.
+        """
+        self.deliver(said("before", at=self.clocks.now().wall))
+        self.clock.advance(4200)
+        self.write(BOB, "missed", "m_1", ago=3000)
+        self.fail_at_first()
+        self.wait(60)
+        self.assertIn(MISSED, self.kept())
+
+    def test_store_fails_and_clock_is_wrong(self) -> None:
+        """
+        The same holds where this machine's clock turns out to be hours off
+        before the store is well again.
+        """
+        for hours in (2, -2):
+            first = self.start()
+            self.wait(60)
+            first.stopService()
+            self.deliver(said("before", at=self.clocks.now().wall))
+            self.clock.advance(4200)
+            self.write(BOB, "missed", f"m_{hours}", ago=3000)
+            self.clocks.wall += hours * 3_600_000
+            self.store.database.failing = True
+            repair = self.start()
+            self.wait(0.5)
+            self.clocks.wall -= hours * 3_600_000
+            self.store.database.failing = False
+            self.deliver(said("after", CAROL, at=self.clocks.now().wall))
+            self.wait(60)
+            self.assertIn(MISSED, self.kept(), hours)
+            repair.stopService()
+            self.store.database.connection.execute("DELETE FROM event")
+
+    def test_first_start_without_a_store(self) -> None:
+        """
+        A first start looks at nothing that is older than itself, also where
+        the store failed at first.
+        """
+        self.write(BOB, "too early", "m_1", ago=60)
+        self.fail_at_first()
+        self.wait(60)
+        self.assertEqual([text for text, *_ in self.kept()], ["after"])
+
+    def test_defect(self) -> None:
+        """
+        After a defect in one look the next one comes all the same, and nothing
+        was lost.
+        """
+        self.deliver(said("before", at=self.clocks.now().wall))
+        self.clock.advance(4200)
+        self.write(BOB, "missed", "m_1", ago=3000)
+        self.meta.trouble["subscribed_apps"] = ValueError("a defect")
+        self.start()
+        self.wait(60)
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+        self.meta.trouble = {BOB: KeyError("another one")}
+        self.wait(300)
+        self.assertEqual(len(self.flushLoggedErrors(KeyError)), 1)
+        self.assertNotIn(MISSED, self.kept())
+        self.meta.trouble.clear()
+        self.wait(300)
+        self.assertIn(MISSED, self.kept())
+        self.meta.fields = None
+        self.clock.pump([30.0] * 130)
+        self.assertEqual(self.meta.fields, NEEDED)
+
 
 class InterruptionTests(RepairCase):
     """
@@ -150,6 +230,36 @@ class InterruptionTests(RepairCase):
         self.assertEqual(self.meta.fields, NEEDED)
         self.wait(30)
         self.assertEqual(self.kept(), [MISSED])
+
+    def test_partly_unsubscribed(self) -> None:
+        """
+        Where only messages were no longer delivered, what was missed is read
+        however much else was delivered meanwhile, and also if this process
+        dies as soon as the Page is subscribed again.
+        """
+        self.repair.stopService()
+        for dies in (False, True):
+            self.deliver(said("before", at=self.clocks.now().wall))
+            repair = self.start()
+            self.clock.pump([30.0] * 120)
+            self.wait(60)
+            self.meta.fields = NEEDED[1:]
+            self.write(BOB, "missed", f"m_{dies}")
+            self.clock.pump([30.0] * 100)
+            self.deliver(said("a button", CAROL, at=self.clocks.now().wall))
+            if dies:
+                self.meta.trouble["conversations"] = Unavailable("down")
+            self.meta.edges()
+            self.clock.pump([5.0] * 180)
+            self.assertIn("messages", self.meta.fields)
+            if dies:
+                self.assertEqual(self.kept().count(MISSED), 1)
+                self.meta.trouble.clear()
+                repair.stopService()
+                repair = self.start()
+                self.wait(60)
+            self.assertEqual(self.kept().count(MISSED), 1 + dies)
+            repair.stopService()
 
     def test_while_reading(self) -> None:
         """
