@@ -234,6 +234,24 @@ class IStore(Interface):
         :param since: from when on, in milliseconds by Meta's clock.
         """
 
+    async def record_missed(
+        bot: BotName,
+        page: PageId,
+        psid: Psid,
+        since: int,
+        judge: Callable[[Recollection], Sequence[Arrival]],
+        now: Moment,
+    ) -> tuple[Sequence[Arrival], Recorded]:
+        """
+        Keep what was missed in a conversation, judged by what is known of it
+        at that moment.
+
+        :param since: as for :meth:`recollect`.
+        :param judge: says what was missed; may be called in another thread.
+
+        :return: what was missed, and what :meth:`record` returns of it.
+        """
+
     async def ids_agree(bot: BotName) -> bool:
         """
         Say whether it was proved that the IDs of messages in threads are those

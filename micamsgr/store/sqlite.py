@@ -272,6 +272,21 @@ class SQLiteStore:
             lambda database: gaps.recollect(database, bot, page, psid, since)
         )
 
+    async def record_missed(
+        self,
+        bot: BotName,
+        page: PageId,
+        psid: Psid,
+        since: int,
+        judge: Callable[[Recollection], Sequence[Arrival]],
+        now: Moment,
+    ) -> tuple[Sequence[Arrival], Recorded]:
+        def work(database: sqlite3.Connection) -> tuple[Sequence[Arrival], Recorded]:
+            arrivals = judge(gaps.recollect(database, bot, page, psid, since))
+            return arrivals, record(database, arrivals, now)
+
+        return await (self._admit or self._write)(work)
+
     async def ids_agree(self, bot: BotName) -> bool:
         return await self._read(lambda database: gaps.ids_agree(database, bot))
 
