@@ -19,6 +19,7 @@ from micamsgr.conversation.events import Event, PageId, Psid
 from micamsgr.conversation.pacing import TokenBucket
 from micamsgr.conversation.policy import Handover
 from micamsgr.conversation.reception import arrival
+from micamsgr.errors import OutcomeUnknown
 from micamsgr.httpcall import Answer
 from micamsgr.messenger.catch_up import CatchUp
 from micamsgr.messenger.graph import GraphMessenger
@@ -45,6 +46,7 @@ class PageAtMeta:
     :ivar trouble: by what a path ends with, what comes instead of an answer.
     :ivar asked: when, how and what was asked, oldest first.
     :ivar prefix: what the IDs of messages begin with, beside those of webhooks.
+    :ivar cuts: the answer to a change never comes, though it is made.
     """
 
     _clock: Clock
@@ -53,6 +55,7 @@ class PageAtMeta:
     trouble: dict[str, Any] = field(factory=dict)
     asked: list[tuple[float, str, str]] = field(factory=list)
     prefix: str = ""
+    cuts: bool = False
 
     async def call(
         self,
@@ -72,6 +75,8 @@ class PageAtMeta:
         if isinstance(trouble, Exception):
             raise trouble
         status, document = trouble or (200, self._answer(method, edge, query))
+        if self.cuts and method == "POST":
+            raise OutcomeUnknown("cut off")
         return Answer(status, Headers(), json.dumps(document).encode())
 
     def _answer(self, method: str, edge: str, query: dict[str, str]) -> Any:

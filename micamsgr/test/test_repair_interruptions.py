@@ -6,6 +6,7 @@ lives on.
 
 from __future__ import annotations
 
+from micamsgr.conversation.events import PageId
 from micamsgr.errors import Unavailable
 from micamsgr.testing import BOB, CAROL, said
 
@@ -260,6 +261,70 @@ class InterruptionTests(RepairCase):
                 self.wait(60)
             self.assertEqual(self.kept().count(MISSED), 1 + dies)
             repair.stopService()
+
+    def lose_messages(self) -> None:
+        """
+        Let messages no longer be delivered, so that one is missed, while other
+        events still are.
+        """
+        self.wait(1200)
+        self.meta.fields = NEEDED[1:]
+        self.write(BOB, "missed", "m_1")
+        self.clock.pump([30.0] * 30)
+        self.deliver(said("a button", CAROL, at=self.clocks.now().wall))
+
+    def test_mended_unawares(self) -> None:
+        """
+        What was missed is read also where the Page was subscribed again, and
+        this process died before it knew so.
+        """
+        self.lose_messages()
+        self.meta.cuts = True
+        self.clock.pump([5.0] * 360)
+        self.assertIn("messages", self.meta.fields or ())
+        self.repair.stopService()
+        self.clock.pump([30.0] * 20)
+        self.deliver(said("a button", CAROL, at=self.clocks.now().wall))
+        self.start()
+        self.wait(60)
+        self.assertIn(MISSED, self.kept())
+
+    def test_mended_by_hand(self) -> None:
+        """
+        With subscriptions.repair off, what was missed is read when the operator
+        has subscribed the Page again, and only once.
+        """
+        self.repair.stopService()
+        self.repairs = False
+        self.start()
+        self.wait(60)
+        self.lose_messages()
+        self.clock.pump([30.0] * 240)
+        self.deliver(said("a button", CAROL, at=self.clocks.now().wall))
+        self.assertNotIn(MISSED, self.kept())
+        self.meta.fields = list(NEEDED)
+        self.clock.pump([30.0] * 240)
+        self.assertIn(MISSED, self.kept())
+        self.meta.edges()
+        self.clock.pump([30.0] * 240)
+        self.assertEqual(set(self.meta.edges()), {"GET subscribed_apps"})
+
+    def test_partly_unsubscribed_on_another_page(self) -> None:
+        """
+        On a Page that is new to the bot nothing is looked at that is older
+        than this start, also where it is not subscribed to messages.
+        """
+        self.repair.stopService()
+        self.deliver(
+            said("before", at=self.clocks.now().wall, page=PageId("7")),
+        )
+        self.clock.advance(4200)
+        self.write(BOB, "too early", "m_1", ago=4000)
+        self.meta.fields = NEEDED[1:]
+        self.start()
+        self.wait(60)
+        self.assertIn("messages", self.meta.fields or ())
+        self.assertEqual([text for text, *_ in self.kept()], ["before"])
 
     def test_while_reading(self) -> None:
         """
