@@ -212,11 +212,13 @@ class IStore(Interface):
         """
         Keep that Meta was found to tell of all that the bot needs.
 
+        Where it was not so meanwhile, something may have been missed since it
+        was last found so; which is kept as by :meth:`interrupted`.
+
         :param at: when, in milliseconds by Meta's clock; ``None``: nobody
             knows.
 
-        :return: what may have been missed since it was found so before, where
-            it was not so meanwhile; kept as by :meth:`interrupted`.
+        :return: what is not :meth:`repaired`, if anything.
         """
 
     async def repaired(bot: BotName, gap: Gap) -> None:

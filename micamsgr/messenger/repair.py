@@ -227,12 +227,11 @@ class Repair(Service):
         been missed since it was last found not to, whatever else was delivered
         meanwhile.
         """
-        begun = self._now()
         state = await self._subscriptions.check(page, self._lacks)
         if state not in (State.INTACT, State.MENDED):
             return
         now = self._now()
-        at = now.wall - int(now.since(begun.tick) * 1000) if now.sure else None
+        at = now.wall if now.sure else None
         gap = await self._store.told(self._bot, now, at)
         if gap is not None:
             self._resumed = self._resumed or now

@@ -99,6 +99,9 @@ def told(
     See :meth:`~micamsgr.conversation.interfaces.IStore.told`.
     """
     gap = None
+    pending = _read(database, _GAP + bot)
+    if pending is not None:
+        gap = interrupted(database, bot, now, pending)
     if _read(database, _LACKED + bot) is not None:
         gap = interrupted(database, bot, now, _read(database, _TOLD + bot))
         database.execute("DELETE FROM progress WHERE task = ?", (_LACKED + bot,))

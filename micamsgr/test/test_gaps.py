@@ -60,6 +60,8 @@ class GapTests(RecordCase):
         for _ in range(2):
             self.now(self.store.lacked(BOT, moment(30_000)))
         self.assertEqual(told(NOW + 500), Gap(since=NOW + 100))
+        # Whoever asked may not have heard of it.
+        self.assertEqual(told(None), Gap(since=NOW + 100))
         self.assertEqual(self.interrupted(after=30_000).since, NOW + 100)
         self.now(self.store.repaired(BOT, Gap(since=NOW + 100)))
         self.assertEqual(told(None), None)
@@ -75,6 +77,15 @@ class GapTests(RecordCase):
         self.now(self.store.lacked(BOT, moment(30_000)))
         gap = self.now(self.store.told(BOT, moment(30_000), NOW))
         self.assertEqual(gap, Gap(since=NOW + 10_000, page=PAGE))
+
+    def test_page(self) -> None:
+        """
+        The last event tells whose Page it is, also where something may have
+        been missed since longer.
+        """
+        self.interrupted(100)
+        self.record(said())
+        self.assertEqual(self.interrupted(), Gap(since=100, page=PAGE))
 
     def test_longer(self) -> None:
         """

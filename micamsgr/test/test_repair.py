@@ -325,6 +325,22 @@ class StartTests(RepairCase):
         self.wait(30)
         self.assertEqual(self.kept(), [MISSED])
 
+    def test_interrupted_first_start(self) -> None:
+        """
+        The same holds where something else may have been missed before it is
+        known.
+        """
+        self.write(ALICE, "too early", "m_0", ago=5)
+        self.clocks.wall += 7_200_000
+        self.page = None
+        self.start().note(1)
+        self.clocks.wall -= 7_200_000
+        self.wait(5)
+        self.page = PAGE
+        self.write(BOB, "missed", "m_1")
+        self.wait(30)
+        self.assertEqual(self.kept(), [MISSED])
+
     def test_another_page(self) -> None:
         """
         On a Page that is new to the bot nothing is looked at that is older

@@ -6,11 +6,19 @@ lives on.
 
 from __future__ import annotations
 
+from typing import TypeVar
+
+from twisted.internet.defer import Deferred, fail
+
 from micamsgr.conversation.events import PageId
-from micamsgr.errors import Unavailable
-from micamsgr.testing import BOB, CAROL, said
+from micamsgr.errors import StoreUnavailable, Unavailable
+from micamsgr.messenger.repair import Repair
+from micamsgr.store.group import Work
+from micamsgr.testing import BOB, CAROL, MemoryStore, said
 
 from .repair_case import DENIED, NEEDED, RepairCase
+
+T = TypeVar("T")
 
 MISSED = ("missed", "new", None)
 
@@ -46,9 +54,10 @@ class TroubleTests(RepairCase):
         self.write(BOB, "missed", "m_1", ago=3000)
         self.write(CAROL, "unreadable", "m_2", ago=2000)
         self.meta.trouble[CAROL] = Unavailable("broken")
-        self.start()
+        repair = self.start()
         self.wait(23)
         self.assertIn(MISSED, self.kept())
+        repair.note(self.clocks.now().wall)
         self.assertNotIn("can't be read", str(self.events))
         self.wait(300)
         self.assertEqual(
@@ -91,16 +100,17 @@ class TroubleTests(RepairCase):
         self.wait(300)
         self.assertIn("GET subscribed_apps", self.meta.edges())
 
-    def fail_at_first(self) -> None:
+    def fail_at_first(self) -> Repair:
         """
         Start while the store fails; as soon as it doesn't, something is
         delivered.
         """
         self.store.database.failing = True
-        self.start()
+        repair = self.start()
         self.wait(0.5)
         self.store.database.failing = False
         self.deliver(said("after", CAROL, at=self.clocks.now().wall))
+        return repair
 
     def test_store_fails_at_the_start(self) -> None:
         """
@@ -110,7 +120,9 @@ class TroubleTests(RepairCase):
         self.deliver(said("before", at=self.clocks.now().wall))
         self.clock.advance(4200)
         self.write(BOB, "missed", "m_1", ago=3000)
-        self.fail_at_first()
+        repair = self.fail_at_first()
+        self.wait(0.25)
+        repair.note(None)
         self.wait(60)
         self.assertIn(MISSED, self.kept())
 
@@ -126,12 +138,17 @@ class TroubleTests(RepairCase):
             self.deliver(said("before", at=self.clocks.now().wall))
             self.clock.advance(4200)
             self.write(BOB, "missed", f"m_{hours}", ago=3000)
+            # What is delivered just after the start was written just before it.
+            written = self.clocks.now().wall - 500
+            self.clocks.sure = False
             self.clocks.wall += hours * 3_600_000
             self.store.database.failing = True
             repair = self.start()
             self.wait(0.5)
-            self.clocks.wall -= hours * 3_600_000
             self.store.database.failing = False
+            self.deliver(said("early", CAROL, at=written))
+            self.clocks.sure = True
+            self.clocks.wall -= hours * 3_600_000
             self.deliver(said("after", CAROL, at=self.clocks.now().wall))
             self.wait(60)
             self.assertIn(MISSED, self.kept(), hours)
@@ -147,6 +164,36 @@ class TroubleTests(RepairCase):
         self.fail_at_first()
         self.wait(60)
         self.assertEqual([text for text, *_ in self.kept()], ["after"])
+
+    def test_no_room(self) -> None:
+        """
+        While the disk has no room for what is new, threads in which nothing was
+        missed are read all the same, and what was missed is read when it has.
+        """
+        database, full = self.store.database, True
+
+        def admit(work: Work[T]) -> Deferred[T]:
+            if full:
+                return fail(StoreUnavailable("no room"))
+            return database.transact(work)
+
+        self.start().stopService()
+        known = said("known", CAROL, at=self.clocks.now().wall)
+        self.deliver(known)
+        self.write(CAROL, "known", known.mid or "")
+        self.store = MemoryStore(
+            database.transact, database.transact, database, admit=admit
+        )
+        self.start()
+        self.wait(30)
+        self.assertIn("threads were read", str(self.logged("info")))
+        self.write(BOB, "missed", "m_1")
+        self.clock.advance(600)
+        self.wait(60)
+        self.assertNotIn("threads were read", str(self.logged("info")))
+        full = False
+        self.wait(60)
+        self.assertIn(MISSED, self.kept())
 
     def test_defect(self) -> None:
         """
@@ -287,6 +334,38 @@ class InterruptionTests(RepairCase):
         self.deliver(said("a button", CAROL, at=self.clocks.now().wall))
         self.start()
         self.wait(60)
+        self.assertIn(MISSED, self.kept())
+
+    def test_earliest(self) -> None:
+        """
+        Of several times since when something may have been missed the earliest
+        counts, also where it comes up while another one is being kept.
+        """
+        self.write(BOB, "missed", "m_1")
+        early = self.clocks.now().wall
+        self.clock.pump([30.0] * 60)
+        late = self.clocks.now().wall
+        self.store.database.stepped = True
+        for time in (late, early, late):
+            self.repair.note(time)
+        while self.store.database.step():
+            pass
+        self.store.database.stepped = False
+        self.wait(60)
+        self.assertIn(MISSED, self.kept())
+
+    def test_wrong_clock(self) -> None:
+        """
+        When the subscription was last found whole is not taken from a clock of
+        which nobody knows whether it is right.
+        """
+        self.clocks.sure = False
+        self.clocks.wall += 36_000_000
+        self.clock.pump([30.0] * 130)
+        self.clocks.sure = True
+        self.clocks.wall -= 36_000_000
+        self.lose_messages()
+        self.clock.pump([5.0] * 720)
         self.assertIn(MISSED, self.kept())
 
     def test_mended_by_hand(self) -> None:

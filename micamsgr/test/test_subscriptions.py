@@ -214,9 +214,11 @@ class CheckTests(RepairCase):
         for mine, listed, word in (
             (APP, [app], "subscribed_fields"),
             (None, [app | other, app | {"subscribed_fields": []}], "facebook.app_id"),
+            (None, [app], "subscribed_fields"),
         ):
+            self.meta.fields = [*NEEDED[1:]]
             self.subscriptions = Subscriptions(
-                BOT, self.graph(), mine, True, self.found.append
+                BOT, self.graph(), mine, word == "facebook.app_id", self.found.append
             )
             for _ in range(2):
                 self.meta.trouble["subscribed_apps"] = (200, {"data": listed})
@@ -228,8 +230,10 @@ class CheckTests(RepairCase):
                 self.assertEqual(set(self.meta.edges()), {"GET subscribed_apps"})
                 self.assertEqual(self.found, [])
                 self.meta.trouble.clear()
-                self.check()
+                self.assertNotEqual(self.check(), State.UNKNOWN)
                 self.found.clear()
+                self.events.clear()
+                self.meta.edges()
 
     def test_lacks(self) -> None:
         """
