@@ -185,7 +185,11 @@ class IStore(Interface):
         """
 
     async def interrupted(
-        bot: BotName, now: Moment, since: int | None = None, floor: int | None = None
+        bot: BotName,
+        now: Moment,
+        since: int | None = None,
+        floor: int | None = None,
+        before: int | None = None,
     ) -> Gap:
         """
         Keep that something may have been missed, until :meth:`repaired`; of
@@ -194,6 +198,27 @@ class IStore(Interface):
         :param since: from when on, in milliseconds by Meta's clock; ``None``:
             since the last event that was delivered.
         :param floor: nothing older is ever to be looked at.
+        :param before: what came at this time, in milliseconds, or later is not
+            that last event; ``None``: whatever came may be.
+        """
+
+    async def lacked(bot: BotName, now: Moment) -> None:
+        """
+        Keep that Meta was found not to tell of all that the bot needs, until
+        :meth:`told`.
+        """
+
+    async def told(bot: BotName, now: Moment, at: int | None) -> Gap | None:
+        """
+        Keep that Meta was found to tell of all that the bot needs.
+
+        Where it was not so meanwhile, something may have been missed since it
+        was last found so; which is kept as by :meth:`interrupted`.
+
+        :param at: when, in milliseconds by Meta's clock; ``None``: nobody
+            knows.
+
+        :return: what is not :meth:`repaired`, if anything.
         """
 
     async def repaired(bot: BotName, gap: Gap) -> None:
@@ -209,6 +234,24 @@ class IStore(Interface):
         Read what is known of a conversation.
 
         :param since: from when on, in milliseconds by Meta's clock.
+        """
+
+    async def record_missed(
+        bot: BotName,
+        page: PageId,
+        psid: Psid,
+        since: int,
+        judge: Callable[[Recollection], Sequence[Arrival]],
+        now: Moment,
+    ) -> tuple[Sequence[Arrival], Recorded]:
+        """
+        Keep what was missed in a conversation, judged by what is known of it
+        at that moment.
+
+        :param since: as for :meth:`recollect`.
+        :param judge: says what was missed; may be called in another thread.
+
+        :return: what was missed, and what :meth:`record` returns of it.
         """
 
     async def ids_agree(bot: BotName) -> bool:

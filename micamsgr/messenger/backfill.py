@@ -30,8 +30,13 @@ SHOWN = 20
 _THREAD_FIELDS = "id,updated_time,participants"
 _MESSAGE_FIELDS = f"messages.limit({SHOWN}){{id,created_time,from,to,message}}"
 
-# A cursor that is longer is none.
+# A cursor that is longer is none; nor is an ID, of a message or a person.
 _LONGEST_CURSOR = 4096
+_LONGEST_ID = 499
+
+# So much of a text is kept, in characters.  People may write far more than the
+# 2,000 that the Send API takes: some 50,000 were seen in a webhook.
+_LONGEST_TEXT = 64 * 1024
 
 
 @frozen
@@ -142,14 +147,24 @@ def read_thread(answer: Answer, page: PageId, psid: Psid) -> Thread:
 
 def _listed(item: dict[str, Any], page: PageId) -> Listed | None:
     people = {
-        str(one["id"])
+        _id(one["id"])
         for one in items(mapping(item.get("participants")).get("data"))
         if one.get("id")
     }
-    others = people - {page}
-    if len(others) != 1:
+    [other, *more] = (people - {page}) or {None}
+    if other is None or more:
         return None
-    return Listed(Psid(fit(others.pop())), milliseconds(item.get("updated_time")))
+    return Listed(Psid(other), milliseconds(item.get("updated_time")))
+
+
+def _id(value: object) -> str | None:
+    """
+    Read an ID, which may be a number; ``None`` where it is none.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, str)):
+        return None
+    text = fit(str(value))
+    return text if 0 < len(text) <= _LONGEST_ID else None
 
 
 def _after(paging: object) -> str | None:
@@ -169,16 +184,15 @@ def _after(paging: object) -> str | None:
 
 
 def _message(item: dict[str, Any], page: PageId, psid: Psid) -> Message | None:
-    mid, text = item.get("id"), item.get("message")
-    sender = str(mapping(item.get("from")).get("id") or "")
-    if not isinstance(mid, str) or not mid or sender not in (page, psid):
+    mid, text = _id(item.get("id")), item.get("message")
+    sender = _id(mapping(item.get("from")).get("id"))
+    if mid is None or sender is None or sender not in (page, psid):
         return None
     by_page = sender == page
-    mid = fit(mid)
     return Message(
         key=event_key("echo" if by_page else "message", mid),
         mid=Mid(mid),
         at=milliseconds(item.get("created_time")),
-        text=fit(text) if isinstance(text, str) else "",
+        text=fit(text[:_LONGEST_TEXT]) if isinstance(text, str) else "",
         by_page=by_page,
     )

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection
+from functools import partial
 
 from attrs import define, evolve, field
 from twisted.internet.interfaces import IReactorTime
@@ -187,16 +188,15 @@ class CatchUp:
         await self._turn()
         answer = await self._graph.get(thread_path(page, psid))
         thread = read_thread(answer, page, psid)
-        known = await self._store.recollect(
-            self._bot, page, psid, gap.begins - COMPARED
-        )
+        whose = self._bot, page, psid, gap.begins - COMPARED
+        known = await self._store.recollect(*whose)
         if not agreed and agree(thread.messages, known):
             agreed = True
             await self._store.note_ids_agree(self._bot)
         now = self._now()
-        arrivals = missed(
+        judge = partial(
+            missed,
             thread.messages,
-            known,
             bot=self._bot,
             page=page,
             psid=psid,
@@ -218,8 +218,9 @@ class CatchUp:
                 most=SHOWN,
                 unclear=thread.unclear,
             )
-        if arrivals:
-            recorded = await self._store.record(arrivals, now)
+        if judge(known):
+            # By then more may be known: Meta delivers all the time.
+            arrivals, recorded = await self._store.record_missed(*whose, judge, now)
             for taken in arrivals:
                 self._tell(taken, recorded, found)
             for _, conversation in recorded.takeovers:

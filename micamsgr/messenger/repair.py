@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from attrs import define, field
+from attrs import define, evolve, field
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -74,12 +74,14 @@ class Repair(Service):
     _page: Callable[[], PageId | None]
     _jitter: Callable[[], float]
 
-    # What is to be read, if anything; when it was over that something could be
-    # missed; and what came up since it began to be read.
+    # What is to be read, if anything; and when it was over that something could
+    # be missed.
     _gap: Gap | None = field(default=None, init=False)
     _resumed: Moment | None = field(default=None, init=False)
-    # At most one time, and None.
-    _noted: set[int | None] = field(factory=set, init=False)
+    # What came up and is not kept yet: since when something may have been
+    # missed, and before when the last event was since which it may.
+    _since: int | None = field(default=None, init=False)
+    _before: Moment | None = field(default=None, init=False)
     # Since when deliveries are refused.
     _refusing: Moment | None = field(default=None, init=False)
 
@@ -95,7 +97,6 @@ class Repair(Service):
 
     def startService(self) -> None:
         super().startService()
-        # Before anything is delivered, which would hide when the last event was.
         self.note(None)
         self._work = Deferred.fromCoroutine(self._look_after_it())
         self._work.addErrback(self._failed)
@@ -115,14 +116,16 @@ class Repair(Service):
         Something may have been missed.
 
         :param since: from when on, in milliseconds by Meta's clock; ``None``:
-            since the last event that was delivered.
+            since the last event that was delivered until now, however much
+            later that can be kept.
         """
+        now = self._now()
         # Of several times the earliest counts.
-        others = {it for it in self._noted if (it is None) != (since is None)}
-        same = self._noted - others
-        self._noted = others | {min({since, *same}, key=lambda it: it or 0)}
-        if self._resumed is None:
-            self._resumed = self._now()
+        if since is None:
+            self._before = self._before or now
+        elif self._since is None or since < self._since:
+            self._since = since
+        self._resumed = self._resumed or now
         if self._resting is not None:
             resting, call = self._resting
             if call.active():
@@ -151,14 +154,34 @@ class Repair(Service):
             self.note(now.wall - int(seconds * 1000))
         self._beat = self._clock.callLater(_BEAT, self._look_back, now)
 
+    def _is_noted(self) -> bool:
+        return self._since is not None or self._before is not None
+
     async def _keep_noted(self) -> None:
-        while self._noted:
-            since = next(iter(self._noted))
-            kept = await self._store.interrupted(self._bot, self._now(), since)
-            self._noted.discard(since)
-            if self._gap is None or kept.since < self._gap.since:
-                self._gap = kept
-                self._catch_up.begin()
+        if self._before is not None:
+            now, noted = self._now(), self._before
+            # By the clock as it was then, and as it is known by now: what came
+            # since is told from what came before by either.
+            before = min(noted.wall, now.wall - int(now.since(noted.tick) * 1000))
+            self._take(await self._store.interrupted(self._bot, now, before=before))
+            self._before = None
+        while self._since is not None:
+            since = self._since
+            self._take(await self._store.interrupted(self._bot, self._now(), since))
+            if self._since == since:
+                self._since = None
+
+    def _take(self, kept: Gap) -> None:
+        last = self._gap
+        if last is not None:
+            if kept.since >= last.since:
+                return
+            # Whose Page it is, is known no less.
+            kept = evolve(
+                kept, page=kept.page or last.page, first=kept.first or last.first
+            )
+        self._gap = kept
+        self._catch_up.begin()
 
     # What is done.
 
@@ -175,9 +198,7 @@ class Repair(Service):
             page = self._page()
             if page is None:
                 return _POLL
-            if await self._subscriptions.check(page) is State.MENDED:
-                self.note(None)
-                await self._keep_noted()
+            await self._check(page)
             if self._gap is not None:
                 await self._settle()
                 await self._catch_up_with(page)
@@ -196,9 +217,28 @@ class Repair(Service):
         else:
             self._told = None
         self._rested = 0.0
-        if self._noted:
+        if self._is_noted():
             return 0.0
         return _INTERVAL * (0.95 + self._jitter() / 10.0)
+
+    async def _check(self, page: PageId) -> None:
+        """
+        Look at the subscription.  Where it lacked something, something may have
+        been missed since it was last found not to, whatever else was delivered
+        meanwhile.
+        """
+        state = await self._subscriptions.check(page, self._lacks)
+        if state not in (State.INTACT, State.MENDED):
+            return
+        now = self._now()
+        at = now.wall if now.sure else None
+        gap = await self._store.told(self._bot, now, at)
+        if gap is not None:
+            self._resumed = self._resumed or now
+            self._take(gap)
+
+    async def _lacks(self) -> None:
+        await self._store.lacked(self._bot, self._now())
 
     def _put_off(self, error: Unavailable | StoreUnavailable) -> float:
         if not self.running:
@@ -241,7 +281,7 @@ class Repair(Service):
         assert self._resumed is not None
         gap, resumed = await self._begun(page, self._gap), self._resumed
         await self._catch_up.run(page, gap, resumed)
-        if not self._noted:
+        if not self._is_noted():
             await self._store.repaired(self._bot, gap)
             self._gap, self._resumed = None, None
             self._catch_up.begin()

@@ -9,7 +9,7 @@ Source: docs/messenger-platform.md, sections 2.4 and 10.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from enum import Enum
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -83,33 +83,51 @@ def _fields(item: dict[str, Any]) -> tuple[str, ...] | None:
 
 def ours(subscriptions: Sequence[Subscription], app: str | None) -> Subscription | None:
     """
-    Find our app's subscription.
+    Find our app's subscription, unless that is :func:`unclear`.
 
-    :param app: our app's ID; ``None``: it is not known.  Then it is taken for
-        the one that is told most of what we need.
+    :param app: our app's ID; ``None``: it is not known.  Then it is the only
+        one.
     """
-    mine = [each for each in subscriptions if app is None or each.app == app]
-    return max(
-        mine,
-        key=lambda each: len(set(NEEDED) & set(each.fields or NEEDED)),
-        default=None,
-    )
+    mine = (each for each in subscriptions if app is None or each.app == app)
+    return next(mine, None)
+
+
+def unclear(subscriptions: Sequence[Subscription], app: str | None) -> str | None:
+    """
+    Say why nobody knows to what our app is subscribed, and what to do.
+
+    :param app: our app's ID; ``None``: it is not known, and a Page's token does
+        not tell it.
+    :return: ``None`` where it is known.
+    """
+    there = ours(subscriptions, app)
+    if app is None and len(subscriptions) > 1:
+        return "several apps are subscribed; give facebook.app_id"
+    if there is None and not all(each.app for each in subscriptions):
+        return "an app without an ID is subscribed; look at the app's dashboard"
+    if there is not None and there.fields is None:
+        return (
+            "Meta names no subscribed_fields of it; look at the app's dashboard, or"
+            " at facebook.api_version"
+        )
+    return None
 
 
 def wanted(subscription: Subscription | None) -> tuple[str, ...] | None:
     """
     Decide to what to subscribe: what is there and what is needed.
 
-    :param subscription: what is there.
-    :return: ``None`` where nothing is missing, or nobody says whether.
+    :param subscription: what is there, as far as that is said.
+    :return: ``None`` where nothing is missing.
     """
-    if subscription is None:
-        return NEEDED
-    if subscription.fields is None:
+    fields = () if subscription is None else subscription.fields
+    if fields is None or set(NEEDED) <= set(fields):
         return None
-    if set(NEEDED) <= set(subscription.fields):
-        return None
-    return tuple(dict.fromkeys((*subscription.fields, *NEEDED)))
+    return tuple(dict.fromkeys((*fields, *NEEDED)))
+
+
+async def _nothing() -> None:
+    pass
 
 
 @define(eq=False)
@@ -134,28 +152,37 @@ class Subscriptions:
 
     _log = Logger()
 
-    async def check(self, page: PageId) -> State:
+    async def check(
+        self, page: PageId, lacks: Callable[[], Awaitable[None]] = _nothing
+    ) -> State:
         """
         Look whether our app is told what it needs, and see to it.
 
+        :param lacks: called where it is not, before that is changed.
+
         :raises Unavailable: the Graph API does not answer, for now.
         """
-        state = await self._check(page)
+        state = await self._check(page, lacks)
         if state is not State.UNKNOWN:
             self._found(state is not State.BROKEN)
         return state
 
-    async def _check(self, page: PageId) -> State:
+    async def _check(self, page: PageId, lacks: Callable[[], Awaitable[None]]) -> State:
         path = f"{quote(page, safe='')}/subscribed_apps"
         try:
-            there = ours(
-                read_subscriptions(await self._graph.get(f"{path}?")), self._app
-            )
+            listed = read_subscriptions(await self._graph.get(f"{path}?"))
+            why = unclear(listed, self._app)
+            if why is not None:
+                self._tell_unclear(page, why)
+                return State.UNKNOWN
+            there = ours(listed, self._app)
             missing = wanted(there)
             if missing is None:
                 self._told = None
                 return State.INTACT
+            await lacks()
             if not self._repair:
+                self._told = None
                 self._tell(page, there)
                 return State.BROKEN
             query = urlencode({"subscribed_fields": ",".join(missing)})
@@ -184,6 +211,18 @@ class Subscriptions:
             fields=", ".join(missing),
         )
         return State.MENDED
+
+    def _tell_unclear(self, page: PageId, why: str) -> None:
+        if self._told == why:
+            return
+        self._told = why
+        self._log.warn(
+            "whether Meta tells bot {bot} of what happens on Page {page} is not known,"
+            " and nothing is changed: {why}",
+            bot=self._bot,
+            page=page,
+            why=why,
+        )
 
     def _tell(self, page: PageId, there: Subscription | None) -> None:
         self._log.warn(

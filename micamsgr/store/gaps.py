@@ -20,6 +20,9 @@ from .schema import SPOKEN
 # Among so many of the latest events a bot's last one is looked for.
 _LATEST = 20_000
 
+# Later than any time, in milliseconds.
+_NEVER = 2**62
+
 #: Says of an event that it was read from a thread, and that nobody could tell
 #: whether it was to be answered.
 UNDECIDED = (
@@ -30,6 +33,9 @@ UNDECIDED = (
 # The tasks in the table of progress; each with the bot's name behind it.
 # When something may have been missed, and since when we look at all: ms.
 _GAP, _FLOOR = "gap:", "floor:"
+# When Meta was last found to tell of all that the bot needs, and since then
+# not to: ms.
+_TOLD, _LACKED = "told:", "lacked:"
 # That IDs in threads are those of webhooks.
 _IDS = "ids:"
 
@@ -38,8 +44,9 @@ def interrupted(
     database: sqlite3.Connection,
     bot: BotName,
     now: Moment,
-    since: int | None,
-    floor: int | None,
+    since: int | None = None,
+    floor: int | None = None,
+    before: int | None = None,
 ) -> Gap:
     """
     See :meth:`~micamsgr.conversation.interfaces.IStore.interrupted`.
@@ -47,7 +54,7 @@ def interrupted(
     page: PageId | None = None
     first = False
     if since is None:
-        last = _last(database, bot)
+        last = _last(database, bot, before)
         if last is not None:
             since, page = min(last[0], now.wall), PageId(last[1])
     known = _read(database, _FLOOR + bot)
@@ -65,7 +72,7 @@ def interrupted(
     if pending is None or since < pending:
         _write(database, _GAP + bot, since)
     else:
-        since, page = pending, None
+        since = pending
     return Gap(since=since, floor=known or 0, page=page, first=first)
 
 
@@ -76,6 +83,31 @@ def repaired(database: sqlite3.Connection, bot: BotName, gap: Gap) -> None:
     database.execute(
         "DELETE FROM progress WHERE task = ? AND value >= ?", (_GAP + bot, gap.since)
     )
+
+
+def lacked(database: sqlite3.Connection, bot: BotName, now: Moment) -> None:
+    """
+    See :meth:`~micamsgr.conversation.interfaces.IStore.lacked`.
+    """
+    _write(database, _LACKED + bot, now.wall)
+
+
+def told(
+    database: sqlite3.Connection, bot: BotName, now: Moment, at: int | None
+) -> Gap | None:
+    """
+    See :meth:`~micamsgr.conversation.interfaces.IStore.told`.
+    """
+    gap = None
+    pending = _read(database, _GAP + bot)
+    if pending is not None:
+        gap = interrupted(database, bot, now, pending)
+    if _read(database, _LACKED + bot) is not None:
+        gap = interrupted(database, bot, now, _read(database, _TOLD + bot))
+        database.execute("DELETE FROM progress WHERE task = ?", (_LACKED + bot,))
+    if at is not None:
+        _write(database, _TOLD + bot, at)
+    return gap
 
 
 def ids_agree(database: sqlite3.Connection, bot: BotName) -> bool:
@@ -202,22 +234,25 @@ def _same(read: str | None, delivered: str) -> bool:
     return read is not None and (same_words(read, delivered) or same_words(read, words))
 
 
-def _last(database: sqlite3.Connection, bot: BotName) -> tuple[int, str] | None:
+def _last(
+    database: sqlite3.Connection, bot: BotName, before: int | None
+) -> tuple[int, str] | None:
     """
     Find a bot's last event: when it was, and of which Page.
     """
+    before = _NEVER if before is None else before
     row: tuple[int, str] | None = database.execute(
         "SELECT min(at, received), page FROM (SELECT id, bot, page, at, received,"
         " conversation FROM event ORDER BY id DESC LIMIT ?)"
-        " WHERE bot = ? AND conversation IS NOT NULL"
+        " WHERE bot = ? AND conversation IS NOT NULL AND received < ?"
         " ORDER BY id DESC LIMIT 1",
-        (_LATEST, bot),
+        (_LATEST, bot, before),
     ).fetchone()
     if row is None:
         row = database.execute(
             "SELECT heard, page FROM conversation WHERE bot = ? AND heard > 0"
-            " ORDER BY heard DESC LIMIT 1",
-            (bot,),
+            " AND seen < ? ORDER BY heard DESC LIMIT 1",
+            (bot, before),
         ).fetchone()
     return row
 

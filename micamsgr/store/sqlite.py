@@ -250,10 +250,17 @@ class SQLiteStore:
         now: Moment,
         since: int | None = None,
         floor: int | None = None,
+        before: int | None = None,
     ) -> Gap:
         return await self._write(
-            lambda database: gaps.interrupted(database, bot, now, since, floor)
+            lambda database: gaps.interrupted(database, bot, now, since, floor, before)
         )
+
+    async def lacked(self, bot: BotName, now: Moment) -> None:
+        await self._write(lambda database: gaps.lacked(database, bot, now))
+
+    async def told(self, bot: BotName, now: Moment, at: int | None) -> Gap | None:
+        return await self._write(lambda database: gaps.told(database, bot, now, at))
 
     async def repaired(self, bot: BotName, gap: Gap) -> None:
         await self._write(lambda database: gaps.repaired(database, bot, gap))
@@ -264,6 +271,21 @@ class SQLiteStore:
         return await self._read(
             lambda database: gaps.recollect(database, bot, page, psid, since)
         )
+
+    async def record_missed(
+        self,
+        bot: BotName,
+        page: PageId,
+        psid: Psid,
+        since: int,
+        judge: Callable[[Recollection], Sequence[Arrival]],
+        now: Moment,
+    ) -> tuple[Sequence[Arrival], Recorded]:
+        def work(database: sqlite3.Connection) -> tuple[Sequence[Arrival], Recorded]:
+            arrivals = judge(gaps.recollect(database, bot, page, psid, since))
+            return arrivals, record(database, arrivals, now)
+
+        return await (self._admit or self._write)(work)
 
     async def ids_agree(self, bot: BotName) -> bool:
         return await self._read(lambda database: gaps.ids_agree(database, bot))

@@ -19,7 +19,7 @@ from micamsgr.conversation.events import Event, PageId, Psid
 from micamsgr.conversation.pacing import TokenBucket
 from micamsgr.conversation.policy import Handover
 from micamsgr.conversation.reception import arrival
-from micamsgr.errors import RemoteError
+from micamsgr.errors import OutcomeUnknown
 from micamsgr.httpcall import Answer
 from micamsgr.messenger.catch_up import CatchUp
 from micamsgr.messenger.graph import GraphMessenger
@@ -46,6 +46,7 @@ class PageAtMeta:
     :ivar trouble: by what a path ends with, what comes instead of an answer.
     :ivar asked: when, how and what was asked, oldest first.
     :ivar prefix: what the IDs of messages begin with, beside those of webhooks.
+    :ivar cuts: the answer to a change never comes, though it is made.
     """
 
     _clock: Clock
@@ -54,6 +55,7 @@ class PageAtMeta:
     trouble: dict[str, Any] = field(factory=dict)
     asked: list[tuple[float, str, str]] = field(factory=list)
     prefix: str = ""
+    cuts: bool = False
 
     async def call(
         self,
@@ -70,9 +72,11 @@ class PageAtMeta:
         edge = path.rpartition("/")[2]
         self.asked.append((self._clock.seconds(), method, f"{edge} {query}"))
         trouble = self.trouble.get(query.get("user_id", edge))
-        if isinstance(trouble, RemoteError):
+        if isinstance(trouble, Exception):
             raise trouble
         status, document = trouble or (200, self._answer(method, edge, query))
+        if self.cuts and method == "POST":
+            raise OutcomeUnknown("cut off")
         return Answer(status, Headers(), json.dumps(document).encode())
 
     def _answer(self, method: str, edge: str, query: dict[str, str]) -> Any:

@@ -145,6 +145,19 @@ class ThreadTests(SynchronousTestCase):
         self.assertEqual(read_back.mid, Mid("m_\N{REPLACEMENT CHARACTER}"))
         self.assertEqual(read_back.text, "\N{REPLACEMENT CHARACTER}")
 
+    def test_bounds(self) -> None:
+        """
+        Of a text as much is kept as a message can have; what has an ID longer
+        than any is counted.
+        """
+        long = "x" * 64 * 1024
+        for longer in (message(message=f"{long}x"), message(message=f"{long}\ud800")):
+            [read_back] = read(longer).messages
+            self.assertEqual(read_back.text, long)
+        [read_back] = read(message(id="m" * 499)).messages
+        self.assertEqual(read_back.mid, "m" * 499)
+        self.assertEqual(read(message(id="m" * 500)), Thread((), 1, True))
+
     def test_trouble(self) -> None:
         """
         A thread that isn't shown is not one without messages.
@@ -200,9 +213,17 @@ class ListTests(SynchronousTestCase):
 
     def test_nobody(self) -> None:
         """
-        A thread of no one person is counted.
+        A thread of no one person is counted, and one of somebody whose ID is
+        longer than any, or is none.
         """
-        for people in ([], [{"id": PAGE}], [{"id": PAGE}, {"id": "1"}, {"id": "2"}], 7):
+        for people in (
+            [],
+            [{"id": PAGE}],
+            [{"id": PAGE}, {"id": "1"}, {"id": "2"}],
+            7,
+            [{"id": PAGE}, {"id": "1" * 500}],
+            [{"id": PAGE}, {"id": {"1": "2"}}],
+        ):
             listed = self.listed(participants={"data": people})
             self.assertEqual(listed, Listing((), 1, None))
 

@@ -8,9 +8,12 @@ from __future__ import annotations
 from hashlib import sha256
 
 from attrs import evolve
+from twisted.internet.defer import Deferred
 
 from micamsgr.conversation.events import Mid, PageId, Psid
-from micamsgr.conversation.missed import NO_TEXT
+from micamsgr.conversation.missed import NO_TEXT, TWICE
+from micamsgr.conversation.policy import Handover
+from micamsgr.conversation.reception import arrival
 from micamsgr.messenger.notifications import event_key
 from micamsgr.testing import ALICE, BOB, BOT, CAROL, PAGE, said
 
@@ -128,6 +131,37 @@ class StartTests(RepairCase):
         self.assertEqual(
             [text for text, *_ in self.kept()], ["before", "m_1", "m_2", "m_2"]
         )
+
+    def test_delivered_while_read(self) -> None:
+        """
+        What Meta delivers just when it was read, and before that is kept, is
+        one event, also where IDs in threads are others; of the same words
+        twice, of which one was delivered so, the other is listed.
+        """
+        self.meta.prefix = "t_"
+        self.outage()
+        wall = self.clocks.now().wall - 3_000_000
+        for person, count in ((BOB, 1), (CAROL, 2)):
+            for n in range(count):
+                self.write(person, "missed", f"m_{person}{n}", ago=3000 - n)
+        self.start()
+        self.wait(20.25)
+        self.store.database.stepped = True
+        for person in (CAROL, BOB):
+            # It was read, and is compared with what is known.
+            self.wait(1)
+            event = said("missed", person, at=wall + 900)
+            arriving = arrival(
+                event, bot=BOT, ours=True, now=self.clocks.now(), handover=Handover()
+            )
+            recording = Deferred.fromCoroutine(
+                self.store.record([arriving], self.clocks.now())
+            )
+            while self.store.database.step():
+                pass
+            self.successResultOf(recording)
+        listed = ("missed", "dead", TWICE)
+        self.assertEqual(self.kept()[1:], [MISSED, listed, MISSED])
 
     def test_ids_proved(self) -> None:
         """
@@ -287,6 +321,22 @@ class StartTests(RepairCase):
         self.start()
         self.clocks.wall -= 7_200_000
         self.wait(5)
+        self.write(BOB, "missed", "m_1")
+        self.wait(30)
+        self.assertEqual(self.kept(), [MISSED])
+
+    def test_interrupted_first_start(self) -> None:
+        """
+        The same holds where something else may have been missed before it is
+        known.
+        """
+        self.write(ALICE, "too early", "m_0", ago=5)
+        self.clocks.wall += 7_200_000
+        self.page = None
+        self.start().note(1)
+        self.clocks.wall -= 7_200_000
+        self.wait(5)
+        self.page = PAGE
         self.write(BOB, "missed", "m_1")
         self.wait(30)
         self.assertEqual(self.kept(), [MISSED])

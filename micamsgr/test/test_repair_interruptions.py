@@ -6,10 +6,19 @@ lives on.
 
 from __future__ import annotations
 
-from micamsgr.errors import Unavailable
-from micamsgr.testing import BOB, CAROL, said
+from typing import TypeVar
+
+from twisted.internet.defer import Deferred, fail
+
+from micamsgr.conversation.events import PageId
+from micamsgr.errors import StoreUnavailable, Unavailable
+from micamsgr.messenger.repair import Repair
+from micamsgr.store.group import Work
+from micamsgr.testing import BOB, CAROL, MemoryStore, said
 
 from .repair_case import DENIED, NEEDED, RepairCase
+
+T = TypeVar("T")
 
 MISSED = ("missed", "new", None)
 
@@ -45,9 +54,10 @@ class TroubleTests(RepairCase):
         self.write(BOB, "missed", "m_1", ago=3000)
         self.write(CAROL, "unreadable", "m_2", ago=2000)
         self.meta.trouble[CAROL] = Unavailable("broken")
-        self.start()
+        repair = self.start()
         self.wait(23)
         self.assertIn(MISSED, self.kept())
+        repair.note(self.clocks.now().wall)
         self.assertNotIn("can't be read", str(self.events))
         self.wait(300)
         self.assertEqual(
@@ -89,6 +99,124 @@ class TroubleTests(RepairCase):
         self.store.database.failing = False
         self.wait(300)
         self.assertIn("GET subscribed_apps", self.meta.edges())
+
+    def fail_at_first(self) -> Repair:
+        """
+        Start while the store fails; as soon as it doesn't, something is
+        delivered.
+        """
+        self.store.database.failing = True
+        repair = self.start()
+        self.wait(0.5)
+        self.store.database.failing = False
+        self.deliver(said("after", CAROL, at=self.clocks.now().wall))
+        return repair
+
+    def test_store_fails_at_the_start(self) -> None:
+        """
+        What was missed before a start is read also where the store failed at
+        first, and something was delivered before anything could be asked of it.
+        """
+        self.deliver(said("before", at=self.clocks.now().wall))
+        self.clock.advance(4200)
+        self.write(BOB, "missed", "m_1", ago=3000)
+        repair = self.fail_at_first()
+        self.wait(0.25)
+        repair.note(None)
+        self.wait(60)
+        self.assertIn(MISSED, self.kept())
+
+    def test_store_fails_and_clock_is_wrong(self) -> None:
+        """
+        The same holds where this machine's clock turns out to be hours off
+        before the store is well again.
+        """
+        for hours in (2, -2):
+            first = self.start()
+            self.wait(60)
+            first.stopService()
+            self.deliver(said("before", at=self.clocks.now().wall))
+            self.clock.advance(4200)
+            self.write(BOB, "missed", f"m_{hours}", ago=3000)
+            # What is delivered just after the start was written just before it.
+            written = self.clocks.now().wall - 500
+            self.clocks.sure = False
+            self.clocks.wall += hours * 3_600_000
+            self.store.database.failing = True
+            repair = self.start()
+            self.wait(0.5)
+            self.store.database.failing = False
+            self.deliver(said("early", CAROL, at=written))
+            self.clocks.sure = True
+            self.clocks.wall -= hours * 3_600_000
+            self.deliver(said("after", CAROL, at=self.clocks.now().wall))
+            self.wait(60)
+            self.assertIn(MISSED, self.kept(), hours)
+            repair.stopService()
+            self.store.database.connection.execute("DELETE FROM event")
+
+    def test_first_start_without_a_store(self) -> None:
+        """
+        A first start looks at nothing that is older than itself, also where
+        the store failed at first.
+        """
+        self.write(BOB, "too early", "m_1", ago=60)
+        self.fail_at_first()
+        self.wait(60)
+        self.assertEqual([text for text, *_ in self.kept()], ["after"])
+
+    def test_no_room(self) -> None:
+        """
+        While the disk has no room for what is new, threads in which nothing was
+        missed are read all the same, and what was missed is read when it has.
+        """
+        database, full = self.store.database, True
+
+        def admit(work: Work[T]) -> Deferred[T]:
+            if full:
+                return fail(StoreUnavailable("no room"))
+            return database.transact(work)
+
+        self.start().stopService()
+        known = said("known", CAROL, at=self.clocks.now().wall)
+        self.deliver(known)
+        self.write(CAROL, "known", known.mid or "")
+        self.store = MemoryStore(
+            database.transact, database.transact, database, admit=admit
+        )
+        self.start()
+        self.wait(30)
+        self.assertIn("threads were read", str(self.logged("info")))
+        self.write(BOB, "missed", "m_1")
+        self.clock.advance(600)
+        self.wait(60)
+        self.assertNotIn("threads were read", str(self.logged("info")))
+        full = False
+        self.wait(60)
+        self.assertIn(MISSED, self.kept())
+
+    def test_defect(self) -> None:
+        """
+        After a defect in one look the next one comes all the same, and nothing
+        was lost.
+        """
+        self.deliver(said("before", at=self.clocks.now().wall))
+        self.clock.advance(4200)
+        self.write(BOB, "missed", "m_1", ago=3000)
+        self.meta.trouble["subscribed_apps"] = ValueError("a defect")
+        self.start()
+        self.wait(60)
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+        self.meta.trouble = {BOB: KeyError("another one")}
+        self.wait(300)
+        self.assertEqual(len(self.flushLoggedErrors(KeyError)), 1)
+        self.assertNotIn(MISSED, self.kept())
+        self.meta.trouble.clear()
+        self.wait(300)
+        self.assertIn(MISSED, self.kept())
+        self.meta.fields = None
+        self.clock.pump([30.0] * 130)
+        self.assertEqual(self.meta.fields, NEEDED)
 
 
 class InterruptionTests(RepairCase):
@@ -150,6 +278,132 @@ class InterruptionTests(RepairCase):
         self.assertEqual(self.meta.fields, NEEDED)
         self.wait(30)
         self.assertEqual(self.kept(), [MISSED])
+
+    def test_partly_unsubscribed(self) -> None:
+        """
+        Where only messages were no longer delivered, what was missed is read
+        however much else was delivered meanwhile, and also if this process
+        dies as soon as the Page is subscribed again.
+        """
+        self.repair.stopService()
+        for dies in (False, True):
+            self.deliver(said("before", at=self.clocks.now().wall))
+            repair = self.start()
+            self.clock.pump([30.0] * 120)
+            self.wait(60)
+            self.meta.fields = NEEDED[1:]
+            self.write(BOB, "missed", f"m_{dies}")
+            self.clock.pump([30.0] * 100)
+            self.deliver(said("a button", CAROL, at=self.clocks.now().wall))
+            if dies:
+                self.meta.trouble["conversations"] = Unavailable("down")
+            self.meta.edges()
+            self.clock.pump([5.0] * 180)
+            self.assertIn("messages", self.meta.fields)
+            if dies:
+                self.assertEqual(self.kept().count(MISSED), 1)
+                self.meta.trouble.clear()
+                repair.stopService()
+                repair = self.start()
+                self.wait(60)
+            self.assertEqual(self.kept().count(MISSED), 1 + dies)
+            repair.stopService()
+
+    def lose_messages(self) -> None:
+        """
+        Let messages no longer be delivered, so that one is missed, while other
+        events still are.
+        """
+        self.wait(1200)
+        self.meta.fields = NEEDED[1:]
+        self.write(BOB, "missed", "m_1")
+        self.clock.pump([30.0] * 30)
+        self.deliver(said("a button", CAROL, at=self.clocks.now().wall))
+
+    def test_mended_unawares(self) -> None:
+        """
+        What was missed is read also where the Page was subscribed again, and
+        this process died before it knew so.
+        """
+        self.lose_messages()
+        self.meta.cuts = True
+        self.clock.pump([5.0] * 360)
+        self.assertIn("messages", self.meta.fields or ())
+        self.repair.stopService()
+        self.clock.pump([30.0] * 20)
+        self.deliver(said("a button", CAROL, at=self.clocks.now().wall))
+        self.start()
+        self.wait(60)
+        self.assertIn(MISSED, self.kept())
+
+    def test_earliest(self) -> None:
+        """
+        Of several times since when something may have been missed the earliest
+        counts, also where it comes up while another one is being kept.
+        """
+        self.write(BOB, "missed", "m_1")
+        early = self.clocks.now().wall
+        self.clock.pump([30.0] * 60)
+        late = self.clocks.now().wall
+        self.store.database.stepped = True
+        for time in (late, early, late):
+            self.repair.note(time)
+        while self.store.database.step():
+            pass
+        self.store.database.stepped = False
+        self.wait(60)
+        self.assertIn(MISSED, self.kept())
+
+    def test_wrong_clock(self) -> None:
+        """
+        When the subscription was last found whole is not taken from a clock of
+        which nobody knows whether it is right.
+        """
+        self.clocks.sure = False
+        self.clocks.wall += 36_000_000
+        self.clock.pump([30.0] * 130)
+        self.clocks.sure = True
+        self.clocks.wall -= 36_000_000
+        self.lose_messages()
+        self.clock.pump([5.0] * 720)
+        self.assertIn(MISSED, self.kept())
+
+    def test_mended_by_hand(self) -> None:
+        """
+        With subscriptions.repair off, what was missed is read when the operator
+        has subscribed the Page again, and only once.
+        """
+        self.repair.stopService()
+        self.repairs = False
+        self.start()
+        self.wait(60)
+        self.lose_messages()
+        self.clock.pump([30.0] * 240)
+        self.deliver(said("a button", CAROL, at=self.clocks.now().wall))
+        self.assertNotIn(MISSED, self.kept())
+        self.meta.fields = list(NEEDED)
+        self.clock.pump([30.0] * 240)
+        self.assertIn(MISSED, self.kept())
+        self.meta.edges()
+        self.clock.pump([30.0] * 240)
+        self.assertEqual(set(self.meta.edges()), {"GET subscribed_apps"})
+
+    def test_partly_unsubscribed_on_another_page(self) -> None:
+        """
+        On a Page that is new to the bot nothing is looked at that is older
+        than this start, also where it is not subscribed to messages.
+        """
+        self.repair.stopService()
+        self.deliver(
+            said("before", at=self.clocks.now().wall, page=PageId("7")),
+        )
+        self.clock.advance(4200)
+        self.write(BOB, "too early", "m_1", ago=4000)
+        self.meta.fields = NEEDED[1:]
+        self.start()
+        self.wait(60)
+        self.assertIn("messages", self.meta.fields or ())
+        self.assertEqual([text for text, *_ in self.kept()], ["before"])
 
     def test_while_reading(self) -> None:
         """

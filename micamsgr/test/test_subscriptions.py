@@ -14,6 +14,7 @@ from micamsgr.messenger.subscriptions import (
     Subscriptions,
     ours,
     read_subscriptions,
+    unclear,
     wanted,
 )
 from micamsgr.testing import BOT, PAGE
@@ -66,14 +67,40 @@ class DecisionTests(SynchronousTestCase):
 
     def test_ours(self) -> None:
         """
-        Ours is the app with our ID; where we don't know it, the one that is
-        told most of what we need.
+        Ours is the app with our ID; where we don't know it, the only one.
         """
         some = Subscription("8", ("messages", "feed", "mention", "leadgen"))
         self.assertEqual(ours((some, ALL), "8"), some)
         self.assertEqual(ours((some, ALL), "9"), None)
-        self.assertEqual(ours((some, ALL), None), ALL)
+        self.assertEqual(ours((ALL,), None), ALL)
         self.assertEqual(ours((), None), None)
+
+    def test_unclear(self) -> None:
+        """
+        Of several apps nobody knows which is ours without our ID, however much
+        any is told; nor whose one is that shows no ID; nor to what an app is
+        subscribed where that is not said.
+        """
+        other, silent = Subscription("8", ()), Subscription(APP, None)
+        nameless = Subscription("", NEEDED)
+        for there, app, is_unclear in (
+            ((), None, False),
+            ((), APP, False),
+            ((ALL,), None, False),
+            ((ALL,), APP, False),
+            ((ALL,), "9", False),
+            ((ALL, other), APP, False),
+            ((ALL, other), "9", False),
+            ((ALL, other), None, True),
+            ((ALL, nameless), APP, False),
+            ((nameless,), APP, True),
+            ((nameless,), None, False),
+            ((silent,), APP, True),
+            ((silent,), None, True),
+            ((other, silent), "8", False),
+        ):
+            told = unclear(there, app)
+            self.assertEqual(told is not None, is_unclear, (there, app))
 
     def test_wanted(self) -> None:
         """
@@ -175,6 +202,61 @@ class CheckTests(RepairCase):
             self.assertEqual(self.logged("error"), [])
             self.meta.trouble.clear()
             self.check()
+
+    def test_unclear(self) -> None:
+        """
+        Where it is not clear to what our app is subscribed nothing is changed,
+        and nothing taken for well; the log says so once, until that has
+        changed.
+        """
+        app = {"id": APP, "name": "Mica"}
+        other = {"id": "8", "name": "Other", "subscribed_fields": list(NEEDED)}
+        for mine, listed, word in (
+            (APP, [app], "subscribed_fields"),
+            (None, [app | other, app | {"subscribed_fields": []}], "facebook.app_id"),
+            (None, [app], "subscribed_fields"),
+        ):
+            self.meta.fields = [*NEEDED[1:]]
+            self.subscriptions = Subscriptions(
+                BOT, self.graph(), mine, word == "facebook.app_id", self.found.append
+            )
+            for _ in range(2):
+                self.meta.trouble["subscribed_apps"] = (200, {"data": listed})
+                self.assertEqual(self.check(), State.UNKNOWN)
+                [told] = self.logged("warn")
+                self.assertIn(word, told)
+                self.assertEqual(self.check(), State.UNKNOWN)
+                self.assertEqual(self.logged("warn"), [])
+                self.assertEqual(set(self.meta.edges()), {"GET subscribed_apps"})
+                self.assertEqual(self.found, [])
+                self.meta.trouble.clear()
+                self.assertNotEqual(self.check(), State.UNKNOWN)
+                self.found.clear()
+                self.events.clear()
+                self.meta.edges()
+
+    def test_lacks(self) -> None:
+        """
+        That something was missing is told before that is changed, also where
+        it is only told, and not where all is well or nothing clear.
+        """
+        seen: list[list[str] | None] = []
+
+        async def lacks() -> None:
+            seen.append(self.meta.fields)
+
+        for repairs in (True, False):
+            self.subscriptions = Subscriptions(BOT, self.graph(), APP, repairs)
+            self.meta.fields = ["messages"]
+            self.successResultOf(self.subscriptions.check(PAGE, lacks))
+            self.assertEqual(seen, [["messages"]])
+            self.meta.fields = list(NEEDED)
+            self.successResultOf(self.subscriptions.check(PAGE, lacks))
+            self.meta.trouble["subscribed_apps"] = (200, {"data": [{"id": APP}]})
+            self.successResultOf(self.subscriptions.check(PAGE, lacks))
+            self.meta.trouble.clear()
+            self.assertEqual(len(seen), 1)
+            seen.clear()
 
     def test_no_success(self) -> None:
         """

@@ -20,11 +20,13 @@ class FixedClocks:
 
     :ivar boot: which boot of the machine it is.
     :ivar wall: its milliseconds when the Clock showed 0; set it, and it jumps.
+    :ivar sure: whether Meta's clock has been heard of.
     """
 
     _clock: Clock
     boot: str = "first boot"
     wall: int = NOW
+    sure: bool = True
 
     _started: float = field(init=False)
 
@@ -40,4 +42,5 @@ class FixedClocks:
             wall=self.wall + round(seconds * 1000),
             tick=Tick(seconds, self.boot),
             started=self._started,
+            sure=self.sure,
         )
