@@ -77,5 +77,5 @@ class RetryAfterTests(SynchronousTestCase):
         headers = Headers({b"Retry-After": [b"\xff"]})
         self.assertEqual(
             read_answer(503, headers, b""),
-            Fault(trouble=Trouble.BROKEN, detail="HTTP 503", tokens=1),
+            Fault(trouble=Trouble.BROKEN, detail="HTTP 503"),
         )
