@@ -21,6 +21,9 @@ _MOST_ABSENT = 3
 # be.  Seconds.
 _INSTANT, _INEXACT = 3.5, 5.0
 
+# So late bytes may be that are held back, in seconds.
+_HELD = 13.0
+
 # Meta waits no longer for an answer.
 _OFFERING = 5.0
 
@@ -189,6 +192,8 @@ def talked_over(
         wrote[fact.psid].append(fact)
     said = journal.of(Applied)
     ours = {it.app_id for it in said if (it.metadata or "").startswith("mica:1:")}
+    calls = [it.call for it in journal.of(Spoiled)]
+    spoiled = {call.psid for call in calls if call.kind == "action"}
     for human in said:
         known = accepted.get(human.mid, float("inf"))
         theirs = wrote[human.psid]
@@ -208,6 +213,7 @@ def talked_over(
             if own and known + landing < spoken.at < end:
                 yield f"said while a human answers, {human}: {spoken}"
         for shown in journal.of(Acted):
+            under_way = landing if shown.psid in spoiled else _HELD
             theirs_too = shown.psid == human.psid
-            if theirs_too and known + landing < shown.at < end:
+            if theirs_too and known + under_way < shown.at < end:
                 yield f"shown while a human answers, {human}: {shown}"

@@ -314,6 +314,11 @@ def lawless(world: World, put: Patch) -> None:
     put(parts, "after_outcome", after)
 
 
+def restless(world: World, put: Patch) -> None:
+    """The bot goes on to show that it writes where a human answers."""
+    put(Dispatcher, "hush", lambda *arguments: None)
+
+
 BROKEN: dict[str, Breaking] = {
     it.__name__.replace("_", "-"): it
     for it in (
@@ -321,7 +326,7 @@ BROKEN: dict[str, Breaking] = {
         *(early_answer, no_keys, deaf, forgetful, disorder, no_look),
         *(one_slot, contagious, rude, mute, hasty, dropped, forgotten, unfair, crowded),
         *(slow_start, spendthrift, nagging, quitter, impatient, deaf_to_humans),
-        *(lawless,),
+        *(lawless, restless),
     )
 }
 

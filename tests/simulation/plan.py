@@ -37,6 +37,9 @@ T = TypeVar("T")
 #: purpose.
 LONGEST = 90.0
 
+# The waits before Meta delivers again, the last of them for ever.
+_RETRIES = (0.0, 0.5, 2.0, 5.0, 5.0, 10.0)
+
 # The longest pause between two lives of the daemon.
 _DOWN = 40.0
 
@@ -202,7 +205,8 @@ def _calm(seed: int, random: Random) -> Plan:
         patience=random.choice((30.0, 900.0)),
         until=LONGEST if calls else messages[-1].at + 10.0,
         lives=lives if random.random() < 0.6 or not calls else (),
-        habits=_habits(random, lone=True),
+        # Soon enough that the daemon reads nothing from the thread before.
+        habits=evolve(_habits(random, lone=True), retries=_RETRIES),
         lookup_lag=random.choice((0.0, 3.0, 9.5)),
         lookups_denied=False,
         graph=Chances({}),
@@ -285,7 +289,7 @@ def _habits(random: Random, lone: bool) -> Habits:
         doubles=_often(random, 0.6),
         reorders=_often(random, 0.3),
         spread=random.choice((2.0, 20.0)),
-        retries=(0.0, 0.5, 2.0, 5.0, 5.0, 10.0),
+        retries=_RETRIES,
     )
 
 
