@@ -213,7 +213,7 @@ def talked_over(
             if own and known + landing < spoken.at < end:
                 yield f"said while a human answers, {human}: {spoken}"
         for shown in journal.of(Acted):
-            late = landing if shown.psid in spoiled else _HELD
+            under_way = landing if shown.psid in spoiled else _HELD
             theirs_too = shown.psid == human.psid
-            if theirs_too and known + late < shown.at < end:
+            if theirs_too and known + under_way < shown.at < end:
                 yield f"shown while a human answers, {human}: {shown}"
