@@ -36,6 +36,7 @@ _REMEMBERED = COMPARED - 3600 * 1000
 _IDLE = 24 * 3600 * 1000
 
 LATER = "backfill: the Page has written since"
+SPOKEN_SINCE = "backfill: the bot has written since"
 NO_TEXT = "backfill: without text"
 NO_TIME = "backfill: without a time"
 TWICE = "backfill: the same words are known from then"
@@ -207,8 +208,10 @@ def missed(
         if taken.state is EventState.NEW:
             if _KNOWN in doubts[place:]:
                 doubt = OVERTAKEN
-            later = _page_wrote(messages[place + 1 :], known, resumed)
-            taken = _judge(taken, doubt, later, at < quiet, now)
+            later = messages[place + 1 :]
+            if _bot_wrote(later, known, resumed):
+                doubt = doubt or SPOKEN_SINCE
+            taken = _judge(taken, doubt, _others_wrote(later, known), at < quiet, now)
         found.append(taken)
     return tuple(found)
 
@@ -280,15 +283,16 @@ def _is_known(message: Message, known: Recollection) -> bool:
     )
 
 
-def _page_wrote(later: Sequence[Message], known: Recollection, resumed: int) -> bool:
+def _others_wrote(later: Sequence[Message], known: Recollection) -> bool:
+    return any(it.by_page and not _is_ours(it, known) for it in later)
+
+
+def _bot_wrote(later: Sequence[Message], known: Recollection, resumed: int) -> bool:
     return any(
-        message.by_page
-        and not (
-            message.at is not None
-            and message.at >= resumed // 1000 * 1000
-            and _is_ours(message, known)
-        )
-        for message in later
+        it.by_page
+        and _is_ours(it, known)
+        and (it.at is None or it.at < resumed // 1000 * 1000)
+        for it in later
     )
 
 

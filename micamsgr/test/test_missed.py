@@ -18,6 +18,7 @@ from micamsgr.conversation.missed import (
     NO_TEXT,
     NO_TIME,
     OVERTAKEN,
+    SPOKEN_SINCE,
     TOO_OLD,
     TWICE,
     Gap,
@@ -231,9 +232,10 @@ class MissedTests(SynchronousTestCase):
     def test_bot_answered_later(self) -> None:
         """
         What the bot said after the outage answered what it knew by then: it
-        keeps nobody waiting who wrote before.  What it said earlier does.
+        keeps nobody waiting who wrote before.  What it said earlier does, and
+        the message is listed: if it is delivered after all, it is answered.
         """
-        for ago, ends in ((9.0, NEW), (20.0, ("ignored", LATER))):
+        for ago, ends in ((9.0, NEW), (20.0, ("dead", SPOKEN_SINCE))):
             ours = message("An answer", ago, mid="m_9", by_page=True)
             for known in (
                 Recollection(ours=frozenset({Mid("m_9")})),

@@ -206,7 +206,7 @@ def _calm(seed: int, random: Random) -> Plan:
         until=LONGEST if calls else messages[-1].at + 10.0,
         lives=lives if random.random() < 0.6 or not calls else (),
         # Soon enough that the daemon reads nothing from the thread before.
-        habits=evolve(_habits(random, lone=True), retries=_RETRIES),
+        habits=_habits(random, lone=True),
         lookup_lag=random.choice((0.0, 3.0, 9.5)),
         lookups_denied=False,
         graph=Chances({}),

@@ -22,6 +22,10 @@ _TOGETHER = 1.0
 # doubt; and until those where something is.  Seconds.
 _FIRST, _ALL, _IN_DOUBT = 2.0, 5.0, 50.0
 
+# An apology in doubt is looked for once the LLM has answered, if it is being
+# asked: seconds that this may take.
+_ASKED = 30.0
+
 _NEVER = float("inf")
 
 Named = Callable[[str], Sequence[str]]
@@ -172,7 +176,7 @@ def silent(
         doubtful: frozenset[str] = frozenset()
         for up in ups:
             begin, end = max(it.since, up.began, calm), min(it.heard, up.ended)
-            most = _IN_DOUBT if it.psid in doubtful else seconds
+            most = _IN_DOUBT + _ASKED if it.psid in doubtful else seconds
             if end - begin > most:
                 yield f"read nothing for {end - begin:.1f} s: {it}"
             doubtful = up.doubtful
