@@ -173,17 +173,28 @@ class Webhook:
             for event in events
             if (taken := self._arrival(event, channel, channels, now)) is not None
         ]
-        recording = Deferred.fromCoroutine(self._store.record(arrivals, now))
+        keeping = Deferred.fromCoroutine(self._keep(channel, channels, arrivals, now))
         try:
-            recorded = await _within(recording, COMMIT_DEADLINE, self._clock)
+            await _within(keeping, COMMIT_DEADLINE, self._clock)
         except StoreUnavailable as error:
             _say_kept(arrivals, channels, False)
             raise RejectedRequest(503, error.detail) from error
         _say_kept(arrivals, channels, True)
-        self._tell(channel, channels, arrivals, recorded)
         if len(arrivals) < len(events):
             # Kept under the wrong bot they would be lost; Meta keeps them.
             raise RejectedRequest(503, "nobody knows yet whose Page some are for")
+
+    async def _keep(
+        self,
+        via: Channel,
+        channels: _Channels,
+        arrivals: Sequence[Arrival],
+        now: Moment,
+    ) -> None:
+        recorded = await self._store.record(arrivals, now)
+        # Also where that took so long that nobody waits for it any more: as it
+        # comes again it is known, and says nothing.
+        self._tell(via, channels, arrivals, recorded)
 
     def _arrival(
         self, event: Event, via: Channel, channels: _Channels, now: Moment
@@ -293,18 +304,18 @@ def _person(taken: Arrival, channel: Channel) -> str | None:
 
 
 def _within(
-    recording: Deferred[Recorded], seconds: float, clock: IReactorTime
-) -> Deferred[Recorded]:
+    keeping: Deferred[None], seconds: float, clock: IReactorTime
+) -> Deferred[None]:
     """
     Wait for a commit no longer than *seconds*; it may still come about.
     """
-    result: Deferred[Recorded] = Deferred()
+    result: Deferred[None] = Deferred()
     late = clock.callLater(
         seconds,
         lambda: result.errback(StoreUnavailable("the commit takes too long")),
     )
 
-    def settle(outcome: Recorded | Failure) -> None:
+    def settle(outcome: Failure | None) -> None:
         if late.active():
             late.cancel()
             if isinstance(outcome, Failure):
@@ -312,5 +323,5 @@ def _within(
             else:
                 result.callback(outcome)
 
-    recording.addBoth(settle)
+    keeping.addBoth(settle)
     return result

@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from micamsgr.messenger.seldom import Seldom
 from micamsgr.messenger.webhook_resource import Nothing
-from micamsgr.testing import ALICE, BOB, PAGE
+from micamsgr.testing import ALICE, BOB, INBOX, PAGE
 
 from .test_site import Peer
 from .test_webhook import (
@@ -195,8 +195,27 @@ class DeliveryTests(WebhookCase):
         self.assertEqual(self.peer.statuses(), [503])
         self.step()
         self.assertEqual(self.peer.received(), b"")
+        self.assertEqual(self.woken, ["mica"])
         self.deliver(post(body))
         self.assertEqual(len(self.kept()), 1)
+
+    def test_human_while_store_is_slow(self) -> None:
+        """
+        A human who answers while the store is slow is heard as soon as that is
+        kept: the bot falls silent, though the delivery was answered 503.
+        """
+        human = {
+            "sender": {"id": PAGE},
+            "recipient": {"id": ALICE},
+            "timestamp": 1_795_363_200_000,
+            "message": {"mid": "m_h", "is_echo": True, "text": "Me", "app_id": INBOX},
+        }
+        self.peer.send(post(notification(entry(human))))
+        self.clock.advance(3.0)
+        self.assertEqual(self.peer.statuses(), [503])
+        self.assertEqual(self.hushed, [])
+        self.step()
+        self.assertEqual(len(self.hushed), 1)
 
     def test_slow_and_failing(self) -> None:
         """

@@ -24,7 +24,7 @@ _FIRST, _ALL, _IN_DOUBT = 2.0, 5.0, 50.0
 
 # An apology in doubt is looked for once the LLM has answered, if it is being
 # asked: seconds that this may take.
-_ASKED = 30.0
+_ASKED = 60.0
 
 _NEVER = float("inf")
 
