@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeVar
 
 from attrs import define, evolve, field, frozen
 from twisted.internet.defer import Deferred
@@ -31,8 +32,11 @@ from micamsgr.conversation.policy import Handover
 from micamsgr.conversation.reception import Arrival, arrival, person
 from micamsgr.errors import RejectedRequest, StoreUnavailable
 
+from .erasure_codes import ErasureCodes
 from .notifications import check_signature, parse_notification
 from .seldom import Seldom
+
+T = TypeVar("T")
 
 # Meta waits for 5 seconds; a commit that takes longer than this is answered
 # 503, and whether it happened or not, the next delivery is answered rightly.
@@ -119,6 +123,7 @@ class Webhook:
     :ivar _now: reads the clocks.
     :ivar channels: by bot; may be replaced at any time.
     :ivar texts: whether the log may hold what people write.
+    :ivar codes: heeds what people write to be erased; by default nothing is.
     """
 
     _clock: IReactorTime
@@ -130,6 +135,7 @@ class Webhook:
     answered: Callable[[int, float], None] = field(
         default=lambda status, seconds: None, kw_only=True
     )
+    codes: ErasureCodes | None = field(default=None, kw_only=True)
     strangers: Seldom = field(init=False)
     _lost: Seldom = field(init=False)
 
@@ -167,9 +173,9 @@ class Webhook:
             for event in events
             if (taken := self._arrival(event, channel, channels, now)) is not None
         ]
-        recording = Deferred.fromCoroutine(self._store.record(arrivals, now))
+        keeping = Deferred.fromCoroutine(self._keep(arrivals, now))
         try:
-            recorded = await _within(recording, COMMIT_DEADLINE, self._clock)
+            recorded = await within(keeping, COMMIT_DEADLINE, self._clock)
         except StoreUnavailable as error:
             _say_kept(arrivals, channels, False)
             raise RejectedRequest(503, error.detail) from error
@@ -178,6 +184,15 @@ class Webhook:
         if len(arrivals) < len(events):
             # Kept under the wrong bot they would be lost; Meta keeps them.
             raise RejectedRequest(503, "nobody knows yet whose Page some are for")
+
+    async def _keep(self, arrivals: list[Arrival], now: Moment) -> Recorded:
+        if self.codes is None:
+            return await self._store.record(arrivals, now)
+        asking = await self.codes.heed(arrivals)
+        recorded = await self._store.record(arrivals, now)
+        # Their words must be there to be erased.
+        await self.codes.claim(asking)
+        return recorded
 
     def _arrival(
         self, event: Event, via: Channel, channels: _Channels, now: Moment
@@ -286,19 +301,17 @@ def _person(taken: Arrival, channel: Channel) -> str | None:
     return None if concerned is None else channel.alias(concerned[1])
 
 
-def _within(
-    recording: Deferred[Recorded], seconds: float, clock: IReactorTime
-) -> Deferred[Recorded]:
+def within(working: Deferred[T], seconds: float, clock: IReactorTime) -> Deferred[T]:
     """
     Wait for a commit no longer than *seconds*; it may still come about.
     """
-    result: Deferred[Recorded] = Deferred()
+    result: Deferred[T] = Deferred()
     late = clock.callLater(
         seconds,
         lambda: result.errback(StoreUnavailable("the commit takes too long")),
     )
 
-    def settle(outcome: Recorded | Failure) -> None:
+    def settle(outcome: T | Failure) -> None:
         if late.active():
             late.cancel()
             if isinstance(outcome, Failure):
@@ -306,5 +319,5 @@ def _within(
             else:
                 result.callback(outcome)
 
-    recording.addBoth(settle)
+    working.addBoth(settle)
     return result

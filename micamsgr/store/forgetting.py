@@ -25,6 +25,7 @@ from micamsgr.conversation.moment import Moment
 from micamsgr.errors import StoreUnavailable
 
 from .database import Transact, Work, in_transaction, open_database
+from .deletions import Deletions
 from .erasure import (
     PSID,
     Person,
@@ -260,11 +261,12 @@ def run(
 @define(eq=False)
 class Forgetting(Service):
     """
-    Forget people as commands ask for it, and finish what a process that died
-    had begun.
+    Forget people as commands, and they themselves, ask for it, and finish what
+    a process that died had begun.
 
     :ivar _clock: for every wait; usually the reactor.
     :ivar _now: reads the clocks.
+    :ivar _deletions: what they ask for through Facebook.
     """
 
     _clock: IReactorTime
@@ -272,6 +274,7 @@ class Forgetting(Service):
     _write: Transact
     _alone: Transact
     _requests: Requests
+    _deletions: Deletions
 
     _call: IDelayedCall | None = field(default=None, init=False)
     _working: Deferred[None] | None = field(default=None, init=False)
@@ -327,13 +330,32 @@ class Forgetting(Service):
                 self._log.failure("a defect, forgetting somebody")
                 answer = {"failed": "a defect; see the daemon's log"}
             self._requests.answer(name, answer)
+        await self._delete()
         self._trouble = None
+
+    async def _delete(self) -> None:
+        """
+        Forget those who ask for it through Facebook.
+        """
+        while (asked := await self._deletions.next()) is not None:
+            try:
+                for bot in asked.bots:
+                    done = await self._forget(Person(psid=asked.psid, bot=bot))
+                    if not done.emptied:
+                        self._log.warn("what was erased may stay in the store's log")
+                await self._deletions.finish(asked, self._now())
+            except StoreUnavailable:
+                self._deletions.waiting = True
+                raise
 
     async def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
         try:
             person = _person(request)
         except (TypeError, ValueError, KeyError):
             return {"failed": "the daemon doesn't understand the request"}
+        return asdict(await self._forget(person))
+
+    async def _forget(self, person: Person) -> Done:
         now = self._now()
         conversations, known, rows = await forget_person(
             self._write, person, now.wall, self._rest, sure=now.sure
@@ -347,7 +369,7 @@ class Forgetting(Service):
             conversations=conversations,
             rows=rows,
         )
-        return asdict(done)
+        return done
 
     async def _rest(self) -> None:
         await pause(self._clock, _PAUSE)
