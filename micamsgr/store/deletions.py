@@ -101,7 +101,11 @@ class Deletions:
             )
             return _found(database, code)
 
-        return self._noted(await self._write(work))
+        try:
+            return await self._write(work)
+        finally:
+            # Whatever came of it, for it may be kept all the same.
+            self.waiting = True
 
     async def claim(self, code: str, bot: str, psid: str, at: int) -> Deletion | None:
         """
@@ -126,8 +130,10 @@ class Deletions:
             )
             return _found(database, code)
 
-        claimed = await self._write(work)
-        return None if claimed is None else self._noted(claimed)
+        try:
+            return await self._write(work)
+        finally:
+            self.waiting = True
 
     async def look_up(self, code: str, bot: str | None = None) -> Deletion | None:
         """
@@ -164,10 +170,6 @@ class Deletions:
 
         self.waiting = True
         await self._write(work)
-
-    def _noted(self, deletion: Deletion) -> Deletion:
-        self.waiting |= deletion.progress is Progress.UNDER_WAY
-        return deletion
 
 
 def _check_waiting(database: sqlite3.Connection) -> None:

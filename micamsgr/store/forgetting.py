@@ -340,36 +340,37 @@ class Forgetting(Service):
         while (asked := await self._deletions.next()) is not None:
             try:
                 for bot in asked.bots:
-                    done = await self._forget(Person(psid=asked.psid, bot=bot))
-                    if not done.emptied:
-                        self._log.warn("what was erased may stay in the store's log")
+                    await self._forget(Person(psid=asked.psid, bot=bot))
                 await self._deletions.finish(asked, self._now())
             except StoreUnavailable:
                 self._deletions.waiting = True
                 raise
+            # Last, for the request named them, too.
+            if not await empty_soon(self._alone, self._clock):
+                self._log.warn("what was erased may stay in the store's log")
 
     async def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
         try:
             person = _person(request)
         except (TypeError, ValueError, KeyError):
             return {"failed": "the daemon doesn't understand the request"}
-        return asdict(await self._forget(person))
+        conversations, known, rows = await self._forget(person)
+        emptied = await empty_soon(self._alone, self._clock)
+        return asdict(
+            Done(conversations=conversations, known=known, rows=rows, emptied=emptied)
+        )
 
-    async def _forget(self, person: Person) -> Done:
+    async def _forget(self, person: Person) -> tuple[int, bool, int]:
         now = self._now()
         conversations, known, rows = await forget_person(
             self._write, person, now.wall, self._rest, sure=now.sure
-        )
-        emptied = await empty_soon(self._alone, self._clock)
-        done = Done(
-            conversations=conversations, known=known, rows=rows, emptied=emptied
         )
         self._log.info(
             "somebody is forgotten: {conversations} conversations, {rows} rows",
             conversations=conversations,
             rows=rows,
         )
-        return done
+        return conversations, known, rows
 
     async def _rest(self) -> None:
         await pause(self._clock, _PAUSE)
