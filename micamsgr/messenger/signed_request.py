@@ -131,8 +131,6 @@ def _time(value: object) -> str:
     """
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    if isinstance(value, str) and re.fullmatch("[0-9]{1,20}", value):
-        value = int(value)
     if value is None:
         return ""
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):

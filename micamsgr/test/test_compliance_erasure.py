@@ -93,8 +93,8 @@ class ErasureTests(ComplianceCase):
 
     def test_no_code(self) -> None:
         """
-        What looks like a code, but is nobody's or of another app, or stands
-        among other words, is a message as any other.
+        What looks like a code, but is nobody's or of another app, stands among
+        other words, or is written to another Page, is none.
         """
         code = self.ask()
         rivals = self.ask("/v1/facebook/deletion/rival", secret=SECRET[::-1])
@@ -103,8 +103,23 @@ class ErasureTests(ComplianceCase):
         ):
             self.write(text, mid=f"m_{number}")
         self.assertEqual(self.rows("SELECT state FROM event"), [("new",)] * 4)
+        item = message("m_9", ALICE, code)
+        self.exchange(post(notification(entry(item, page="7"))))
         self.erase()
-        self.assertIn("Nothing is erased yet", self.look(rivals)[1])
+        for it in (code, rivals):
+            self.assertIn("Nothing is erased yet", self.look(it)[1])
+
+    def test_several(self) -> None:
+        """
+        All who ask are erased, however many at once.
+        """
+        self.write("Alice's words")
+        self.write("Bob's words", BOB, "m_2")
+        self.ask(user_id=ALICE)
+        self.ask(user_id=BOB)
+        self.erase()
+        self.assertGone(ALICE, "Alice's words")
+        self.assertGone(BOB, "Bob's words")
 
     def test_code_not_kept(self) -> None:
         """
@@ -192,6 +207,7 @@ class ErasureTests(ComplianceCase):
             headers["Content-Security-Policy"].startswith("default-src 'none'; ")
         )
         self.assertNotIn("<script", page)
+        self.assertIn(code, page)
         self.assertIn("30 days", page)
         self.assertIn("400 days", page)
         self.assertIn("2026-11-22", page)
