@@ -127,6 +127,14 @@ class Client:
         """
         return self._tracked(self._http.get(url))
 
+    def form(self, url: str, **fields: str) -> Deferred[tuple[int, bytes]]:
+        """
+        POST a form as a browser does.
+
+        :return: the status and body of the answer.
+        """
+        return self._tracked(self._http.post(url, data=fields))
+
     def notify(self, url: str, secret: str, document: object) -> Deferred[int]:
         """
         POST a notification as Meta writes and signs it.

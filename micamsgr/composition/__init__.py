@@ -13,15 +13,21 @@ from typing import Any
 from attrs import define, evolve
 from twisted.application.service import IService, Service
 from twisted.logger import Logger, LogPublisher, globalLogPublisher
+from twisted.web.resource import Resource
 
 from micamsgr.clock import Clocks
 from micamsgr.config.values import Bot, Config
 from micamsgr.conversation.assistant import IAssistant
 from micamsgr.httpcall import HTTPCaller, outbound_client
+from micamsgr.messenger.compliance import Compliance
+from micamsgr.messenger.compliance_resource import callbacks
+from micamsgr.messenger.erasure_codes import ErasureCodes
 from micamsgr.messenger.seldom import Seldom
+from micamsgr.messenger.status_page import Kept
 from micamsgr.messenger.webhook import Webhook
 from micamsgr.messenger.webhook_resource import webhooks
 from micamsgr.services import Closing, OnHangup
+from micamsgr.store.deletions import Deletions
 from micamsgr.store.service import StoreService
 from micamsgr.systemd import Notifying, ServiceManager
 from micamsgr.web.admission import MOST_CLOSING, Admission, affordable
@@ -130,21 +136,39 @@ def build(
         subscribed=metrics.subscribed,
     )
     bots = Bots(around, config.bots, texts=config.log.texts)
+    deletions = Deletions(store.write, store.read)
     webhook = Webhook(
         reactor,
         clocks.now,
         store.store,
         bots.channels,
         texts=config.log.texts,
+        codes=ErasureCodes(deletions),
         answered=metrics.answered,
     )
+    compliance = Compliance(
+        reactor,
+        clocks.now,
+        deletions,
+        lambda: webhook.channels,
+        lambda: current.config.public_url,
+    )
+
+    def kept() -> Kept:
+        retention = current.config.retention
+        return Kept(texts=retention.texts, ledger=retention.ledger)
+
+    def public() -> Resource:
+        channels = list(webhook.channels.values())
+        return webhooks(webhook, channels, callbacks(compliance, channels, kept))
+
     clients = config.clients
     # As many calls to the Graph API as to LLMs may be under way.
     own = _FILES + MOST_CLOSING + 2 * calls
     connections = affordable(clients.connections, files, own)
     seldom = Seldom(reactor, _CLIENTS_INTERVAL)
     site = LimitedSite(
-        webhooks(webhook, bots.channels.values()),
+        public(),
         reactor,
         largest_body=clients.body,
         unverified=Budget(clients.unverified),
@@ -156,7 +180,7 @@ def build(
         pool.maxPersistentPerHost = _calls(after)
         bots.apply(changes, after.bots, texts=after.log.texts)
         webhook.channels, webhook.texts = bots.channels, after.log.texts
-        site.resource = webhooks(webhook, webhook.channels.values())
+        site.resource = public()
         for bot in after.bots:
             if bot.name in changes.added + changes.changed:
                 expect(metrics, bot)
@@ -179,7 +203,7 @@ def build(
     return [
         Greeting(config, connections),
         store,
-        *housekeeping(reactor, current, clocks, store, metrics, publisher),
+        *housekeeping(reactor, current, clocks, store, deletions, metrics, publisher),
         Closing(pool.closeCachedConnections),
         *sandbox_listeners(reactor, config, sandbox, seldom),
         bots,

@@ -16,6 +16,7 @@ from micamsgr.assistant.chat_completions import host_of
 from micamsgr.clock import Clocks
 from micamsgr.config.values import Bot, Config
 from micamsgr.metrics import Metrics
+from micamsgr.store.deletions import Deletions
 from micamsgr.store.forgetting import Forgetting
 from micamsgr.store.requests import Requests
 from micamsgr.store.retention import Ages
@@ -51,6 +52,7 @@ def housekeeping(
     current: Current,
     clocks: Clocks,
     store: StoreService,
+    deletions: Deletions,
     metrics: Metrics,
     publisher: LogPublisher,
 ) -> list[Service]:
@@ -69,7 +71,7 @@ def housekeeping(
 
     path = current.config.store
     forgetting = Forgetting(
-        reactor, clocks.now, store.write, store.alone, Requests(path)
+        reactor, clocks.now, store.write, store.alone, Requests(path), deletions
     )
     return [
         Sweeping(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeVar
 
 from attrs import define, evolve, field, frozen
 from twisted.internet.defer import Deferred
@@ -31,8 +32,11 @@ from micamsgr.conversation.policy import Handover
 from micamsgr.conversation.reception import Arrival, arrival, person
 from micamsgr.errors import RejectedRequest, StoreUnavailable
 
+from .erasure_codes import ErasureCodes
 from .notifications import check_signature, parse_notification
 from .seldom import Seldom
+
+T = TypeVar("T")
 
 # Meta waits for 5 seconds; a commit that takes longer than this is answered
 # 503, and whether it happened or not, the next delivery is answered rightly.
@@ -123,6 +127,7 @@ class Webhook:
     :ivar _now: reads the clocks.
     :ivar channels: by bot; may be replaced at any time.
     :ivar texts: whether the log may hold what people write.
+    :ivar codes: heeds what people write to be erased; by default nothing is.
     """
 
     _clock: IReactorTime
@@ -134,6 +139,7 @@ class Webhook:
     answered: Callable[[int, float], None] = field(
         default=lambda status, seconds: None, kw_only=True
     )
+    codes: ErasureCodes | None = field(default=None, kw_only=True)
     strangers: Seldom = field(init=False)
     refusals: Seldom = field(init=False)
     _lost: Seldom = field(init=False)
@@ -175,7 +181,7 @@ class Webhook:
         ]
         keeping = Deferred.fromCoroutine(self._keep(channel, channels, arrivals, now))
         try:
-            await _within(keeping, COMMIT_DEADLINE, self._clock)
+            await within(keeping, COMMIT_DEADLINE, self._clock)
         except StoreUnavailable as error:
             _say_kept(arrivals, channels, False)
             raise RejectedRequest(503, error.detail) from error
@@ -188,13 +194,17 @@ class Webhook:
         self,
         via: Channel,
         channels: _Channels,
-        arrivals: Sequence[Arrival],
+        arrivals: list[Arrival],
         now: Moment,
     ) -> None:
+        asking = None if self.codes is None else await self.codes.heed(arrivals)
         recorded = await self._store.record(arrivals, now)
         # Also where that took so long that nobody waits for it any more: as it
         # comes again it is known, and says nothing.
         self._tell(via, channels, arrivals, recorded)
+        if self.codes is not None and asking is not None:
+            # Their words must be there to be erased.
+            await self.codes.claim(asking)
 
     def _arrival(
         self, event: Event, via: Channel, channels: _Channels, now: Moment
@@ -303,19 +313,17 @@ def _person(taken: Arrival, channel: Channel) -> str | None:
     return None if concerned is None else channel.alias(concerned[1])
 
 
-def _within(
-    keeping: Deferred[None], seconds: float, clock: IReactorTime
-) -> Deferred[None]:
+def within(working: Deferred[T], seconds: float, clock: IReactorTime) -> Deferred[T]:
     """
     Wait for a commit no longer than *seconds*; it may still come about.
     """
-    result: Deferred[None] = Deferred()
+    result: Deferred[T] = Deferred()
     late = clock.callLater(
         seconds,
         lambda: result.errback(StoreUnavailable("the commit takes too long")),
     )
 
-    def settle(outcome: Failure | None) -> None:
+    def settle(outcome: T | Failure) -> None:
         if late.active():
             late.cancel()
             if isinstance(outcome, Failure):
@@ -323,5 +331,5 @@ def _within(
             else:
                 result.callback(outcome)
 
-    keeping.addBoth(settle)
+    working.addBoth(settle)
     return result

@@ -7,7 +7,7 @@ Source: docs/messenger-platform.md, sections 1 and 2.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from attrs import define
 from twisted.internet.defer import Deferred
@@ -154,10 +154,14 @@ _BODIES = {
 }
 
 
-def webhooks(webhook: Webhook, channels: Iterable[Channel]) -> Resource:
+def webhooks(
+    webhook: Webhook,
+    channels: Iterable[Channel],
+    beside: Mapping[str, Resource] | None = None,
+) -> Resource:
     """
-    Make the tree of resources: ``/v1/facebook/webhook/{bot}`` and nothing
-    else.
+    Make the tree of resources: ``/v1/facebook/webhook/{bot}``, and what is
+    beside ``webhook``; nothing else.
     """
 
     root, version, facebook, hook = Nothing(), Nothing(), Nothing(), Nothing()
@@ -166,6 +170,8 @@ def webhooks(webhook: Webhook, channels: Iterable[Channel]) -> Resource:
     facebook.putChild(b"webhook", hook)
     for channel in channels:
         hook.putChild(channel.bot.encode(), WebhookResource(channel, webhook))
+    for name, resource in (beside or {}).items():
+        facebook.putChild(name.encode(), resource)
     return root
 
 

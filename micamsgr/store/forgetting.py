@@ -25,6 +25,7 @@ from micamsgr.conversation.moment import Moment
 from micamsgr.errors import StoreUnavailable
 
 from .database import Transact, Work, in_transaction, open_database
+from .deletions import Deletions
 from .erasure import (
     PSID,
     Person,
@@ -278,11 +279,12 @@ def run(
 @define(eq=False)
 class Forgetting(Service):
     """
-    Forget people as commands ask for it, and finish what a process that died
-    had begun.
+    Forget people as commands, and they themselves, ask for it, and finish what
+    a process that died had begun.
 
     :ivar _clock: for every wait; usually the reactor.
     :ivar _now: reads the clocks.
+    :ivar _deletions: what they ask for through Facebook.
     """
 
     _clock: IReactorTime
@@ -290,6 +292,7 @@ class Forgetting(Service):
     _write: Transact
     _alone: Transact
     _requests: Requests
+    _deletions: Deletions
 
     _call: IDelayedCall | None = field(default=None, init=False)
     _working: Deferred[None] | None = field(default=None, init=False)
@@ -356,6 +359,7 @@ class Forgetting(Service):
                 self._log.failure("a defect, forgetting somebody")
                 answer = {"failed": "a defect; see the daemon's log"}
             self._requests.answer(name, answer)
+        await self._delete()
         if not self._finished:
             await finish(self._write, self._rest)
             self._finished = True
@@ -363,11 +367,34 @@ class Forgetting(Service):
             raise trouble
         self._trouble = None
 
+    async def _delete(self) -> None:
+        """
+        Forget those who ask for it through Facebook.
+        """
+        while (asked := await self._deletions.next()) is not None:
+            try:
+                for bot in asked.bots:
+                    await self._forget(Person(psid=asked.psid, bot=bot))
+                await self._deletions.finish(asked, self._now())
+            except StoreUnavailable:
+                self._deletions.waiting = True
+                raise
+            # Last, for the request named them, too.
+            if not await empty_soon(self._alone, self._clock):
+                self._log.warn("what was erased may stay in the store's log")
+
     async def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
         try:
             person = _person(request)
         except (TypeError, ValueError, KeyError):
             return {"failed": "the daemon doesn't understand the request"}
+        conversations, known, rows = await self._forget(person)
+        emptied = await empty_soon(self._alone, self._clock)
+        return asdict(
+            Done(conversations=conversations, known=known, rows=rows, emptied=emptied)
+        )
+
+    async def _forget(self, person: Person) -> tuple[int, bool, int]:
         now = self._now()
         self._busy = True
         try:
@@ -376,16 +403,12 @@ class Forgetting(Service):
             )
         finally:
             self._busy = False
-        emptied = await empty_soon(self._alone, self._clock)
-        done = Done(
-            conversations=conversations, known=known, rows=rows, emptied=emptied
-        )
         self._log.info(
             "somebody is forgotten: {conversations} conversations, {rows} rows",
             conversations=conversations,
             rows=rows,
         )
-        return asdict(done)
+        return conversations, known, rows
 
     async def _rest(self) -> None:
         if self._clock.seconds() - self._said_busy >= _SAID_BUSY:

@@ -151,6 +151,7 @@ def _comparable(table: str, time: int) -> int | str:
 _EVENTS = _Rows(table="event", when="(received < :time)", spared=f"({OPEN_EVENT})")
 _PARTS = _Rows(table="part", when="(id < :time)", spared=f"({OPEN_PART})")
 _UTTERANCES = _Rows(table="utterance", when="(at < :time)")
+_DELETIONS = _Rows(table="deletion", when="(at < :time)", spared="(psid IS NOT NULL)")
 _TURNS = _Rows(
     table="turn",
     when=f"(began < :time - {_TURN_LASTS})",
@@ -340,6 +341,7 @@ TASKS = (
     _delete("ledger.event", "ledger", _EVENTS),
     _delete("ledger.part", "ledger", _PARTS),
     _delete("ledger.turn", "ledger", _TURNS, alone=True),
+    _delete("ledger.deletion", "ledger", _DELETIONS),
     Task(name="ledger.spending", age="ledger", work=_spending),
     Task(name="ledger.conversation", age="ledger", work=_conversations, alone=True),
 )

@@ -175,6 +175,18 @@ MIGRATIONS = (
     -- It is partial also so that no query takes it that has a better one.
     CREATE INDEX event_spoken ON event (conversation, at) WHERE {SPOKEN};
     """,
+    """
+    -- Who asked through Facebook to be erased; see conversation/deletion.py.
+    CREATE TABLE deletion (
+        id INTEGER PRIMARY KEY,
+        code TEXT NOT NULL UNIQUE,    -- by which the person knows the request
+        bots TEXT NOT NULL,           -- JSON: the names of the app's
+        at INTEGER NOT NULL,          -- ms
+        psid TEXT,                    -- who is to be erased, until it is done
+        done INTEGER                  -- ms
+    ) STRICT;
+    CREATE INDEX deletion_open ON deletion (id) WHERE psid IS NOT NULL;
+    """,
 )
 
 

@@ -23,6 +23,7 @@ from micamsgr.conversation.moment import Tick
 from micamsgr.conversation.outcomes import Sent
 from micamsgr.conversation.parts import Kind
 from micamsgr.errors import StoreUnavailable
+from micamsgr.store.deletions import Deletions
 from micamsgr.store.erasure import Person, pending
 from micamsgr.store.forgetting import Forgetting, run
 from micamsgr.store.requests import Requests
@@ -52,8 +53,14 @@ class RunningTests(ForgetCase):
         """
         Start what does it in the daemon.
         """
+        transact = self.memory.transact
         service = Forgetting(
-            self.clock, moment, self.memory.transact, self.alone, Requests(self.path)
+            self.clock,
+            moment,
+            transact,
+            self.alone,
+            Requests(self.path),
+            Deletions(transact, transact),
         )
         service.startService()
         self.addCleanup(service.stopService)

@@ -48,6 +48,7 @@ ARROWS: dict[str, set[str]] = {
 # Of the center, what decides and never waits; the rest is the dispatcher.
 PURE = {
     "assistant",
+    "deletion",
     "events",
     "interfaces",
     "limits",

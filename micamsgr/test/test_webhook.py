@@ -51,6 +51,18 @@ def entry(*items: object, page: str = PAGE, channel: str = "messaging") -> objec
     return {"id": page, "time": NOW, channel: items}
 
 
+def human(page: str = PAGE) -> dict[str, object]:
+    """
+    Make an item that tells of what a human wrote to Alice for a Page.
+    """
+    return {
+        "sender": {"id": page},
+        "recipient": {"id": ALICE},
+        "timestamp": NOW + 60_000,
+        "message": {"mid": "m_h", "is_echo": True, "text": "Me", "app_id": INBOX},
+    }
+
+
 def notification(*entries: object, about: str = "page") -> bytes:
     """
     Make what Meta would deliver.
@@ -386,12 +398,7 @@ class RoutingTests(WebhookCase):
         Where a human answers, the bot whose Page it is falls silent, whichever
         webhook tells of it.
         """
-        words = {
-            "sender": {"id": ALLY_PAGE},
-            "recipient": {"id": ALICE},
-            "timestamp": NOW + 60_000,
-            "message": {"mid": "m_h", "is_echo": True, "text": "Me", "app_id": INBOX},
-        }
+        words = human(ALLY_PAGE)
         self.deliver(post(notification(entry(message(), page=ALLY_PAGE))))
         self.deliver(post(notification(entry(words, page=ALLY_PAGE))))
         self.assertEqual(self.hushed, [("ally", 1)])

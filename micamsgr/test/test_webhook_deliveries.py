@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from micamsgr.messenger.seldom import Seldom
 from micamsgr.messenger.webhook_resource import Nothing
-from micamsgr.testing import ALICE, BOB, INBOX, PAGE
+from micamsgr.testing import ALICE, BOB, PAGE
 
 from .test_site import Peer
 from .test_webhook import (
@@ -23,6 +23,7 @@ from .test_webhook import (
     TOKEN,
     WebhookCase,
     entry,
+    human,
     message,
     notification,
     post,
@@ -204,13 +205,7 @@ class DeliveryTests(WebhookCase):
         A human who answers while the store is slow is heard as soon as that is
         kept: the bot falls silent, though the delivery was answered 503.
         """
-        human = {
-            "sender": {"id": PAGE},
-            "recipient": {"id": ALICE},
-            "timestamp": 1_795_363_200_000,
-            "message": {"mid": "m_h", "is_echo": True, "text": "Me", "app_id": INBOX},
-        }
-        self.peer.send(post(notification(entry(human))))
+        self.peer.send(post(notification(entry(human()))))
         self.clock.advance(3.0)
         self.assertEqual(self.peer.statuses(), [503])
         self.assertEqual(self.hushed, [])

@@ -255,12 +255,8 @@ class World:
         if self._process is None or oracle.unfinished(self.disk.database):
             return False
         # What was read from a thread may be delivered after all.
-        accepted = {
-            mid
-            for posted in self.journal.of(Posted)
-            if posted.status == 200
-            for mid in oracle.mids(posted.body)
-        }
+        taken = [it.body for it in self.journal.of(Posted) if it.status == 200]
+        accepted = {mid for body in taken for mid in oracle.mids(body)}
         return all(wrote.mid in accepted for wrote in self.journal.of(Wrote))
 
     def _leave(self) -> None:
