@@ -13,9 +13,9 @@ from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublish
 from twisted.trial.unittest import SynchronousTestCase
 
 from micamsgr.web.certificates import CertificateWatch
-from micamsgr.web.tls import CertificateFiles, ServerCertificate, Unusable, utc_now
+from micamsgr.web.tls import ServerCertificate, Unusable, utc_now
 
-from .test_tls import certificate
+from .test_tls import certificate, offer
 
 
 class CertificateWatchTests(SynchronousTestCase):
@@ -27,10 +27,10 @@ class CertificateWatchTests(SynchronousTestCase):
         self.clock = Clock()
         self.began = utc_now()
         self.directory = Path(self.mktemp())
-        paths = certificate(self.directory, ends=timedelta(days=20))
-        self.files = CertificateFiles(*map(Path, paths))
+        self.offer = offer(certificate(self.directory, ends=timedelta(days=20)))
+        (self.files,) = self.offer.files
         self.inforce = ServerCertificate()
-        self.watch = CertificateWatch(self.clock, self.files, self.inforce, self.now)
+        self.watch = CertificateWatch(self.clock, self.offer, self.inforce, self.now)
         self.told: list[LogEvent] = []
         tell = cast(ILogObserver, self.told.append)
         globalLogPublisher.addObserver(tell)
@@ -148,7 +148,7 @@ class CertificateWatchTests(SynchronousTestCase):
         """
         self.files.certificate.unlink()
         watch = CertificateWatch(
-            Clock(), self.files, ServerCertificate(), self.watch._now
+            Clock(), self.offer, ServerCertificate(), self.watch._now
         )
         self.assertRaises(Unusable, watch.startService)
 
@@ -180,7 +180,7 @@ class CertificateWatchTests(SynchronousTestCase):
         self.assertEqual(self.levels(), ["error"] * 3)
         line = formatEvent(self.told[-1])
         self.assertIn("expired at", line)
-        self.assertIn("tls.private_key: ", line)
+        self.assertIn("tls.number0.private_key: ", line)
 
     def test_renewed_shortly(self) -> None:
         """
