@@ -156,11 +156,13 @@ class HandshakeCase(SynchronousTestCase):
         self,
         limit: Callable[[Context], object] = lambda context: None,
         name: bytes | None = None,
+        server: Connection | None = None,
     ) -> Connection:
         """
         Connect a client that is limited as *limit* says.
 
         :param name: that it asks for, if any.
+        :param server: the other side, by default one made now.
 
         :raises Error: where the two can't agree.
         """
@@ -170,7 +172,7 @@ class HandshakeCase(SynchronousTestCase):
         if name is not None:
             client.set_tlsext_host_name(name)
         client.set_connect_state()
-        server = self.server = self.creator.serverConnectionForTLS(None)  # type: ignore[arg-type]
+        server = server or self.connection()
         server.set_accept_state()
         for _ in range(3):
             for side, other in ((client, server), (server, client)):
@@ -181,6 +183,12 @@ class HandshakeCase(SynchronousTestCase):
                     exchange(side, other)
         self.assertNotEqual(client.get_cipher_name(), None)
         return client
+
+    def connection(self) -> Connection:
+        """
+        Make the server's side of a connection.
+        """
+        return self.creator.serverConnectionForTLS(None)  # type: ignore[arg-type]
 
 
 class HandshakeTests(HandshakeCase):
@@ -240,7 +248,7 @@ class HandshakeTests(HandshakeCase):
         With TLS 1.2, only suites with forward secrecy and authenticated
         encryption are used.
         """
-        server = self.creator.serverConnectionForTLS(None)  # type: ignore[arg-type]
+        server = self.connection()
         older = [s for s in server.get_cipher_list() if not s.startswith("TLS_")]
         self.assertNotEqual(older, [])
         for suite in older:
