@@ -124,9 +124,7 @@ class OfferTests(OfferCase):
         self.assertEqual(await self.shown("localhost"), self.first)
         self.assertEqual(await self.shown("other.example"), self.second)
         self.issue("other.example")
-        await eventually(
-            lambda: "other.pem" in daemon.output.rpartition("until")[2], 60
-        )
+        await eventually(lambda: daemon.output.count("is put in force") == 2, 60.0)
         self.assertEqual(await self.shown("other.example"), self.authority.serial)
         self.assertEqual(await self.shown("localhost"), self.second + 1)
 
