@@ -219,7 +219,6 @@ class CertificateWatchTests(SynchronousTestCase):
         watch = CertificateWatch(self.clock, wanted, inforce, self.now)
         watch.startService()
         before = inforce.current
-        certificate(self.directory, "first.example", ends=quarter)
         Path(second[1]).unlink()
         self.clock.advance(10.0)
         self.assertIs(inforce.current, before)

@@ -103,6 +103,7 @@ class CertificateWatch(Service):
     def _put_in_force(self, version: tuple[object, ...], taken: CertificateSet) -> None:
         self._certificate.current = taken
         self._version, self._fault = version, None
+        # Lest it keeps the old ones.
         self._warned.clear()
 
     @property
