@@ -19,10 +19,14 @@ from micamsgr.services import CannotStart, InTurn, Listener
 from micamsgr.web.certificates import CertificateWatch
 from micamsgr.web.tls import (
     CertificateFiles,
+    CertificateSet,
+    Offer,
     SecureConnections,
     ServerCertificate,
     utc_now,
 )
+
+_Ready = tuple[tuple[object, ...], CertificateSet]
 
 
 @frozen
@@ -52,7 +56,7 @@ def doors(config: Config) -> list[Door]:
 
 class Listeners(InTurn):
     """
-    All public listeners, and the certificate that those with TLS share.
+    All public listeners, and the certificates that those with TLS share.
 
     A change takes two steps: one that may fail and then has changed nothing,
     and one that can't fail.  Connections that are open live on through both.
@@ -71,28 +75,31 @@ class Listeners(InTurn):
         self._due = due
         self._metrics = metrics
         self._certificate = ServerCertificate()
-        secure = SecureConnections(self._certificate, False, site, reactor)
-        self._factories = {False: site, True: secure}
+        self._secure = SecureConnections(self._certificate, False, site, reactor)
+        self._factories = {False: site, True: self._secure}
         self._watch: CertificateWatch | None = None
-        self._tls: TLS | None = None
+        self._offer: Offer | None = None
+        self._ready: _Ready | None = None
         self._open: dict[str, tuple[Door, Listener]] = {}
-        if config.tls is not None:
-            self._follow(config.tls)
+        self._follow(config.tls)
         for door in doors(config):
             self._add(door)
 
     def prepare(self, config: Config) -> list[str]:
         """
-        Check the certificate, and listen wherever else a configuration wants
+        Check the certificates, and listen wherever else a configuration wants
         it.
 
         :return: the endpoints that are new.
 
-        :raises Unusable: where the certificate is not sound.
+        :raises Unusable: where one of the certificates is not sound.
         :raises CannotStart: where nobody can listen at one of the endpoints.
         """
+        self._ready = None
         if config.tls is not None:
-            _files(config.tls).load(utc_now())
+            offer = _offer(config.tls)
+            version = offer.version()
+            self._ready = version, offer.load(utc_now())
         new: list[str] = []
         try:
             for door in doors(config):
@@ -119,11 +126,7 @@ class Listeners(InTurn):
             if wanted[endpoint].secure != door.secure:
                 listener.serve(self._factories[wanted[endpoint].secure])
             self._open[endpoint] = wanted[endpoint], listener
-        if config.tls is not None and _same_files(config.tls, self._tls):
-            assert self._watch is not None
-            self._watch.reload()
-        else:
-            self._follow(config.tls)
+        self._follow(config.tls)
         return old
 
     def _add(self, door: Door) -> None:
@@ -147,23 +150,33 @@ class Listeners(InTurn):
 
     def _follow(self, tls: TLS | None) -> None:
         """
-        Take the certificate from elsewhere.
+        Speak TLS as it is wanted now, with what was found in its files if they
+        were read already.
         """
+        ready, self._ready = self._ready, None
+        offer = None if tls is None else _offer(tls)
+        self._secure.hsts = 0 if tls is None else int(tls.hsts)
+        if self._watch is not None and offer == self._offer:
+            self._watch.reload()
+            return
         if self._watch is not None:
             maybeDeferred(self._watch.disownServiceParent)
             self._watch = None
-        self._tls = tls
-        if tls is not None:
+        self._offer = offer
+        if offer is not None:
             self._watch = CertificateWatch(
-                self._reactor, _files(tls), self._certificate, utc_now
+                self._reactor, offer, self._certificate, utc_now, ready=ready
             )
             self._watch.setServiceParent(self)
             self._metrics.certificate(self._watch.expires)
 
 
-def _files(tls: TLS) -> CertificateFiles:
-    return CertificateFiles(Path(tls.certificate), Path(tls.private_key))
-
-
-def _same_files(one: TLS, other: TLS | None) -> bool:
-    return other is not None and _files(one) == _files(other)
+def _offer(tls: TLS) -> Offer:
+    files = [CertificateFiles(Path(tls.certificate), Path(tls.private_key))]
+    files += (
+        CertificateFiles(
+            Path(pair.certificate), Path(pair.private_key), f"tls.further[{number}]"
+        )
+        for number, pair in enumerate(tls.further)
+    )
+    return Offer(tuple(files), tls.modern)

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from attrs import evolve
 
+from micamsgr.config import tls
 from micamsgr.config.document import Entries, Fault, Node, entries, gather
 from micamsgr.config.listening import DEFAULT, places
 from micamsgr.config.readers import (
@@ -24,7 +25,6 @@ from micamsgr.config.readers import (
     duration,
     each,
     endpoint,
-    file_path,
     headers,
     loopback,
     message,
@@ -330,20 +330,7 @@ def _repeated(nodes: tuple[Node, ...], path: str, problem: str) -> Iterator[Faul
 
 
 def _tls(found: Entries) -> TLS | None:
-    return optional(_tls_section)(found["tls"])
-
-
-_tls_section = Section(
-    TLS,
-    {"listen": each(endpoint), "certificate": file_path, "private_key": file_path},
-    finish=lambda found, tls: _listening(found, tls),
-)
-
-
-def _listening(found: Entries, tls: TLS) -> TLS:
-    if not tls.listen:
-        raise found["listen"].refusal("empty; put an endpoint such as tcp:443 here")
-    return tls
+    return optional(tls.SECTION)(found["tls"])
 
 
 def _bodies(found: Entries, clients: Clients) -> Clients:
@@ -434,7 +421,7 @@ ROOT = Section(
         ),
     },
     inlined={"bots": _bots, "tls": _tls, "places": places},
-    shared={**_BOT_KEYS, "tls": _tls_section, "bots": each(_bot)},
+    shared={**_BOT_KEYS, "tls": tls.SECTION, "bots": each(_bot)},
     finish=_complete,
 )
 

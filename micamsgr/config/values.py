@@ -119,18 +119,35 @@ class Bot:
 
 
 @frozen(kw_only=True)
-class TLS:
+class CertificatePair:
     """
-    Where HTTPS is spoken, and with which certificate.
+    A certificate and its key.
 
-    :ivar listen: Twisted endpoint strings, to which TLS is yet to be added.
     :ivar certificate: absolute path of the chain, in PEM.
     :ivar private_key: absolute path, in PEM.
     """
 
     certificate: str
     private_key: str
+
+
+@frozen(kw_only=True)
+class TLS(CertificatePair):
+    """
+    Where HTTPS is spoken, and how; the certificate is that for names which no
+    further one is for.
+
+    :ivar listen: Twisted endpoint strings, to which TLS is yet to be added.
+    :ivar further: for those who ask for their names.
+    :ivar modern: whether only TLS 1.3 is spoken.
+    :ivar hsts: whole seconds for which browsers are to come only by TLS; 0:
+        they are told nothing.
+    """
+
     listen: tuple[str, ...] = ("tcp:443:backlog=1024",)
+    further: tuple[CertificatePair, ...] = ()
+    modern: bool = False
+    hsts: float = 730 * 86400.0
 
 
 @frozen

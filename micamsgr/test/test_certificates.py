@@ -13,9 +13,9 @@ from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublish
 from twisted.trial.unittest import SynchronousTestCase
 
 from micamsgr.web.certificates import CertificateWatch
-from micamsgr.web.tls import CertificateFiles, ServerCertificate, Unusable, utc_now
+from micamsgr.web.tls import ServerCertificate, Unusable, utc_now
 
-from .test_tls import certificate
+from .test_tls import certificate, offer
 
 
 class CertificateWatchTests(SynchronousTestCase):
@@ -27,10 +27,10 @@ class CertificateWatchTests(SynchronousTestCase):
         self.clock = Clock()
         self.began = utc_now()
         self.directory = Path(self.mktemp())
-        paths = certificate(self.directory, ends=timedelta(days=20))
-        self.files = CertificateFiles(*map(Path, paths))
+        self.offer = offer(certificate(self.directory, ends=timedelta(days=20)))
+        (self.files,) = self.offer.files
         self.inforce = ServerCertificate()
-        self.watch = CertificateWatch(self.clock, self.files, self.inforce, self.now)
+        self.watch = CertificateWatch(self.clock, self.offer, self.inforce, self.now)
         self.told: list[LogEvent] = []
         tell = cast(ILogObserver, self.told.append)
         globalLogPublisher.addObserver(tell)
@@ -148,7 +148,7 @@ class CertificateWatchTests(SynchronousTestCase):
         """
         self.files.certificate.unlink()
         watch = CertificateWatch(
-            Clock(), self.files, ServerCertificate(), self.watch._now
+            Clock(), self.offer, ServerCertificate(), self.watch._now
         )
         self.assertRaises(Unusable, watch.startService)
 
@@ -180,7 +180,7 @@ class CertificateWatchTests(SynchronousTestCase):
         self.assertEqual(self.levels(), ["error"] * 3)
         line = formatEvent(self.told[-1])
         self.assertIn("expired at", line)
-        self.assertIn("tls.private_key: ", line)
+        self.assertIn("tls.number0.private_key: ", line)
 
     def test_renewed_shortly(self) -> None:
         """
@@ -205,6 +205,73 @@ class CertificateWatchTests(SynchronousTestCase):
             self.clock.advance(10.0)
         self.assertEqual(self.levels(), ["error", "info"] * 2)
         self.assertIs(self.inforce.current, self.first)
+
+    def test_further(self) -> None:
+        """
+        With several certificates, any of whose files changes, all are taken
+        anew, and each is told of; if one can't be used, all stay as they are.
+        """
+        quarter = timedelta(days=90)
+        first = certificate(self.directory, "first.example", ends=quarter)
+        second = certificate(self.directory, "second.example", ends=quarter)
+        self.watch.stopService()
+        wanted, inforce = offer(first, second), ServerCertificate()
+        watch = CertificateWatch(self.clock, wanted, inforce, self.now)
+        watch.startService()
+        before = inforce.current
+        Path(second[1]).unlink()
+        self.clock.advance(10.0)
+        self.assertIs(inforce.current, before)
+        self.assertEqual(self.levels(), ["error"])
+        self.assertIn("tls.number1.private_key: ", str(self.told[0]["why"]))
+        certificate(self.directory, "second.example", ends=quarter)
+        self.clock.advance(10.0)
+        self.assertIsNot(inforce.current, before)
+        told = [formatEvent(event) for event in self.told[1:]]
+        self.assertIn(first[0], told[0])
+        self.assertIn(second[0], told[1])
+        self.assertEqual(len(told), 2)
+
+    def test_each_expires(self) -> None:
+        """
+        Of several certificates each is told of as it expires, by its own file
+        and key; and of all, the metric has the first to expire.
+        """
+        days = 86400.0
+        long = certificate(self.directory, "long.example", ends=timedelta(days=16))
+        short = certificate(self.directory, "short.example", ends=timedelta(days=15))
+        watch = CertificateWatch(
+            self.clock, offer(long, short), ServerCertificate(), self.now
+        )
+        self.watch.stopService()
+        watch.startService()
+        first = (self.began + timedelta(days=15)).timestamp()
+        self.assertLess(abs(watch.expires() - first), 3600.0)
+        self.clock.advance(1.5 * days)
+        self.clock.advance(0.1 * days)
+        self.clock.advance(1 * days)
+        files = [str(event["file"]) for event in self.told]
+        self.assertEqual(files, [short[0], long[0], short[0]])
+        self.assertIn("tls.number1.certificate: ", formatEvent(self.told[0]))
+        self.assertIn("tls.number0.certificate: ", formatEvent(self.told[1]))
+        self.told.clear()
+        self.clock.advance(12.5 * days)
+        levels = {str(event["file"]): event["log_level"].name for event in self.told}
+        self.assertEqual(levels, {short[0]: "error", long[0]: "warn"})
+
+    def test_ready(self) -> None:
+        """
+        What was read already is put in force as it was, though the files have
+        gone since; the loss is told of, and the start is none.
+        """
+        ready = self.offer.version(), self.offer.load(self.now())
+        self.files.certificate.unlink()
+        inforce = ServerCertificate()
+        self.watch.stopService()
+        watch = CertificateWatch(self.clock, self.offer, inforce, self.now, ready=ready)
+        watch.startService()
+        self.assertIs(inforce.current, ready[1])
+        self.assertEqual(self.levels(), ["info", "error"])
 
     def test_stopped(self) -> None:
         """

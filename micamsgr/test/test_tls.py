@@ -5,7 +5,7 @@ Tests for :mod:`micamsgr.web.tls`, by handshakes in memory.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -41,9 +41,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from micamsgr.web.admission import Admission
+from micamsgr.web.certificate_files import CertificateFiles, Certified
 from micamsgr.web.tls import (
-    CertificateFiles,
     CertificateSet,
+    Offer,
     SecureConnections,
     ServerCertificate,
     utc_now,
@@ -60,12 +61,15 @@ def certificate(
     ends: timedelta = timedelta(days=1),
     key: Any = None,
     issuer: tuple[str, Any] | None = None,
+    names: Sequence[str] | None = None,
 ) -> tuple[str, str]:
     """
     Make a certificate that is valid for a day, and its key.
 
+    :param name: of its subject, and of its files.
     :param key: by default a new one.
     :param issuer: the name and the key of who issues it; by default its own.
+    :param names: that it lists; by default it has no such list.
     :return: the paths of both files.
     """
     directory.mkdir(exist_ok=True)
@@ -83,10 +87,13 @@ def certificate(
         .serial_number(x509.random_serial_number())
         .not_valid_before(now + begins)
         .not_valid_after(now + ends)
-        .sign(signing, None if edwards else hashes.SHA256())
     )
+    if names is not None:
+        listed = x509.SubjectAlternativeName([x509.DNSName(one) for one in names])
+        made = made.add_extension(listed, critical=False)
+    signed = made.sign(signing, None if edwards else hashes.SHA256())
     path = directory / f"{name}.pem"
-    path.write_bytes(made.public_bytes(Encoding.PEM))
+    path.write_bytes(signed.public_bytes(Encoding.PEM))
     return str(path), write_key(key, directory / f"{name}.key", NoEncryption())
 
 
@@ -101,11 +108,29 @@ def write_key(
     return str(path)
 
 
-def load(certificate: str, key: str) -> CertificateSet:
+def load(certificate: str, key: str) -> Certified:
     """
     Read a certificate and its key, as of now.
     """
     return CertificateFiles(Path(certificate), Path(key)).load(utc_now())
+
+
+def offer(*pairs: tuple[str, str], modern: bool = False) -> Offer:
+    """
+    Name the files of certificates and their keys.
+    """
+    files = (
+        CertificateFiles(Path(certificate), Path(key), f"tls.number{number}")
+        for number, (certificate, key) in enumerate(pairs)
+    )
+    return Offer(tuple(files), modern)
+
+
+def load_all(*pairs: tuple[str, str], modern: bool = False) -> CertificateSet:
+    """
+    Read certificates and their keys, as of now.
+    """
+    return offer(*pairs, modern=modern).load(utc_now())
 
 
 def exchange(one: Connection, other: Connection) -> None:
@@ -117,26 +142,37 @@ def exchange(one: Connection, other: Connection) -> None:
             other.bio_write(one.bio_read(1 << 16))
 
 
-class HandshakeTests(SynchronousTestCase):
+class HandshakeCase(SynchronousTestCase):
     """
-    Tests for what is agreed with those who connect.
+    A server without a network.
     """
 
     def setUp(self) -> None:
-        self.files = certificate(Path(self.mktemp()))
-        self.creator = ServerCertificate(load(*self.files))
+        self.directory = Path(self.mktemp())
+        self.files = certificate(self.directory)
+        self.creator = ServerCertificate(load_all(self.files))
 
-    def shake(self, limit: Callable[[Context], object]) -> Connection:
+    def shake(
+        self,
+        limit: Callable[[Context], object] = lambda context: None,
+        name: bytes | None = None,
+        server: Connection | None = None,
+    ) -> Connection:
         """
         Connect a client that is limited as *limit* says.
+
+        :param name: that it asks for, if any.
+        :param server: the other side, by default one made now.
 
         :raises Error: where the two can't agree.
         """
         context = Context(TLS_CLIENT_METHOD)
         limit(context)
         client = self.client = Connection(context, None)
+        if name is not None:
+            client.set_tlsext_host_name(name)
         client.set_connect_state()
-        server = self.creator.serverConnectionForTLS(None)  # type: ignore[arg-type]
+        server = server or self.connection()
         server.set_accept_state()
         for _ in range(3):
             for side, other in ((client, server), (server, client)):
@@ -147,6 +183,18 @@ class HandshakeTests(SynchronousTestCase):
                     exchange(side, other)
         self.assertNotEqual(client.get_cipher_name(), None)
         return client
+
+    def connection(self) -> Connection:
+        """
+        Make the server's side of a connection.
+        """
+        return self.creator.serverConnectionForTLS(None)  # type: ignore[arg-type]
+
+
+class HandshakeTests(HandshakeCase):
+    """
+    Tests for what is agreed with those who connect.
+    """
 
     def test_interface(self) -> None:
         """
@@ -170,6 +218,17 @@ class HandshakeTests(SynchronousTestCase):
         )
         self.assertEqual(client.get_protocol_version_name(), "TLSv1.2")
 
+    def test_modern(self) -> None:
+        """
+        Where that is wanted, TLS 1.3 is spoken, and nothing older.
+        """
+        self.creator.current = load_all(self.files, modern=True)
+        client = self.shake()
+        self.assertEqual(client.get_protocol_version_name(), "TLSv1.3")
+        with self.assertRaises(Error) as caught:
+            self.shake(lambda context: context.set_max_proto_version(TLS1_2_VERSION))
+        self.assertIn("unsupported protocol", str(caught.exception))
+
     def test_too_old(self) -> None:
         """
         Nothing older than TLS 1.2 is spoken.
@@ -189,7 +248,7 @@ class HandshakeTests(SynchronousTestCase):
         With TLS 1.2, only suites with forward secrecy and authenticated
         encryption are used.
         """
-        server = self.creator.serverConnectionForTLS(None)  # type: ignore[arg-type]
+        server = self.connection()
         older = [s for s in server.get_cipher_list() if not s.startswith("TLS_")]
         self.assertNotEqual(older, [])
         for suite in older:
@@ -253,21 +312,21 @@ class HandshakeTests(SynchronousTestCase):
         """
         Another certificate is in force for the connections to come.
         """
-        files = certificate(Path(self.mktemp()), "new.example")
-        self.creator.current = load(*files)
+        files = certificate(self.directory, "new.example")
+        self.creator.current = load_all(files)
         shown = self.shake(lambda context: None).get_peer_certificate()
         assert shown is not None
         self.assertEqual(shown.get_subject().CN, "new.example")
 
 
-class ClosingTests(SiteCase):
+class SecureCase(SiteCase):
     """
-    Tests for connections over TLS, whose end takes two.
+    A site to which one connects over TLS.
     """
 
     def setUp(self) -> None:
         super().setUp()
-        current = load(*certificate(Path(self.mktemp())))
+        current = load_all(certificate(Path(self.mktemp())))
         self.factory = SecureConnections(
             ServerCertificate(current), False, self.site, self.clock
         )
@@ -300,6 +359,12 @@ class ClosingTests(SiteCase):
         self.clock.advance(0.0)
         if received := peer.received():
             client.bio_write(received)
+
+
+class ClosingTests(SecureCase):
+    """
+    Tests for connections over TLS, whose end takes two.
+    """
 
     def test_refused(self) -> None:
         """

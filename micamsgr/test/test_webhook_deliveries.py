@@ -202,13 +202,12 @@ class DeliveryTests(WebhookCase):
 
     def test_human_while_store_is_slow(self) -> None:
         """
-        A human who answers while the store is slow is heard as soon as that is
-        kept: the bot falls silent, though the delivery was answered 503.
+        A human who answers while the store is slow is heard as soon as it is
+        kept, though the delivery was answered 503.
         """
         self.peer.send(post(notification(entry(human()))))
         self.clock.advance(3.0)
         self.assertEqual(self.peer.statuses(), [503])
-        self.assertEqual(self.hushed, [])
         self.step()
         self.assertEqual(len(self.hushed), 1)
 

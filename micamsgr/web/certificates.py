@@ -1,5 +1,5 @@
 """
-Taking a renewed certificate into use, without a restart.
+Taking renewed certificates into use, without a restart.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from twisted.application.service import Service
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger, LogLevel
 
-from .tls import CertificateFiles, CertificateSet, ServerCertificate, Unusable
+from .certificate_files import Certified
+from .tls import CertificateSet, Offer, ServerCertificate, Unusable
 
 # Below this, somebody should look why it wasn't renewed.
 _CLOSE = timedelta(days=14)
@@ -23,27 +24,33 @@ _HOUR = timedelta(hours=1)
 @define(eq=False)
 class CertificateWatch(Service):
     """
-    Put in force what the files of a certificate hold at the start, and
-    whenever they have changed: as a whole, and only if it is sound.
-    Otherwise the old one stays, and the fault is said once; and again where
+    Put in force what the files of certificates hold at the start, and
+    whenever one has changed: as a whole, and only if all of it is sound.
+    Otherwise the old ones stay, and the fault is said once; and again where
     somebody asked.
 
+    :ivar _certificate: where they are put in force.
     :ivar _now: reads the wall clock.
-    :ivar _certificate: where it is put in force.
     :ivar _interval: seconds between two looks.
+    :ivar _ready: what to begin with, and the version that the files had before
+        they were read; by default they are read at the start.
     """
 
     _clock: IReactorTime
-    _files: CertificateFiles
+    _offer: Offer
     _certificate: ServerCertificate
     _now: Callable[[], datetime]
     _interval: float = 10.0
+    _ready: tuple[tuple[object, ...], CertificateSet] | None = field(
+        default=None, kw_only=True
+    )
 
     # Of the files in force, and of those last refused with the reason.
     _version: tuple[object, ...] = field(factory=tuple, init=False)
     _fault: tuple[tuple[object, ...], str] | None = field(default=None, init=False)
     _call: IDelayedCall | None = field(default=None, init=False)
-    _warned: datetime | None = field(default=None, init=False)
+    # When it was last said of a certificate that it expires.
+    _warned: dict[Certified, datetime] = field(factory=dict, init=False)
 
     _log = Logger()
 
@@ -52,9 +59,14 @@ class CertificateWatch(Service):
         :raises Unusable: where there is nothing to put in force.
         """
         super().startService()
-        version = self._files.version()
-        self._put_in_force(version, self._files.load(self._now()))
-        self._say_doubt()
+        if self._ready is None:
+            version = self._offer.version()
+            self._put_in_force(version, self._offer.load(self._now()))
+        else:
+            self._put_in_force(*self._ready)
+            self._ready = None
+            self._say_taken()
+        self._say_doubts()
         self._look()
 
     def stopService(self) -> None:
@@ -71,67 +83,79 @@ class CertificateWatch(Service):
         self._take()
 
     def _take(self) -> None:
-        version = self._files.version()
+        version = self._offer.version()
         try:
-            taken = self._files.load(self._now())
+            taken = self._offer.load(self._now())
         except Unusable as error:
             # It is tried again at each look; and said once.
             if self._fault != (version, str(error)):
                 self._fault = (version, str(error))
                 self._log.error(
                     "the certificate in force stays, until {expires}: {why}",
-                    expires=_at(self._expires()),
+                    expires=_at(self._current.expires),
                     why="; ".join(error.args),
                 )
         else:
             self._put_in_force(version, taken)
-            self._log.info(
-                "a certificate is put in force, until {expires}: {file}",
-                expires=_at(taken.expires),
-                file=self._files.certificate,
-            )
-            self._say_doubt()
+            self._say_taken()
+            self._say_doubts()
 
     def _put_in_force(self, version: tuple[object, ...], taken: CertificateSet) -> None:
         self._certificate.current = taken
-        self._version, self._fault, self._warned = version, None, None
+        self._version, self._fault = version, None
+        # Lest it keeps the old ones.
+        self._warned.clear()
 
-    def _say_doubt(self) -> None:
-        current = self._certificate.current
-        if current is not None and current.doubt:
-            self._log.warn("{doubt}", doubt=current.doubt)
+    @property
+    def _current(self) -> CertificateSet:
+        assert self._certificate.current is not None
+        return self._certificate.current
+
+    def _say_taken(self) -> None:
+        for one in self._current.certificates:
+            self._log.info(
+                "a certificate is put in force, until {expires}: {file}",
+                expires=_at(one.expires),
+                file=one.file,
+            )
+
+    def _say_doubts(self) -> None:
+        for doubt in self._current.doubts():
+            self._log.warn("{doubt}", doubt=doubt)
 
     def _look(self) -> None:
         self._call = self._clock.callLater(self._interval, self._look)
-        if self._files.version() != self._version:
+        if self._offer.version() != self._version:
             self._take()
         elif self._fault is not None:
             self._fault = None
             self._log.info("the files of the certificate in force are back")
-        self._warn()
+        for one in self._current.certificates:
+            self._warn(one)
 
-    def _warn(self) -> None:
+    def _warn(self, one: Certified) -> None:
         """
         Say that it has expired, every hour, or is about to, once a day.
         """
-        now, expires = self._now(), self._expires()
+        now, expires = self._now(), one.expires
         expired = expires <= now
         if expires - now >= _CLOSE:
             return
-        if self._warned is not None and not (
-            now - self._warned >= (_HOUR if expired else _DAY)
-            or (expired and self._warned < expires)
+        warned = self._warned.get(one)
+        if warned is not None and not (
+            now - warned >= (_HOUR if expired else _DAY)
+            or (expired and warned < expires)
         ):
             return
-        self._warned = now
+        self._warned[one] = now
         self._log.emit(
             LogLevel.error if expired else LogLevel.warn,
-            "tls.certificate: {file} expired at {expires}, and Meta delivers nothing"
-            " any more: renew it{fault}"
+            "{key}: {file} expired at {expires}, and Meta delivers nothing any more"
+            " to its names: renew it{fault}"
             if expired
-            else "tls.certificate: {file} expires at {expires}, in {days} days: renew"
-            " it{fault}",
-            file=self._files.certificate,
+            else "{key}: {file} expires at {expires}, in {days} days: renew it{fault}",
+            key=one.key,
+            file=one.file,
             expires=_at(expires),
             days=(expires - now).days,
             fault="" if self._fault is None else f"; {self._fault[1]}",
@@ -139,13 +163,10 @@ class CertificateWatch(Service):
 
     def expires(self) -> float:
         """
-        Say when the certificate in force expires, in seconds since the epoch.
+        Say when the first of the certificates in force expires, in seconds since
+        the epoch.
         """
-        return self._expires().timestamp()
-
-    def _expires(self) -> datetime:
-        assert self._certificate.current is not None
-        return self._certificate.current.expires
+        return self._current.expires.timestamp()
 
 
 def _at(moment: datetime) -> str:

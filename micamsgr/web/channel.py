@@ -53,17 +53,19 @@ _PHRASES = {
 }
 
 
-def refusal(status: int) -> bytes:
+def refusal(status: int, hsts: int = 0) -> bytes:
     """
     Make the whole answer to a request that nobody looks at.
 
     :param status: 400, 408, 413, 417 or 503.
+    :param hsts: as for :class:`LimitedChannel`.
     """
     phrase = _PHRASES[status]
     body = f"{phrase.lower()}\n"
+    strict = f"Strict-Transport-Security: max-age={hsts}\r\n" if hsts else ""
     return (
         f"HTTP/1.1 {status} {phrase}\r\nConnection: close\r\n"
-        "Content-Type: text/plain; charset=utf-8\r\n"
+        f"{strict}Content-Type: text/plain; charset=utf-8\r\n"
         f"Content-Length: {len(body)}\r\n\r\n{body}"
     ).encode("ascii")
 
@@ -89,11 +91,14 @@ class LimitedChannel(HTTPChannel):
 
     :ivar site: whose limits hold.
     :ivar origin: what :class:`~micamsgr.web.admission.Admission` counts it by.
+    :ivar hsts: for how many seconds each answer tells browsers to come only by
+        TLS; 0 where that is not spoken, or nothing is to be told.
     """
 
     transport: Any
     site: LimitedSite
     origin: Origin = None
+    hsts = 0
     maxHeaders = MOST_HEADERS
 
     _phase = Phase.FIRST
@@ -118,7 +123,7 @@ class LimitedChannel(HTTPChannel):
             return
         for request in self.requests:
             request.forget()
-        self.transport.write(refusal(status))
+        self.transport.write(refusal(status, self.hsts))
         self._end(self.site.deadlines.linger)
         has_halves = ITCPTransport.providedBy(self.transport) and not self._secure
         if has_halves:

@@ -61,6 +61,7 @@ class LimitedRequest(Request):
         self.size = 0
         self._taken = 0
         self._limits: LimitedSite = self.channel.site
+        self._hsts: int = self.channel.hsts
 
     def gotLength(self, length: int | None) -> None:
         """
@@ -118,6 +119,8 @@ class LimitedRequest(Request):
         Answer, without telling what we are made of.
         """
         self.responseHeaders.removeHeader(b"server")
+        if self._hsts:
+            self.setHeader(b"Strict-Transport-Security", b"max-age=%d" % self._hsts)
         super().write(data)
 
     def render(self, resrc: IResource) -> None:

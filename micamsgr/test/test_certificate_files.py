@@ -1,6 +1,5 @@
 """
-Tests for reading and checking a certificate and its key, in
-:mod:`micamsgr.web.tls`.
+Tests for :mod:`micamsgr.web.certificate_files`.
 """
 
 from __future__ import annotations
@@ -25,7 +24,8 @@ from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 from OpenSSL.SSL import TLS_CLIENT_METHOD, Connection, Context, WantReadError
 from twisted.trial.unittest import SynchronousTestCase
 
-from micamsgr.web.tls import Unusable
+from micamsgr.web.certificate_files import Unusable
+from micamsgr.web.handshake import ServerConnection
 
 from .test_tls import certificate, exchange, load, write_key
 
@@ -274,7 +274,7 @@ class FileTests(SynchronousTestCase):
         context = load(self.chained(self.certificate, issuer), self.key).context
         client = Connection(Context(TLS_CLIENT_METHOD), None)
         client.set_connect_state()
-        server = Connection(context, None)
+        server = ServerConnection(context, lambda _: context)
         server.set_accept_state()
         for _ in range(3):
             for side, other in ((client, server), (server, client)):
