@@ -298,7 +298,8 @@ def _until_another_look(part: Part, now: Moment, delivery: Delivery) -> float:
 def alike(part: Part, seen: Iterable[Seen], now: Moment) -> list[Mid]:
     """
     Say which messages may be *part*: its words, and not older than its first
-    intent.
+    intent.  The oldest comes first: of parts with the same words the one that
+    was begun first is looked for first, and must not take another one's.
 
     White space is not compared, since Meta may trim it.
 
@@ -309,7 +310,7 @@ def alike(part: Part, seen: Iterable[Seen], now: Moment) -> list[Mid]:
     since = _not_before(part, now)
     return [
         message.mid
-        for message in seen
+        for message in sorted(seen, key=lambda it: it.at)
         if message.at >= since and same_words(part.text, message.text)
     ]
 

@@ -208,6 +208,10 @@ class Sender:
 
     async def _evidence(self, part: Part, looked: LookedUp) -> Evidence:
         now = self._now()
+        if not now.sure:
+            # What is older than the attempt can't be told from what is not.
+            why = "what time it is for Meta is not known yet"
+            return NoEvidence(why, lasting=False)
         alike = lifecycle.alike(part, looked.seen, now)
         taken = await self._store.claimed(alike, part.id) if alike else ()
         found = next((Found(mid) for mid in alike if mid not in taken), None)

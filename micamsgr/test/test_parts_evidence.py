@@ -7,6 +7,7 @@ from __future__ import annotations
 from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
+from micamsgr.conversation.events import Mid
 from micamsgr.conversation.moment import Moment, Tick
 from micamsgr.conversation.outcomes import (
     Absent,
@@ -176,6 +177,14 @@ class AlikeTests(SynchronousTestCase):
         """
         self.assertTrue(self.found("hello", NOW + 95_000))
         self.assertFalse(self.found("hello", NOW + 94_999))
+
+    def test_oldest_first(self) -> None:
+        """
+        Of several messages the oldest comes first, so that a part does not
+        take for itself what is another's, said later in the same words.
+        """
+        seen = [Seen(Mid(f"m_{ms}"), NOW + 100_000 + ms, "hello") for ms in (9, 0, 4)]
+        self.assertEqual(alike(UNKNOWN, seen, NOW_LOOKED), ["m_0", "m_4", "m_9"])
 
     def test_first_attempt(self) -> None:
         """

@@ -118,6 +118,43 @@ class EvidenceTests(DoubtTestCase):
         self.wait(0.25)
         self.assertEqual(self.part().mid, arrived.mid)
 
+    def test_clock_not_sure(self) -> None:
+        """
+        While nobody knows what time it is for Meta, as just after a start with
+        a wrong clock, a look-up proves nothing; then it does.
+        """
+        self.messenger.arrive()
+        self.messenger.settle(DOUBT)
+        self.clocks.sure = False
+        self.clocks.wall += 90_000
+        self.wait(60.0)
+        self.assertGreater(len(self.messenger.looked_up), 1)
+        self.assertEqual(self.sending(), [])
+        self.clocks.sure = True
+        self.clocks.wall -= 90_000
+        self.wait(60.0)
+        self.assertEqual(self.messenger.texts(), ["hello"])
+        self.assertEqual(self.part().state, PartState.SENT)
+
+    def test_same_words_twice(self) -> None:
+        """
+        Of two messages with the same words, both in doubt, each is found by
+        its own: none is said again.
+        """
+        self.messenger.settle()
+        self.restart(manners=Manners(apology_after=1.0, apology_text="soon"))
+        for _ in range(2):
+            self.say("and?")
+            self.wait(2.0)
+            self.messenger.arrive()
+            self.messenger.settle(DOUBT)
+            self.assistant.answer("yes")
+            self.messenger.settle()
+        self.wait(120.0)
+        self.assertEqual(self.messenger.texts().count("soon"), 2)
+        mids = {part.mid for part in self.store.parts()}
+        self.assertEqual(len(mids), len(self.store.parts()))
+
     def test_unreachable(self) -> None:
         """
         After three attempts of which none arrived the part is given up, and
