@@ -292,11 +292,15 @@ def _settle(
 def silence(database: sqlite3.Connection, conversation: int, until: int) -> None:
     """
     Let the bot be quiet, and take back what it was about to say, since a
-    human answers.
+    human answers.  What a human said earlier, and is told of later, makes it
+    no shorter.
 
     :param until: milliseconds, by Meta's clock.
     """
-    _set_quiet(database, conversation, until)
+    database.execute(
+        "UPDATE conversation SET quiet_until = max(quiet_until, ?) WHERE id = ?",
+        (until, conversation),
+    )
     rows = database.execute(
         f"SELECT {PART} FROM part WHERE conversation = ? AND {OPEN_PART}"
         " ORDER BY turn, number",

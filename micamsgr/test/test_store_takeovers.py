@@ -188,6 +188,16 @@ class TakeoverTests(RecordCase):
         self.assertEqual(recorded.wake, ())
         self.assertEqual(self.store.events()[-1], ("ignored", "human"))
 
+    def test_earlier_words_come_later(self) -> None:
+        """
+        What a human said earlier, and is delivered later, doesn't end the quiet
+        any sooner.
+        """
+        self.take_over(10 * MINUTE)
+        self.record(self.human("Hello", after=MINUTE), after=11 * MINUTE)
+        self.record(said(at=NOW + 35 * MINUTE), after=35 * MINUTE)
+        self.assertEqual(self.store.events()[-1], ("ignored", "human"))
+
     def test_quiet_is_over(self) -> None:
         """
         After half an hour without a human's word the bot answers again.
