@@ -104,7 +104,13 @@ def unexcused(
         psid = people[turn["conversation"]]["psid"]
         if turn["reason"] == "human" and psid not in humans:
             yield f"given up without a reason: {turn}"
-    for event in rows(database, "SELECT * FROM event WHERE kind = 'message'"):
+    events = rows(database, "SELECT * FROM event WHERE kind = 'message'")
+    # Of several messages that are answered together the oldest counts.
+    began: dict[int, float] = {}
+    for event in events:
+        at = wrote.get(event["mid"], _NEVER)
+        began[event["turn"]] = min(at, began.get(event["turn"], _NEVER))
+    for event in events:
         psid = people[event["conversation"]]["psid"]
         if event["state"] == "ignored" and psid not in humans:
             yield f"ignored without a reason: {event}"
@@ -113,8 +119,8 @@ def unexcused(
         blamed = limited or any(text in it for it in failed)
         if event["state"] == "dead" and not blamed:
             yield f"given up without a reason: {event}"
-        if event["reason"] == "patience" and event["mid"] in wrote:
-            sought = told.get(event["turn"], _NEVER) - wrote[event["mid"]]
+        if event["reason"] == "patience" and event["turn"] in began:
+            sought = told.get(event["turn"], _NEVER) - began[event["turn"]]
             if sought < patience - _INEXACT:
                 yield f"given up after {sought} s: {event}"
 

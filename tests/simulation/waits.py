@@ -20,7 +20,7 @@ _TOGETHER = 1.0
 
 # After a start: until the first answer; until all the others, if nothing is in
 # doubt; and until those where something is.  Seconds.
-_FIRST, _ALL, _IN_DOUBT = 2.0, 5.0, 50.0
+_FIRST, _ALL, _IN_DOUBT = 2.0, 5.0, 60.0
 
 # An apology in doubt is looked for once the LLM has answered, if it is being
 # asked: seconds that this may take.
@@ -125,6 +125,9 @@ def read(
         theirs, heard = wrote[turn["id"]], said[turn["id"]]
         whose, before = turn["conversation"], over[turn["conversation"]]
         over[whose] = max([before, *(at for at, _ in heard)])
+        if (turn["reason"] or "").startswith("limits."):
+            # When it was given up nobody is told, where they were told before.
+            over[whose] = _NEVER
         if not theirs:
             continue
         first, kind = min(heard, default=(_NEVER, ""))
