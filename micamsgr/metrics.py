@@ -47,6 +47,7 @@ _TYPES = frozenset(
 _REASONS = frozenset(
     {
         "unreadable",
+        "backfill",
         "window",
         "patience",
         "human",
@@ -157,7 +158,8 @@ class Metrics:
             what = "event"
         self._counters[f"mica_{what}_states"].labels(state).inc(count)
         if state == "dead":
-            why = _known(reason, _REASONS, _BY_ASSISTANT)
+            why = "backfill" if reason.startswith("backfill:") else reason
+            why = _known(why, _REASONS, _BY_ASSISTANT)
             self._counters["mica_dead_letters"].labels(why).inc(count)
 
     # What is the case.

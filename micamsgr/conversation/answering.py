@@ -299,11 +299,11 @@ class Answerer:
         )
         now = self._now()
         notice = self._notice(turn, self._manners.fallback, now)
-        situation = await self._lifetime.insist(
-            lambda: self._store.fail(turn, reason, notice, now, tokens)
+        return await self._lifetime.insist(
+            lambda: self._store.fail(
+                turn, reason, notice, now, tokens, self._sender.passes_on
+            )
         )
-        self._sender.bid_farewell(situation.id, notice)
-        return situation
 
     async def _refuse(self, turn: Turn, limit: Limit) -> Situation:
         """

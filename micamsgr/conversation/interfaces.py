@@ -143,12 +143,24 @@ class IStore(Interface):
         """
 
     async def fail(
-        turn: Turn, reason: str, notice: Part, now: Moment, tokens: int
+        turn: Turn,
+        reason: str,
+        notice: Part,
+        now: Moment,
+        tokens: int,
+        farewell: bool = False,
     ) -> Situation:
         """
         Give up a turn: its events are dead, and the person gets *notice*.
 
         :param tokens: what was spent since the turn was taken up.
+        :param farewell: the thread is to be passed on after *notice*, which is
+            remembered until :meth:`passed_on`.
+        """
+
+    async def passed_on(conversation: int) -> Situation:
+        """
+        Note that a thread was passed on.
         """
 
     async def refuse(turn: Turn, limit: Limit, notice: Part, now: Moment) -> Situation:

@@ -53,6 +53,8 @@ class Situation:
     :ivar parts: the open parts, in the order in which they are to be sent.
     :ivar waiting: when the oldest of the events was received that wait for a
         turn, in milliseconds by Meta's clock; ``None``: none does.
+    :ivar farewell: the notice after which the thread is passed on, by its ID;
+        ``None``: it is not to be, or has been.
     """
 
     id: int
@@ -61,6 +63,7 @@ class Situation:
     turn: Turn | None = None
     parts: tuple[Part, ...] = field(default=())
     waiting: int | None = None
+    farewell: str | None = None
 
 
 @frozen

@@ -63,8 +63,6 @@ class Sender:
 
     # Of conversations that wait to be looked up: when they may be.
     _queued: dict[int, Tick] = field(factory=dict, init=False)
-    # By conversation, the notice after which its thread is passed on.
-    _farewells: dict[int, str] = field(factory=dict, init=False)
 
     _log = Logger()
 
@@ -160,24 +158,24 @@ class Sender:
             lambda: self._store.take_over(situation.id, until)
         )
 
-    def bid_farewell(self, conversation: int, notice: Part) -> None:
-        """
-        Pass the thread on, if the operator wishes it, once what has become of
-        *notice* is known; unless this process ends before.
-        """
-        if self._handover.pass_to is not None:
-            self._farewells[conversation] = notice.id
+    @property
+    def passes_on(self) -> bool:
+        """Whether the operator wants threads passed on that got no answer."""
+        return self._handover.pass_to is not None
 
-    async def pass_on(self, situation: Situation) -> None:
+    async def pass_on(self, situation: Situation) -> Situation:
         """
-        Pass on a thread that is to be passed on by now.
+        Pass a thread on that is to be passed on, once what has become of the
+        notice before is known; where this process ends meanwhile, the next one
+        does, if need be a second time.
         """
-        notice = self._farewells.get(situation.id)
+        notice = situation.farewell
         if notice is None or any(part.id == notice for part in situation.parts):
-            return
-        del self._farewells[situation.id]
-        assert self._handover.pass_to is not None
-        await self._messenger.pass_on(situation.conversation, self._handover.pass_to)
+            return situation
+        app = self._handover.pass_to
+        if app is not None:
+            await self._messenger.pass_on(situation.conversation, app)
+        return await self._lifetime.insist(lambda: self._store.passed_on(situation.id))
 
     async def look_up(self, situation: Situation, part: Part) -> Situation:
         if self._queued.pop(situation.id, None) is None:

@@ -173,7 +173,7 @@ class Steps:
         try:
             situation = await self._store.situation(conversation)
             while not self._lifetime.over:
-                await self._sender.pass_on(situation)
+                situation = await self._sender.pass_on(situation)
                 step = self._next(situation)
                 if isinstance(step, (Begin, Generate)):
                     if self.superseded:

@@ -152,8 +152,8 @@ def forget(database: sqlite3.Connection, person: Person, now: int) -> Forgotten:
     for conversation, _, _ in found:
         _end(database, conversation)
         database.execute(
-            "UPDATE conversation SET psid = ?, opened = 0, heard = 0, quiet_until = 0"
-            " WHERE id = ?",
+            "UPDATE conversation SET psid = ?, opened = 0, heard = 0, quiet_until = 0,"
+            " farewell = NULL WHERE id = ?",
             (f"{ERASED} {conversation}", conversation),
         )
     tasks = tuple(

@@ -31,12 +31,12 @@ def read_situation(database: sqlite3.Connection, conversation: int) -> Situation
     :raises KeyError: where there is no such conversation.
     """
     row = database.execute(
-        "SELECT bot, page, psid, heard FROM conversation WHERE id = ?",
+        "SELECT bot, page, psid, heard, farewell FROM conversation WHERE id = ?",
         (conversation,),
     ).fetchone()
     if row is None:
         raise KeyError(conversation)
-    bot, page, psid, heard = row
+    bot, page, psid, heard, farewell = row
     turn = database.execute(
         "SELECT id, state, began, tries, reason, rest, boot, EXISTS (SELECT 1 FROM part"
         " WHERE turn = turn.id AND kind = 'apology')"
@@ -60,6 +60,7 @@ def read_situation(database: sqlite3.Connection, conversation: int) -> Situation
         turn=None if turn is None else _read_turn(turn),
         parts=tuple(read_part(part) for part in parts),
         waiting=waiting,
+        farewell=farewell,
     )
 
 

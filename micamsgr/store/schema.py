@@ -187,6 +187,12 @@ MIGRATIONS = (
     ) STRICT;
     CREATE INDEX deletion_open ON deletion (id) WHERE psid IS NOT NULL;
     """,
+    """
+    -- The notice after which the thread is to be passed on, until it is.
+    ALTER TABLE conversation ADD COLUMN farewell TEXT;
+    CREATE INDEX conversation_farewell ON conversation (id)
+        WHERE farewell IS NOT NULL;
+    """,
 )
 
 

@@ -69,6 +69,8 @@ class SQLiteStore:
                     WHERE {OPEN_TURN} AND conversation > :after
                     UNION SELECT conversation FROM part
                     WHERE {OPEN_PART} AND conversation > :after
+                    UNION SELECT id FROM conversation
+                    WHERE farewell IS NOT NULL AND id > :after
                 ) AS open
                 JOIN conversation ON conversation.id = open.conversation
                 WHERE conversation.bot = :bot
@@ -176,7 +178,13 @@ class SQLiteStore:
         return await self._write(work)
 
     async def fail(
-        self, turn: Turn, reason: str, notice: Part, now: Moment, tokens: int
+        self,
+        turn: Turn,
+        reason: str,
+        notice: Part,
+        now: Moment,
+        tokens: int,
+        farewell: bool = False,
     ) -> Situation:
         def work(database: sqlite3.Connection) -> Situation:
             conversation = _conversation(database, turn)
@@ -184,6 +192,15 @@ class SQLiteStore:
             if _end_turn(database, conversation, "failed", reason):
                 _finish_events(database, turn.id, conversation, "dead", reason)
                 insert_part(database, conversation, notice)
+                if farewell:
+                    _bid_farewell(database, conversation, notice.id)
+            return read_situation(database, conversation)
+
+        return await self._write(work)
+
+    async def passed_on(self, conversation: int) -> Situation:
+        def work(database: sqlite3.Connection) -> Situation:
+            _bid_farewell(database, conversation, None)
             return read_situation(database, conversation)
 
         return await self._write(work)
@@ -382,4 +399,12 @@ def _finish_events(
     database.execute(
         f"UPDATE event SET state = ?, reason = ? WHERE {theirs}",
         (state, reason, conversation, turn),
+    )
+
+
+def _bid_farewell(
+    database: sqlite3.Connection, conversation: int, notice: str | None
+) -> None:
+    database.execute(
+        "UPDATE conversation SET farewell = ? WHERE id = ?", (notice, conversation)
     )

@@ -8,7 +8,7 @@ from OpenSSL.SSL import Connection
 from twisted.web.resource import Resource
 
 from .test_site import HEAD, Peer
-from .test_tls import SecureCase
+from .test_tls_clients import SecureCase
 
 _HEADER = b"Strict-Transport-Security: max-age=63072000\r\n"
 

@@ -21,6 +21,7 @@ from twisted.trial.unittest import SynchronousTestCase
 import micamsgr
 from micamsgr.assistant.breaker import Breaker, Health
 from micamsgr.assistant.chat_completions import ChatCompletions
+from micamsgr.conversation.missed import TOO_OLD, TWICE
 from micamsgr.errors import Unavailable
 from micamsgr.metrics import Metrics
 from micamsgr.test.test_answers import completion, failing
@@ -144,6 +145,18 @@ class NameTests(SynchronousTestCase):
         self.assertNotIn("mica_tls_cert", text)
         self.assertEqual(
             value(metrics, "mica_dead_letters_total", reason="assistant"), 2
+        )
+
+    def test_listed(self) -> None:
+        """
+        What was read from threads and left to the operator is told from what
+        the LLM refused.
+        """
+        metrics = Metrics()
+        metrics.moved("arrival", "message", "dead", TWICE, 1)
+        metrics.moved("arrival", "message", "dead", TOO_OLD, 1)
+        self.assertEqual(
+            value(metrics, "mica_dead_letters_total", reason="backfill"), 2
         )
 
     def test_no_reactor(self) -> None:

@@ -235,6 +235,36 @@ class PassOnTests(ControlTestCase):
         self.receive(told.echo())
         self.assertEqual(self.messenger.passed_on, [(ALICE, INBOX)])
 
+    def test_killed(self) -> None:
+        """
+        Where the daemon is killed meanwhile, the next one passes it on; once
+        it was, nobody does again.
+        """
+        self.say()
+        self.assistant.fail(Refused("no"))
+        told = self.messenger.arrive()
+        self.kill()
+        self.receive(told.echo())
+        self.assertEqual(self.messenger.passed_on, [(ALICE, INBOX)])
+        self.kill()
+        self.wait(60.0)
+        self.assertEqual(self.messenger.passed_on, [])
+
+    def test_killed_after_the_notice(self) -> None:
+        """
+        So it does where only that was left to do.
+        """
+        self.say()
+        self.assistant.fail(Refused("no"))
+        (notice,) = self.store.parts()
+        told = self.messenger.arrive()
+        self.kill()
+        self.dispatcher.stopService()
+        self.keep(told.echo())
+        self.kill()
+        self.assertEqual(self.messenger.passed_on, [(ALICE, INBOX)])
+        self.assertEqual(self.store.parts()[0].id, notice.id)
+
     def test_answered(self) -> None:
         """
         Where there is an answer, the thread is kept.

@@ -52,9 +52,7 @@ def entry(*items: object, page: str = PAGE, channel: str = "messaging") -> objec
 
 
 def human(page: str = PAGE) -> dict[str, object]:
-    """
-    Make an item that tells of what a human wrote to Alice for a Page.
-    """
+    """Make an item that tells of what a human wrote to Alice for a Page."""
     return {
         "sender": {"id": page},
         "recipient": {"id": ALICE},
