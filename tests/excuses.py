@@ -212,7 +212,7 @@ def talked_over(
             late = known < offered.get(message.mid, 0.0) and (
                 accepted.get(message.mid, end) < end
             )
-            if late and states[message.mid] != ("ignored", "human"):
+            if late and states[message.mid][0] != "ignored":
                 yield f"answered while a human answers, {human}: {message}"
         for spoken in said:
             own = spoken.app_id in ours and spoken.psid == human.psid

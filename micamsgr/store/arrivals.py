@@ -240,7 +240,8 @@ def _part_of(
 ) -> Part | None:
     """
     Find the part that an echo is of: by what we gave the Send API, else by
-    its ID, else by the words of a part whose fate is open.
+    its ID, else by the words of a part whose fate is open; first of one that
+    is being sent, for an echo comes soon.
     """
     named = lifecycle.part_named(echo.metadata)
     for condition, value in (("id = ?", named), ("mid = ?", echo.mid)):
@@ -252,7 +253,7 @@ def _part_of(
             return read_part(row)
     rows = database.execute(
         f"SELECT {PART} FROM part WHERE conversation = ? AND {OPEN_PART}"
-        " AND state <> 'composed' ORDER BY turn, number",
+        " AND state <> 'composed' ORDER BY state <> 'sending', turn, number",
         (conversation,),
     ).fetchall()
     parts = map(read_part, rows)

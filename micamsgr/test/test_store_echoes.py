@@ -140,6 +140,19 @@ class OwnEchoTests(RecordCase):
         self.record(self.echo(metadata=None))
         self.assertEqual(self.states(), ["sent", "composed"])
 
+    def test_words_of_two(self) -> None:
+        """
+        Of two parts with the same words, one in doubt for long and one just
+        being sent, it is known as the latter's.
+        """
+        self.settle(self.part, InDoubt("timeout"))
+        words = "UPDATE part SET text = (SELECT text FROM part WHERE number = 1)"
+        self.now(self.store._write(lambda database: database.execute(words)))
+        second = evolve(self.second, text=self.part.text)
+        self.now(self.store.change(second, lifecycle.intend(second, moment(MINUTE))))
+        self.record(self.echo(metadata=None))
+        self.assertEqual(self.states(), ["unknown", "sent"])
+
     def test_others_words(self) -> None:
         """
         Words that are being sent to one person are not known by when they go

@@ -199,6 +199,8 @@ def hasty(waited: Sequence[Waited], seconds: float) -> Iterator[str]:
 def overtaken(waited: Sequence[Waited], ups: Sequence[Up]) -> Iterator[str]:
     """
     Say who waited for the LLM while others were served who had come later.
+
+    A place that is free while somebody is being apologized to goes to the next.
     """
     for up in ups:
         queue = [it for it in waited if up.began < it.came < up.ended]
@@ -208,6 +210,7 @@ def overtaken(waited: Sequence[Waited], ups: Sequence[Up]) -> Iterator[str]:
                     it.since + _TOGETHER < late.came
                     and late.asked + _TOGETHER < min(it.asked, up.ended)
                     and not it.limited
+                    and abs(it.heard - late.asked) > _TOGETHER
                 ):
                     yield f"forgotten, or overtaken by turn {late.turn['id']}: {it}"
 
