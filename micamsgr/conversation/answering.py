@@ -282,11 +282,12 @@ class Answerer:
             return await self._sender.write(situation, parts[0])
         return situation
 
-    async def fail(self, turn: Turn, reason: str, tokens: int) -> Situation:
+    async def fail(self, turn: Turn, reason: str, tokens: int | None) -> Situation:
         """
         Give a turn up, and tell the person so.
 
-        :param tokens: what was spent since it was last taken up.
+        :param tokens: what was spent since it was last taken up; ``None``:
+            nobody knows, and what was set aside counts as spent.
         """
         self._log.error(
             "turn {turn} of {bot} failed: {reason}; before: {why}"

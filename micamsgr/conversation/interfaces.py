@@ -147,13 +147,14 @@ class IStore(Interface):
         reason: str,
         notice: Part,
         now: Moment,
-        tokens: int,
+        tokens: int | None,
         farewell: bool = False,
     ) -> Situation:
         """
         Give up a turn: its events are dead, and the person gets *notice*.
 
-        :param tokens: what was spent since the turn was taken up.
+        :param tokens: what was spent since the turn was taken up; ``None``:
+            what was set aside for it, as where a call was cut off.
         :param farewell: the thread is to be passed on after *notice*, which is
             remembered until :meth:`passed_on`.
         """

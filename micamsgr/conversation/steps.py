@@ -216,7 +216,7 @@ class Steps:
         if isinstance(step, Apologize):
             return await self._answerer.apologize(situation)
         if isinstance(step, Fail):
-            return await self._answerer.fail(step.turn, step.reason, 0)
+            return await self._answerer.fail(step.turn, step.reason, None)
         assert isinstance(step, Lapse)
         self._log.warn(
             "not answered in conversation {conversation} of {bot}: {reason}",

@@ -5,7 +5,7 @@ Reads the threads of a Page for what nobody delivered.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 
 from attrs import define, evolve, field
@@ -21,7 +21,7 @@ from micamsgr.conversation.pacing import TokenBucket
 from micamsgr.conversation.policy import Handover
 from micamsgr.conversation.reception import Arrival
 from micamsgr.conversation.states import EventState
-from micamsgr.errors import RemoteError
+from micamsgr.errors import Refused, RemoteError
 
 from .backfill import (
     SHOWN,
@@ -104,6 +104,7 @@ class CatchUp:
         listed = await self._list(page, gap)
         agreed = await self._store.ids_agree(self._bot)
         found: Counter[str] = Counter()
+        refused: list[Refused] = []
         for thread in listed:
             if self._done.get(thread.psid) == thread:
                 continue
@@ -111,10 +112,17 @@ class CatchUp:
                 agreed = await self._read(
                     page, thread.psid, gap, resumed, agreed, found
                 )
+            except Refused as error:
+                # Whether it is about this one or about all, the others tell.
+                self._failures[thread.psid] += 1
+                refused.append(error)
+                continue
             except RemoteError:
                 self._failures[thread.psid] += 1
                 raise
             self._done[thread.psid] = thread
+        if refused:
+            self._tell_refused(refused, len(listed))
         self._log.info(
             "bot {bot}: {threads} threads were read, from {since} on; {missed} messages"
             " had not been delivered, of which {answered} are answered",
@@ -164,6 +172,22 @@ class CatchUp:
         if len(rest) > self._most_read:
             self._tell_more(len(rest))
         return rest[: self._most_read]
+
+    def _tell_refused(self, refused: Sequence[Refused], listed: int) -> None:
+        """
+        Go on without the threads that Meta does not let us read.
+
+        :raises Refused: where these are all of them.
+        """
+        if len(refused) == listed:
+            raise refused[0]
+        self._log.error(
+            "bot {bot}: {count} threads can't be read, so that what was missed in"
+            " them stays unknown: {detail}; look at the Page's inbox",
+            bot=self._bot,
+            count=len(refused),
+            detail=refused[0].detail,
+        )
 
     def _tell_more(self, count: int) -> None:
         self._log.warn(

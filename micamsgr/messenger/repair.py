@@ -281,10 +281,13 @@ class Repair(Service):
         assert self._resumed is not None
         gap, resumed = await self._begun(page, self._gap), self._resumed
         await self._catch_up.run(page, gap, resumed)
+        if self._is_noted():
+            return
+        await self._store.repaired(self._bot, gap)
+        self._catch_up.begin()
+        # What came up meanwhile needs them.
         if not self._is_noted():
-            await self._store.repaired(self._bot, gap)
             self._gap, self._resumed = None, None
-            self._catch_up.begin()
 
     async def _begun(self, page: PageId, gap: Gap) -> Gap:
         """

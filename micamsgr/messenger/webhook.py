@@ -304,7 +304,9 @@ class Webhook:
 
 
 def _say_kept(arrivals: Sequence[Arrival], channels: _Channels, kept: bool) -> None:
-    for bot in {taken.bot for taken in arrivals}:
+    # On a full disk echoes are kept all the same, and prove nothing.
+    telling = [it for it in arrivals if not (kept and isinstance(it.event, Echo))]
+    for bot in {taken.bot for taken in telling}:
         channels[bot].kept(kept)
 
 

@@ -183,12 +183,13 @@ class SQLiteStore:
         reason: str,
         notice: Part,
         now: Moment,
-        tokens: int,
+        tokens: int | None,
         farewell: bool = False,
     ) -> Situation:
         def work(database: sqlite3.Connection) -> Situation:
             conversation = _conversation(database, turn)
-            settle(database, turn.id, tokens)
+            if tokens is not None:
+                settle(database, turn.id, tokens)
             if _end_turn(database, conversation, "failed", reason):
                 _finish_events(database, turn.id, conversation, "dead", reason)
                 insert_part(database, conversation, notice)

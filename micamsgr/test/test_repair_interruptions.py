@@ -10,7 +10,8 @@ from typing import TypeVar
 
 from twisted.internet.defer import Deferred, fail
 
-from micamsgr.conversation.events import PageId
+from micamsgr.conversation.events import BotName, PageId, Psid
+from micamsgr.conversation.missed import Gap
 from micamsgr.errors import StoreUnavailable, Unavailable
 from micamsgr.messenger.repair import Repair
 from micamsgr.store.group import Work
@@ -66,6 +67,44 @@ class TroubleTests(RepairCase):
         )
         read = [what for _, _, what in self.meta.asked if BOB in what]
         self.assertEqual(len(read), 1)
+
+    def test_refused(self) -> None:
+        """
+        Threads that Meta does not let us read hold up no other, and the log
+        says how many they are.
+        """
+        self.deliver(said("before", at=self.clocks.now().wall))
+        self.clock.advance(4200)
+        self.write(BOB, "missed", "m_1", ago=3000)
+        refusal = {"error": {"code": 100, "message": "No matching user found"}}
+        for number in range(3):
+            psid = Psid(f"90000{number}")
+            self.write(psid, "unreadable", f"m_2{number}", ago=2000 - number)
+            self.meta.trouble[psid] = (400, refusal)
+        self.start()
+        self.wait(60)
+        self.assertIn(MISSED, self.kept())
+        [told] = self.logged("error")
+        self.assertIn("bot mica: 3 threads can't be read", told)
+
+    def test_news_while_it_is_noted(self) -> None:
+        """
+        What is interrupted at the very moment in which a gap is noted as read
+        is looked into as well.
+        """
+        self.meta.trouble["subscribed_apps"] = DENIED
+        repair = self.start()
+        noting = MemoryStore.repaired
+
+        async def repaired(store: MemoryStore, bot: BotName, gap: Gap) -> None:
+            await noting(store, bot, gap)
+            self.patch(MemoryStore, "repaired", noting)
+            self.write(BOB, "missed", "m_1")
+            repair.note(self.clocks.now().wall - 1000)
+
+        self.patch(MemoryStore, "repaired", repaired)
+        self.wait(600)
+        self.assertIn(MISSED, self.kept())
 
     def test_denied(self) -> None:
         """

@@ -207,6 +207,21 @@ class TokenTests(LimitsCase):
         self.assertEqual(self.assistant.pending, [])
         self.assertEqual(self.sending(), [TEXT])
 
+    def test_kill_at_the_end_of_patience(self) -> None:
+        """
+        So does what was set aside for a turn whose patience is over when the
+        machine is up again.
+        """
+        self.limit(bot_tokens_per_day=3 * MOST)
+        self.say()
+        self.assistant.fail(Unavailable("overloaded"))
+        self.wait(70.0)
+        self.assertEqual(len(self.assistant.pending), 1)
+        self.boot("second boot", 3600.0)
+        self.wait(2.0)
+        self.assertEqual(self.store.turns(), [("failed", "patience")])
+        self.assertEqual(self.spent(), MOST)
+
     def test_midnight(self) -> None:
         """
         A call that ends after midnight is settled on the day on which it

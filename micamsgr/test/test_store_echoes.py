@@ -147,7 +147,7 @@ class OwnEchoTests(RecordCase):
         """
         self.settle(self.part, InDoubt("timeout"))
         words = "UPDATE part SET text = (SELECT text FROM part WHERE number = 1)"
-        self.now(self.store._write(lambda database: database.execute(words)))
+        self.store.database.transact(lambda database: database.execute(words))
         second = evolve(self.second, text=self.part.text)
         self.now(self.store.change(second, lifecycle.intend(second, moment(MINUTE))))
         self.record(self.echo(metadata=None))
