@@ -191,6 +191,9 @@ async def doubts(
         }
     )
     wrong = oracle.held_up(world.journal)
+    ambiguous = world.spoiled()["message"]
+    if ambiguous != spoiled:
+        wrong.append(f"{ambiguous} sends, not {spoiled}, were ambiguous")
     return evolve(verdict, complaints=[*verdict.complaints, *wrong])
 
 
@@ -227,7 +230,10 @@ async def denied(
         {"policy": policy, "ambiguous": spoiled}, settled=policy != "hold"
     )
     applied = sum(fault.applied for fault in schedule.spoils)
-    return _as_wished(world, verdict, policy, spoiled, applied)
+    judged = _as_wished(world, verdict, policy, spoiled, applied)
+    met = world.spoiled()["message"]
+    wrong = [f"{met} sends, not {spoiled}, were ambiguous"] if met != spoiled else []
+    return evolve(judged, complaints=[*judged.complaints, *wrong])
 
 
 async def _until_held(world: World, many: int, seconds: float) -> None:

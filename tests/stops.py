@@ -70,6 +70,16 @@ POINTS = (
     *(f"webhook.{when}" for when in ("read", "half", "written")),
 )
 
+#: Where a message is surely, or maybe, not sent that is believed to be.
+COSTLY = (
+    "compose.kept",
+    "composed>sending.kept",
+    "apologize.kept",
+    "message.begun",
+    "message.half",
+    "message.written",
+)
+
 _OK = b"EVENT_RECEIVED"
 
 
@@ -207,12 +217,21 @@ def _around_webhooks(stop: Stop) -> None:
 
 def plan(points: Sequence[str], times: int) -> list[str]:
     """
-    Name each point so many times, the same ones far from one another.
+    Name each point so many times, the same ones far from one another, and so
+    those that cost an attempt at a message: three of them in a row, and its
+    person counts as unreachable.
 
     The Page is remembered once and for all, so that this comes first, and
     cannot be passed again once it is kept.
     """
     once = [point for point in points if point.startswith("remember_page.")]
     first = [it for it in once for _ in range(1 if it.endswith(".kept") else times)]
-    others = [point for point in points if point not in once]
-    return [*first, *others * times]
+    costly = [point for point in points if point in COSTLY]
+    others = [point for point in points if point not in once and point not in COSTLY]
+    # One of these, and then so many of the others.
+    share = -(-len(others) // max(1, len(costly)))
+    each: list[str] = []
+    while costly or others:
+        each += [*costly[:1], *others[:share]]
+        del costly[:1], others[:share]
+    return [*first, *each * times]
