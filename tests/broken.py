@@ -35,7 +35,7 @@ from micamsgr.conversation.outlet import Outlet
 from micamsgr.conversation.pacing import Pressure
 from micamsgr.conversation.parts import Part
 from micamsgr.conversation.states import PartState
-from micamsgr.messenger import webhook
+from micamsgr.messenger import notifications, webhook
 from micamsgr.messenger.graph import GraphMessenger
 from micamsgr.messenger.webhook import Webhook
 from micamsgr.store import arrivals, erasure, retention, rows, sqlite, tally
@@ -248,7 +248,7 @@ def stumbling() -> None:
     """
     Trust that what is signed is what one expects.
     """
-    parse = webhook.parse_notification
+    parse = notifications.parse_notification
 
     def parsed(body: bytes, *more: Any) -> Any:
         for entry in json.loads(body)["entry"]:

@@ -65,8 +65,14 @@ _LATER = Sparing(
 # So many visitors later a human answers: not so soon as a reply that Meta makes.
 _LATER_ON = 30
 
+_KEPT = "remember_page.kept"
+
 # What happens once in a life.
-_ONCE = {f"remember_page.{when}": 1 for when in ("done", "kept")}
+_ONCE = {
+    f"{name}.{when}": 1
+    for name in ("remember_page", "interrupted", "told")
+    for when in ("done", "kept")
+} | {f"subscription.{when}": 1 for when in ("begun", "half", "written", "answered")}
 
 
 @define(eq=False)
@@ -178,6 +184,8 @@ async def points(
     graph.lookup_lag = 0.5
     world.changes |= {
         "assistant": {"apology": {"after": 1}},
+        # So few that some wait for one, after each start.
+        "llm_config": {"concurrency": 5 + people // 12},
         "log": {"level": "error"},
     }
     stops = [
@@ -216,7 +224,9 @@ async def points(
             "points": len(ended),
             "stops": sum(ended.values()),
             # The Page is kept once and for all.
-            "fewest": min((ended[it] for it in plan if it not in _ONCE), default=0),
+            "fewest": min(
+                (ended[it] for it in plan if it != "remember_page.kept"), default=0
+            ),
             "lives in vain": len(missed),
             "spoiled": world.spoiled()["message"],
         },
