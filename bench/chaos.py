@@ -40,18 +40,35 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--broken", action="append", default=[], choices=list(BUILDS))
     parser.add_argument("--directory", type=Path, help="the disk to run on")
     number = parser.add_argument
-    number("--messages", type=int, default=10_000, help="in all, by all people")
+    number(
+        "--messages",
+        type=int,
+        help="in all, by all people; by default 10,000, doubts 5,000",
+    )
     number("--people", type=int, default=200)
     number("--kills", type=int, default=50, help="at least; kills")
     number("--times", type=int, default=20, help="each; points, sigterm")
     number("--spoiled", type=int, default=1000, help="ambiguous sends; doubts, denied")
     number("--lost", type=float, default=0.0, help="share of echoes; doubts")
     number("--unresolved", default="resend", choices=["resend", "hold", "drop"])
-    number("--seconds", type=float, default=120.0, help="outage, token; points: most")
+    number(
+        "--seconds",
+        type=float,
+        help="outage, token, by default 120; points: the most, by default as long as"
+        " it takes",
+    )
     number("--pause", type=float, default=5.0, help="the most before each message")
-    number("--hang", type=float, default=0.0, help="share of LLM calls; sigterm")
+    number("--hang", type=float, default=0.002, help="share of LLM calls; sigterm")
     number("--only", default="", help="points whose names begin so, or lists of them")
-    return parser.parse_args(arguments)
+    given = parser.parse_args(arguments)
+    if given.messages is None:
+        given.messages = 5000 if given.run == "doubts" else 10_000
+    if given.seconds is None and given.run != "points":
+        given.seconds = 120.0
+    if given.run == "denied":
+        # Each writes once.
+        given.people = max(given.people, given.spoiled)
+    return given
 
 
 async def _kills(here: World, given: argparse.Namespace) -> Verdict:

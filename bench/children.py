@@ -156,12 +156,15 @@ def measured(
 
 
 @contextmanager
-def daemon(directory: Path, remote: str, **changes: Any) -> Iterator[tuple[Child, int]]:
+def daemon(
+    directory: Path, remote: str, *, broken: Sequence[str] = (), **changes: Any
+) -> Iterator[tuple[Child, int]]:
     """
     Run the daemon as an operator does, by the shortest configuration there is.
 
     :param directory: made for its configuration, its store and its log.
     :param remote: the URL of what stands in for the Graph API and the LLM.
+    :param broken: what its build does wrong: names of ``tests/broken.py``.
     :param changes: what its configuration has besides.
 
     :return: it, once it listens, and its port.
@@ -181,10 +184,12 @@ def daemon(directory: Path, remote: str, **changes: Any) -> Iterator[tuple[Child
         **changes,
     }
     (directory / "mica.yaml").write_text(yaml.safe_dump(document))
-    twistd = "from twisted.scripts.twistd import run; run()"
+    twistd: tuple[str, ...] = ("-c", "from twisted.scripts.twistd import run; run()")
+    if broken:
+        twistd = ("-m", "tests.launch", json.dumps({"broken": broken}))
     log = directory / "log"
     with running(
-        "-c", twistd, "-n", "micamessenger", "--config", "mica.yaml", log=log
+        *twistd, "-n", "micamessenger", "--config", "mica.yaml", log=log
     ) as child:
         deadline = time.monotonic() + 20.0
         while not _listens(port):

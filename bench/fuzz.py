@@ -147,6 +147,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--bodies", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=Random().randrange(10**9))
     parser.add_argument("--directory", type=Path, help="the disk for the store")
+    parser.add_argument("--broken", action="append", default=[], choices=["stumbling"])
     given = parser.parse_args(arguments)
     print(f"fuzz: {given.bodies:,} bodies, seed {given.seed}")
     with (
@@ -157,7 +158,10 @@ def main(arguments: Sequence[str]) -> None:
         print(machine(directory), flush=True)
         remote = f"http://127.0.0.1:{stand_in.line()}"
         # Nobody is answered, for it is not turns that are tried here.
-        with daemon(directory / "0", remote, allow=["1"]) as (child, port):
+        with daemon(directory / "0", remote, broken=given.broken, allow=["1"]) as (
+            child,
+            port,
+        ):
             sizes: list[tuple[int, float]] = []
 
             def tell(answered: int) -> None:
@@ -165,7 +169,10 @@ def main(arguments: Sequence[str]) -> None:
                 progress(f"{answered:,} answered, {sizes[-1][1]:.0f} MiB")
 
             begun = time.monotonic()
-            found = fuzz(port, SECRET.encode(), given.seed, given.bodies, tell)
+            try:
+                found = fuzz(port, SECRET.encode(), given.seed, given.bodies, tell)
+            except AssertionError as error:
+                raise SystemExit(f"that is not as it should be: {error}") from None
             took = time.monotonic() - begun
             last = Line(port)
             last.send(delivery(1))

@@ -23,13 +23,19 @@ _SYNCS = 200
 
 
 def options(
-    doc: str | None, arguments: Sequence[str], *, seconds: float, rounds: int
+    doc: str | None,
+    arguments: Sequence[str],
+    *,
+    seconds: float,
+    rounds: int,
+    broken: Sequence[str] = (),
 ) -> argparse.Namespace:
     """
     Read the command line.
 
     :param seconds: how long one measurement takes by default.
     :param rounds: how many there are of each kind by default.
+    :param broken: names of ``tests/broken.py`` that may be told as well.
     """
     # However it ends, no child stays.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -37,6 +43,8 @@ def options(
     parser.add_argument("--seconds", type=float, default=seconds)
     parser.add_argument("--rounds", type=int, default=rounds)
     parser.add_argument("--directory", type=Path, help="the disk to be measured on")
+    if broken:
+        parser.add_argument("--broken", action="append", default=[], choices=broken)
     return parser.parse_args(arguments)
 
 

@@ -146,7 +146,7 @@ def main(arguments: Sequence[str]) -> None:
     """
     Measure, and print.
     """
-    given = options(__doc__, arguments, seconds=30.0, rounds=1)
+    given = options(__doc__, arguments, seconds=30.0, rounds=1, broken=["no_deadlines"])
     names = list(kinds(_TOKEN))
     each = -(-CLIENTS // len(names))
     groups = {
@@ -163,7 +163,12 @@ def main(arguments: Sequence[str]) -> None:
         tls_port = free_port()
         tls = {"listen": f"tcp:{tls_port}:interface=127.0.0.1"}
         child, port = stack.enter_context(
-            daemon(directory / "0", remote, tls=tls | _certificate(directory))
+            daemon(
+                directory / "0",
+                remote,
+                broken=given.broken,
+                tls=tls | _certificate(directory),
+            )
         )
 
         progress("without them")

@@ -8,6 +8,7 @@ starts.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from typing import Any, cast
@@ -34,9 +35,11 @@ from micamsgr.conversation.outlet import Outlet
 from micamsgr.conversation.pacing import Pressure
 from micamsgr.conversation.parts import Part
 from micamsgr.conversation.states import PartState
+from micamsgr.messenger import notifications, webhook
 from micamsgr.messenger.graph import GraphMessenger
 from micamsgr.messenger.webhook import Webhook
-from micamsgr.store import arrivals
+from micamsgr.store import arrivals, erasure, retention, rows, sqlite, tally
+from micamsgr.web.deadlines import Deadline
 
 # For so many seconds a build that has said 200 has not begun to keep it.
 _LAZY = 0.05
@@ -150,6 +153,20 @@ def blind_resend() -> None:
     _replace(lifecycle, after_look_up=concluded)
 
 
+def blind_drop() -> None:
+    """
+    Give up, whatever the operator wished, where no evidence can be had.
+    """
+    after = lifecycle.after_look_up
+
+    def concluded(part: Part, evidence: Evidence, *more: Any) -> Part:
+        if isinstance(evidence, NoEvidence):
+            return evolve(part, state=PartState.DEAD, reason="unresolved", rest=None)
+        return after(part, evidence, *more)
+
+    _replace(lifecycle, after_look_up=concluded)
+
+
 def doubt_stops_all() -> None:
     """
     Let the whole Page wait while one message is in doubt.
@@ -207,6 +224,52 @@ def herd() -> None:
     _replace(answering, after_failure=lambda *_: 0.05)
 
 
+def eager() -> None:
+    """
+    Ask the language model twice, and take its second answer.
+    """
+    ask = answering.Answerer._ask
+
+    async def asked(self: Any, begun: Any, answered: Callable[[], None]) -> Any:
+        await ask(self, begun, lambda: None)
+        return await ask(self, begun, answered)
+
+    _replace(answering.Answerer, _ask=asked)
+
+
+def no_deadlines() -> None:
+    """
+    Wait for clients for ever.
+    """
+    _replace(Deadline, set=lambda self, seconds, late: self.lift())
+
+
+def stumbling() -> None:
+    """
+    Trust that what is signed is what one expects.
+    """
+    parse = notifications.parse_notification
+
+    def parsed(body: bytes, *more: Any) -> Any:
+        for entry in json.loads(body)["entry"]:
+            for item in entry.get("messaging", ()):
+                item["sender"]["id"].encode()
+        return parse(body, *more)
+
+    _replace(webhook, parse_notification=parsed)
+
+
+def no_indexes() -> None:
+    """
+    Look for what is open among all that was ever done.
+    """
+    for module in (arrivals, erasure, retention, rows, sqlite, tally):
+        for name in ("OPEN_EVENT", "OPEN_TURN", "OPEN_PART"):
+            if hasattr(module, name):
+                # With a sign before it, no index serves.
+                _replace(module, **{name: f"+{getattr(module, name)}"})
+
+
 def no_drain() -> None:
     """
     Stop without waiting for what is in flight, and take it for not sent.
@@ -242,7 +305,12 @@ BUILDS: dict[str, Callable[[], None]] = {
         doubt_stops_all,
         no_pause,
         token_is_refusal,
+        blind_drop,
         herd,
+        eager,
+        no_deadlines,
+        stumbling,
+        no_indexes,
         no_drain,
         endless_drain,
     )

@@ -32,6 +32,7 @@ from micamsgr.sandbox.journal import (
 from micamsgr.sandbox.meta import Habits, Page
 from tests import oracle
 from tests.daemon import Daemon, callback, configuration, free_port, reactor
+from tests.excuses import unreached as unreachable
 from tests.launch import starter
 from tests.plans import DELAYS, name_all, named
 from tests.stand_ins import StandIns
@@ -295,16 +296,28 @@ class World:
         self.seen += [f"on the way: {why}" for why in found]
 
     def verdict(
-        self, figures: Mapping[str, object], *, settled: bool = True
+        self,
+        figures: Mapping[str, object],
+        *,
+        settled: bool = True,
+        unreached: bool = False,
     ) -> Verdict:
         """
         Let the oracle judge.
 
         :param figures: what else is to be told.
         :param settled: whether nothing may be left to do.
+        :param unreached: whether somebody may count as unreachable, if only
+            very few do.
         """
         journal = self.journal
         spoken = oracle.misspoken(journal, named, lambda it: it.startswith(_REGULAR))
+        excused = unreachable(journal, self.database, named) if unreached else ()
+        given_up = [why for why in spoken if why in excused]
+        if unreached:
+            figures = {**figures, "unreached": len(given_up)}
+        if len(given_up) <= max(_FEW, _RARE * len(journal.of(Wrote))):
+            spoken = [why for why in spoken if why not in excused]
         left = oracle.complaints(journal, self.database, settled=settled)
         found = [*dict.fromkeys(self.seen), *spoken, *left]
         for daemon in self.daemons:
@@ -349,6 +362,9 @@ class World:
 
 
 _REGULAR = "628491377510"
+
+# Of all that was written, so little may go to whom nobody could reach.
+_FEW, _RARE = 2, 0.002
 
 
 def regular(number: int) -> str:

@@ -151,6 +151,31 @@ def _absent(part: Row, journal: Journal) -> bool:
     return part["absent"] >= _MOST_ABSENT and not there
 
 
+def unreached(journal: Journal, database: Database, named: Named) -> set[str]:
+    """
+    Say what :func:`tests.oracle.misspoken` says of what was given up as it must
+    be: an answer's part was not there after three attempts, so that its person
+    counts as unreachable, and it goes with those behind it.
+    """
+    parts = rows(
+        database,
+        "SELECT part.*, psid FROM part"
+        " JOIN conversation ON conversation.id = part.conversation"
+        " WHERE kind = 'answer' AND part.state IN ('dead', 'expired')",
+    )
+    given_up = {
+        part["turn"]: part["number"]
+        for part in parts
+        if part["state"] == "dead" and _absent(part, journal)
+    }
+    return {
+        f"{part['psid']}: lost {text!r}"
+        for part in parts
+        if part["number"] >= given_up.get(part["turn"], _NEVER)
+        for text in named(part["text"])
+    }
+
+
 def belated(
     journal: Journal, named: Named, psids: Collection[str], seconds: float
 ) -> Iterator[str]:

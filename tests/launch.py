@@ -5,8 +5,10 @@ Start the daemon as another command would, with stops or faults built in:
 ``JSON`` holds ``broken``, names of ``tests/broken.py``, and ``stops``: for each
 life a point of ``tests/stops.py`` and at which pass it ends there.  One life
 follows the other, as under a supervisor, and each is a process of its own; what
-was imported once is not imported again.  A line on standard output says how
-each ended, and one that the last one begins: that one ends when it is told to.
+was imported once is not imported again.  A life that does not pass its point
+is lived again at the end, to end at the first pass; so often as ``TRIES`` says.
+A line on standard output says how each ended, and one that the last one
+begins: that one ends when it is told to.
 
 Without ``stops`` the process itself becomes the daemon.
 """
@@ -19,6 +21,7 @@ import os
 import signal
 import sys
 import time
+from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
@@ -31,8 +34,9 @@ from tests.stops import Stop, install
 
 _SET_PARENT_DEATH_SIGNAL = 1
 
-# Seconds after which a life ends that does not pass its point.
-_LONGEST = 20.0
+#: Seconds after which a life ends that does not pass its point, and how often
+#: it is tried again.
+LONGEST, TRIES = 20.0, 2
 
 
 def starter(python: str, **spec: Any) -> list[str]:
@@ -64,7 +68,7 @@ def _live(command: Sequence[str], stop: Stop | None) -> int:
     if stop is None:
         signal.signal(signal.SIGTERM, lambda *_: os.kill(life, signal.SIGTERM))
         return os.waitpid(life, 0)[1]
-    deadline = time.monotonic() + _LONGEST
+    deadline = time.monotonic() + LONGEST
     while True:
         ended, status = os.waitpid(life, os.WNOHANG)
         if ended:
@@ -88,14 +92,17 @@ def main(arguments: Sequence[str]) -> None:
     spec, command = json.loads(arguments[0]), arguments[1:]
     for name in spec.get("broken", ()):
         BUILDS[name]()
-    stops = spec.get("stops", ())
+    stops = deque((point, pass_, 0) for point, pass_ in spec.get("stops", ()))
     if not stops:
         _run(command)
         return
-    for point, pass_ in stops:
+    while stops:
+        point, pass_, tried = stops.popleft()
         status = _live(command, Stop(point, pass_))
         killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
         _say(f"LIFE {point} {'stopped' if killed else 'not passed'}")
+        if not killed and tried < TRIES:
+            stops.append((point, 1, tried + 1))
     _say("LAST LIFE")
     status = _live(command, None)
     raise SystemExit(os.waitstatus_to_exitcode(status))

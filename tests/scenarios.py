@@ -8,6 +8,7 @@ from collections import Counter
 from typing import Any
 
 from attrs import evolve
+from twisted.internet.defer import TimeoutError
 from twisted.internet.task import deferLater
 
 from micamsgr.sandbox import language_model as llm
@@ -24,7 +25,7 @@ from micamsgr.sandbox.journal import (
 )
 from tests import oracle
 from tests.chaos import Verdict, World
-from tests.daemon import reactor
+from tests.daemon import Daemon, reactor
 from tests.plans import REFUSED, SLOW, SLOW_MODEL, Schedule, Sparing, echo_lost
 
 #: 5 % of all sends answered 5xx, half of them applied; 2 % dropped.
@@ -52,6 +53,10 @@ MODEL = Chances(
 
 #: How long a run may take to settle, in seconds, beyond all its doubts.
 SETTLING = 90.0
+
+
+# And a stop, beyond its drain: the store is closed, and the process ends.
+_CLOSING = 5.0
 
 
 def _faults(world: World) -> None:
@@ -133,14 +138,13 @@ async def stops(
         await world.wait(*slack)
         begun = reactor.seconds()
         daemon.terminate()
-        statuses[await daemon.exited] += 1
+        statuses[await _ended(daemon, drain + 2.0 * _CLOSING)] += 1
         took.append(reactor.seconds() - begun)
         world.look()
     await world.serve()
     await writing
     await world.settled(settling)
-    # The store is closed after that, and the process ends.
-    slow = sum(seconds > drain + 5.0 for seconds in took)
+    slow = sum(seconds > drain + _CLOSING for seconds in took)
     verdict = world.verdict(
         {
             "SIGTERMs": len(took),
@@ -153,6 +157,17 @@ async def stops(
     # twistd ends by the signal that it was told to end by.
     wrong += [f"a stop ended with {it}" for it in statuses if it not in (0, -15)]
     return evolve(verdict, complaints=[*verdict.complaints, *wrong])
+
+
+async def _ended(daemon: Daemon, seconds: float) -> int:
+    """
+    Wait for a daemon to end, and wait no longer than so.
+    """
+    try:
+        return await daemon.exited.addTimeout(seconds, reactor)
+    except TimeoutError:
+        daemon.kill()
+        return await daemon.exited
 
 
 async def doubts(
@@ -191,6 +206,9 @@ async def doubts(
         }
     )
     wrong = oracle.held_up(world.journal)
+    ambiguous = world.spoiled()["message"]
+    if ambiguous != spoiled:
+        wrong.append(f"{ambiguous} sends, not {spoiled}, were ambiguous")
     return evolve(verdict, complaints=[*verdict.complaints, *wrong])
 
 
@@ -227,7 +245,10 @@ async def denied(
         {"policy": policy, "ambiguous": spoiled}, settled=policy != "hold"
     )
     applied = sum(fault.applied for fault in schedule.spoils)
-    return _as_wished(world, verdict, policy, spoiled, applied)
+    judged = _as_wished(world, verdict, policy, spoiled, applied)
+    met = world.spoiled()["message"]
+    wrong = [f"{met} sends, not {spoiled}, were ambiguous"] if met != spoiled else []
+    return evolve(judged, complaints=[*judged.complaints, *wrong])
 
 
 async def _until_held(world: World, many: int, seconds: float) -> None:

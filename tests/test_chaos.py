@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -112,7 +112,7 @@ class ChaosTests(ChaosCase):
                 for policy in ("resend", "hold", "drop")
             ),
             partial(outage, people=20, seconds=3.0),
-            partial(mixed, people=20, each=6, most=1.7),
+            partial(mixed, people=20, each=6, most=1.5),
             partial(token, people=10, seconds=4.0, most=5),
         )
 
@@ -129,6 +129,10 @@ async def _dying(here: World) -> Verdict:
 
 _SOME: dict[str, Any] = {"people": 15, "each": 2, "spoiled": 8, "parts": 30}
 _BLIND = partial(doubts, lost=1.0, **_SOME)
+_LIVELY: dict[str, Any] = {"people": 20, "each": 4, "pause": 1.0}
+_killed = partial(kills, least=3, life=(0.5, 1.2), **_LIVELY)
+_stopping = partial(stops, times=3, slack=(0.5, 1.2), **_LIVELY)
+_stuck = partial(stops, people=10, each=1, pause=0.5, times=1, hang=1.0)
 _EXPIRED = partial(token, people=8, seconds=3.0, most=5)
 
 # What each broken build is put through, and what must be said of it: a pattern.
@@ -147,9 +151,24 @@ _NOTICED: dict[str, tuple[Run, str]] = {
         partial(denied, policy="hold", people=10, spoiled=8),
         "were said twice, not 0",
     ),
+    "blind_drop": (
+        partial(denied, policy="resend", people=10, spoiled=8),
+        "0 parts, not 8, are sent again",
+    ),
     "herd": (partial(outage, people=20, seconds=3.0), "that was down"),
     "token_is_refusal": (_EXPIRED, "lost '"),
     "no_pause": (_EXPIRED, "with an expired token"),
+    "eager": (partial(mixed, people=10, each=4), "calls per turn"),
+    "no_drain": (_stopping, r"said .* \d+ times"),
+    "endless_drain": (_stuck, "took longer than"),
+}
+# Of runs that others of them have, too.
+_NOTICED_TOO: dict[str, tuple[Run, str]] = {
+    "doubt_is_failure": (_killed, r"said .* \d+ times"),
+    "blind_resend": (
+        partial(denied, policy="drop", people=10, spoiled=8),
+        "0 parts, not 8, are dead",
+    ),
 }
 
 
@@ -164,14 +183,26 @@ class BrokenTests(ChaosCase):
         it does to people.  Whether the faults hit it is chance, so that each
         has three runs.
         """
-        builds = list(_NOTICED)
+        await self.assert_noticed(_NOTICED)
+
+    async def test_noticed_otherwise(self) -> None:
+        """
+        Some are found out by other runs as well.
+        """
+        await self.assert_noticed(_NOTICED_TOO)
+
+    async def assert_noticed(self, wanted: Mapping[str, tuple[Run, str]]) -> None:
+        """
+        Check that of each build that is said of it, in one of three runs.
+        """
+        builds = list(wanted)
         for _ in range(3):
-            runs = [(_NOTICED[it][0], [it]) for it in builds]
+            runs = [(wanted[it][0], [it]) for it in builds]
             found = zip(builds, await self.judge_all(runs), strict=True)
             missed = {
                 build: complaints[:5]
                 for build, complaints in found
-                if not any(re.search(_NOTICED[build][1], why) for why in complaints)
+                if not any(re.search(wanted[build][1], why) for why in complaints)
             }
             builds = list(missed)
             if not missed:

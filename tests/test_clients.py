@@ -11,16 +11,19 @@ import socket
 import ssl
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from unittest import SkipTest
 
 from twisted.internet import reactor as _reactor
+from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 from twisted.internet.utils import getProcessOutputAndValue
 
 from micamsgr.sandbox.meta import signature
 from tests.daemon import VERIFY_TOKEN, Daemon, DaemonCase, eventually, free_port
+from tests.launch import starter
 from tests.test_tls import Authority
 
 reactor: Any = _reactor
@@ -78,7 +81,7 @@ class ClientCase(DaemonCase):
         self.open: list[socket.socket] = []
         self.addCleanup(self.hang_up)
 
-    async def serve_both(self, **changes: Any) -> Daemon:
+    async def serve_both(self, first: Sequence[str] = (), **changes: Any) -> Daemon:
         """
         Start the daemon.
         """
@@ -87,6 +90,7 @@ class ClientCase(DaemonCase):
         for path, content in zip((certificate, key), Authority().issue(), strict=True):
             path.write_bytes(content)
         return await self.serve(
+            first,
             tls={
                 "listen": f"tcp:{self.tls_port}:interface=127.0.0.1",
                 "certificate": str(certificate.absolute()),
@@ -150,25 +154,44 @@ class SlowTests(ClientCase):
         await self.still_there("Before")
         before = sockets(daemon.pid)
         each = 6
-        ports = [str(self.port), str(self.tls_port)]
-        kind = ["--each", str(each), "--token", VERIFY_TOKEN]
-        holding = getProcessOutputAndValue(
-            sys.executable,
-            ["-m", "bench.holders", *ports, *kind, "--seconds", "50"],
-            env={"PYTHONPATH": str(ROOT)},
+        holding = Deferred.fromCoroutine(
+            self.hold("--each", str(each), "--seconds", "50")
         )
         await eventually(lambda: sockets(daemon.pid) > before + 5 * each)
         for number in range(5):
             await self.still_there(f"Meanwhile, {number}")
-        output, errors, status = await holding
-        self.assertEqual(status, 0, errors)
-        kinds = json.loads(output.splitlines()[-1])
+        kinds = await holding
         self.assertEqual(len(kinds), 11)
         for found in kinds:
             self.assertEqual(found["cut"], each, found)
         await eventually(lambda: sockets(daemon.pid) <= before + 5)
         await self.still_there("After")
         self.assertLess(daemon.output.count("\n"), 100)
+
+    async def test_noticed(self) -> None:
+        """
+        A build without deadlines cuts off none of them.
+        """
+        await self.serve_both(first=starter(sys.executable, broken=["no_deadlines"]))
+        kinds = await self.hold("--each", "1", "--seconds", "16")
+        # What is slow in its handshake has a deadline of 5 s, those who read not 30.
+        self.assertEqual([found["cut"] for found in kinds], [0] * 11)
+
+    async def hold(self, *how: str) -> list[dict[str, Any]]:
+        """
+        Let clients be slow, and say what becomes of them.
+
+        :param how: the words of ``bench/holders.py``.
+        """
+        ports = [str(self.port), str(self.tls_port)]
+        output, errors, status = await getProcessOutputAndValue(
+            sys.executable,
+            ["-m", "bench.holders", *ports, "--token", VERIFY_TOKEN, *how],
+            env={"PYTHONPATH": str(ROOT)},
+        )
+        self.assertEqual(status, 0, errors)
+        found: list[dict[str, Any]] = json.loads(output.splitlines()[-1])
+        return found
 
 
 class ManyTests(ClientCase):

@@ -57,9 +57,9 @@ class DiskCase(DaemonCase):
         self.assertLess(reactor.seconds() - since, WELL_WITHIN)
 
 
-class FullTests(DiskCase):
+class FullCase(DiskCase):
     """
-    Tests for a disk that is full: a small one, made for the purpose.
+    A disk that can be filled: a small one, made for the purpose.
     """
 
     def setUp(self) -> None:
@@ -79,6 +79,12 @@ class FullTests(DiskCase):
     def ballast(self) -> Path:
         """What is kept in reserve."""
         return self.disk / "mica.db.ballast"
+
+
+class FullTests(FullCase):
+    """
+    Tests for a disk that is full.
+    """
 
     async def test_full_and_freed(self) -> None:
         """

@@ -5,10 +5,13 @@ more of them.
 
 from __future__ import annotations
 
+import sys
+
 from twisted.internet.threads import deferToThread
 
 from bench.fuzz import fuzz
 from tests.daemon import DaemonCase
+from tests.launch import starter
 
 BOB = "6284913775102999"
 
@@ -37,3 +40,18 @@ class FuzzTests(DaemonCase):
         self.write(BOB, "Still there, are you?")
         self.assertEqual(await self.said(BOB), ["You said: Still there, are you?"])
         self.assertNotIn("critical", daemon.output)
+
+    async def test_noticed(self) -> None:
+        """
+        A build that trusts what is signed does not get by.
+        """
+        starter_ = starter(sys.executable, broken=["stumbling"])
+        daemon = await self.serve(starter_, allow=[BOB])
+        secret = self.page.app.secret.encode()
+        posting = deferToThread(fuzz, self.port, secret, SEED, BODIES)
+        with self.assertRaisesRegex(AssertionError, "503 instead of"):
+            await posting
+        await daemon.stop()
+        # Which the other test would not have let pass either.
+        self.assertIn("Traceback", daemon.output)
+        self.daemons.clear()
