@@ -58,6 +58,7 @@ COMMITS = {
 #: What else the store commits for the daemon, and why nothing ends there.
 LEFT_OUT = {
     "refuse": "nobody reaches a limit here; in the simulation people do",
+    "passed_on": "no thread is passed on here; test_steps_control kills around it",
     "lacked": "the Page stays subscribed, for Meta delivers all of it",
     "repaired": "no thread is read in lives as short as these",
     "record_missed": "likewise",
