@@ -172,7 +172,11 @@ class DaemonTests(ReloadCase):
         daemon = await self.serve()
         self.rewrite(daemon, store="sqlite:other.db", log={"level": "debug"})
         await self.reload(daemon)
-        self.assertIn("store has changed, which takes effect", daemon.output)
+        told = "store is another than at the start"
+        self.assertEqual(daemon.output.count(told), 1)
+        self.rewrite(daemon, log={"level": "debug"})
+        await self.reload(daemon)
+        self.assertEqual(daemon.output.count(told), 1)
         self.assertFalse((self.directory / "other.db").exists())
 
     async def test_refused(self) -> None:

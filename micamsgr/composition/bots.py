@@ -26,6 +26,7 @@ from micamsgr.conversation.events import BotName, Psid
 from micamsgr.conversation.interfaces import IStore
 from micamsgr.conversation.outlet import Outlet
 from micamsgr.conversation.pacing import TokenBucket
+from micamsgr.conversation.slots import Slots
 from micamsgr.conversation.steps import Steps
 from micamsgr.httpcall import HTTPCaller
 from micamsgr.messenger.catch_up import CatchUp
@@ -82,6 +83,7 @@ class RunningBot(MultiService):
         self._around = around
         self._bot = bot
         self._look_ups = TokenBucket(bot.delivery.lookup_rate)
+        self._slots = Slots(bot.llm.concurrency)
         self._steps = self._make_steps(bot, texts, None)
         self._dispatcher = Dispatcher(
             bot.name,
@@ -109,6 +111,7 @@ class RunningBot(MultiService):
         before, self._bot = self._bot, bot
         if bot.delivery.lookup_rate != before.delivery.lookup_rate:
             self._look_ups = TokenBucket(bot.delivery.lookup_rate)
+        self._slots.limit = bot.llm.concurrency
         outlet = self._steps.outlet if _way_out(bot) == _way_out(before) else None
         self._steps = self._make_steps(bot, texts, outlet)
         self._dispatcher.adopt(self._steps)
@@ -224,7 +227,7 @@ class RunningBot(MultiService):
             manners=bot.assistant.manners,
             handover=bot.handover,
             limits=bot.limits,
-            slots=bot.llm.concurrency,
+            slots=self._slots,
             texts=texts,
             look_ups=self._look_ups,
             outlet=outlet,

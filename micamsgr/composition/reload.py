@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Protocol
 
-from attrs import define
+from attrs import define, field
 from twisted.logger import Logger
 
 from micamsgr.config.document import ConfigError
@@ -62,7 +62,13 @@ class Reload:
     _log_level: Callable[[str], None]
     _manager: ServiceManager
 
+    # What only a start reads is still as it was then.
+    _started: Config = field(init=False)
+
     _log = Logger()
+
+    def __attrs_post_init__(self) -> None:
+        self._started = self._current.config
 
     def on_hangup(self) -> None:
         """
@@ -103,8 +109,8 @@ class Reload:
             "a configuration is put in force: {changes}",
             changes="; ".join(said) or "nothing has changed but what files hold",
         )
-        for key in at_next_start(before, after):
-            line = f"{key} has changed, which takes effect at the next start"
+        for key in at_next_start(self._started, after):
+            line = f"{key} is another than at the start: it takes effect at the next"
             said.append(line)
             self._log.warn("{line}", line=line)
         for warning in after.warnings:

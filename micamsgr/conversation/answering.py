@@ -28,6 +28,7 @@ from .planner import Situation, Turn, after_failure, closed, until_apology
 from .policy import Limits, Manners
 from .presence import Typing
 from .sending import Sender
+from .slots import Slots
 
 # The least rest after an assistant that fails as nothing should, in seconds.
 _AFTER_A_DEFECT = 60.0
@@ -38,15 +39,13 @@ class Answerer:
     """
     Have one bot's turns answered.
 
-    :ivar taken: how many of the assistant's slots are taken.
-    :ivar freed: called when one of them is free again.
     :ivar _clock: for every wait; usually the reactor.
     :ivar _now: reads the clocks.
     :ivar _split: cuts an answer into the texts of its parts.
     :ivar _random: makes a number from 0.0 to 1.0.
     :ivar _entropy: makes so many random bytes.
     :ivar _alias: names a person in the log.
-    :ivar _slots: how many times at once the assistant may be asked.
+    :ivar _slots: of those for whom the assistant is asked.
     :ivar _texts: whether the log may hold what is answered.
     """
 
@@ -64,30 +63,12 @@ class Answerer:
     _alias: Callable[[Psid], str]
     _manners: Manners = field(kw_only=True)
     _limits: Limits = field(kw_only=True)
-    _slots: int = field(kw_only=True)
+    _slots: Slots = field(kw_only=True)
     _texts: bool = field(kw_only=True)
 
-    taken: int = field(default=0, init=False)
-    freed: Callable[[], None] = field(default=lambda: None, init=False)
     _typing: dict[int, Typing] = field(factory=dict, init=False)
 
     _log = Logger()
-
-    def take_slot(self) -> bool:
-        """
-        Take one of the assistant's slots, if one is free.
-        """
-        if self.taken >= self._slots:
-            return False
-        self.taken += 1
-        return True
-
-    def free_slot(self) -> None:
-        """
-        Give a slot back.
-        """
-        self.taken -= 1
-        self.freed()
 
     def hush(self, conversation: int) -> None:
         """
@@ -104,7 +85,7 @@ class Answerer:
         """
         # Given back as soon as it has answered; what then waits has no need of it.
         with ExitStack() as slot:
-            slot.callback(self.free_slot)
+            slot.callback(self._slots.free)
             begun = await self._store.begin(
                 situation.id,
                 self._manners.history_messages,

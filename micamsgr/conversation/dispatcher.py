@@ -105,19 +105,16 @@ class Dispatcher(Service):
 
     def _follow(self, steps: Steps) -> None:
         steps.reopened = self._wake_all
-        steps.freed = self._feed
+        steps.slots.freed = self._feed
         self._steps = steps
 
     def adopt(self, steps: Steps) -> None:
         """
-        Take other steps from now on.  What is being worked on is finished as it
-        was begun, up to where it waits for something.
+        Take other steps from now on, with the same slots.  What is being worked
+        on is finished as it was begun, up to where it waits for something.
         """
         self._steps.superseded = True
         self._follow(steps)
-        # The slots that were taken for them are the former steps' own.
-        for conversation in self._ready:
-            self._ready[conversation] = False
         if self._retired:
             self._retired, self._idle = False, None
             if self._looking is None:
@@ -238,8 +235,7 @@ class Dispatcher(Service):
         while (
             self._ready
             and self._taking
-            and len(self._at_work)
-            < self._most_at_work + sum(steps.taken for steps in self._working)
+            and len(self._at_work) < self._most_at_work + self._steps.slots.taken
         ):
             conversation = next(iter(self._ready))
             self._start(conversation, self._ready.pop(conversation))
@@ -307,7 +303,7 @@ class Dispatcher(Service):
         """
         Give free slots to those who have waited for one the longest.
         """
-        while self._hungry and self._steps.take_slot():
+        while self._hungry and self._steps.slots.take():
             self._ready[self._next_hungry()] = True
         self._start_ready()
 

@@ -36,6 +36,7 @@ from .planner import (
 )
 from .policy import Delivery, Handover, Limits, Manners
 from .sending import Sender
+from .slots import Slots
 
 
 @define(eq=False)
@@ -49,7 +50,7 @@ class Steps:
     :ivar _random: makes a number from 0.0 to 1.0.
     :ivar _entropy: makes so many random bytes.
     :ivar _alias: names a person in the log.
-    :ivar _slots: how many times at once the assistant may be asked.
+    :ivar slots: of those for whom the assistant is asked; others may share them.
     :ivar _texts: whether the log may hold what is answered.
     :ivar _look_ups: the pace of look-ups, which others may share.
     :ivar _kept_outlet: the Page's way out, where there is one already.
@@ -69,16 +70,13 @@ class Steps:
     _manners: Manners = field(kw_only=True)
     _handover: Handover = field(factory=Handover, kw_only=True)
     _limits: Limits = field(factory=Limits, kw_only=True)
-    _slots: int = field(default=200, kw_only=True)
+    slots: Slots = field(kw_only=True)
     _texts: bool = field(default=False, kw_only=True)
     _look_ups: TokenBucket | None = field(default=None, kw_only=True)
     _kept_outlet: Outlet | None = field(default=None, kw_only=True, alias="outlet")
 
     #: Called when the Page may send again after a pause.
     reopened: Callable[[], None] = field(default=lambda: None, init=False)
-    #: Called when one of the assistant's slots is free again.
-    freed: Callable[[], None] = field(default=lambda: None, init=False)
-
     #: Whether others are to ask the assistant from now on.
     superseded: bool = field(default=False, init=False)
 
@@ -126,26 +124,14 @@ class Steps:
             self._alias,
             manners=self._manners,
             limits=self._limits,
-            slots=self._slots,
+            slots=self.slots,
             texts=self._texts,
         )
-        self._answerer.freed = lambda: self.freed()
 
     @property
     def outlet(self) -> Outlet:
         """The Page's way out."""
         return self._sender.outlet
-
-    @property
-    def taken(self) -> int:
-        """How many of the assistant's slots are taken."""
-        return self._answerer.taken
-
-    def take_slot(self) -> bool:
-        """
-        Take one of the assistant's slots, if one is free.
-        """
-        return self._answerer.take_slot()
 
     def finish(self) -> None:
         """
@@ -178,7 +164,7 @@ class Steps:
                 if isinstance(step, (Begin, Generate)):
                     if self.superseded:
                         return Wait(0.0)
-                    if slot or self._answerer.take_slot():
+                    if slot or self.slots.take():
                         slot = False
                         situation = await self._answerer.ask(situation)
                         continue
@@ -189,7 +175,7 @@ class Steps:
             return Rest()
         finally:
             if slot:
-                self._answerer.free_slot()
+                self.slots.free()
 
     def _next(self, situation: Situation, *, slot: bool = True) -> Step:
         now = self._now()

@@ -358,7 +358,7 @@ class Forgetting(Service):
                 # One that can't be done holds up no other.
                 self._log.failure("a defect, forgetting somebody")
                 answer = {"failed": "a defect; see the daemon's log"}
-            self._requests.answer(name, answer)
+            await self._reply(name, answer)
         await self._delete()
         if not self._finished:
             await finish(self._write, self._rest)
@@ -366,6 +366,10 @@ class Forgetting(Service):
         if trouble is not None:
             raise trouble
         self._trouble = None
+
+    async def _reply(self, name: str, answer: dict[str, Any]) -> None:
+        # With fsync, for which the reactor has no time.
+        await self._alone(lambda _: self._requests.answer(name, answer))
 
     async def _delete(self) -> None:
         """

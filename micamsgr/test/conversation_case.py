@@ -15,6 +15,7 @@ from micamsgr.conversation.events import Event, Psid
 from micamsgr.conversation.parts import Part
 from micamsgr.conversation.policy import Delivery, Handover, Limits, Manners
 from micamsgr.conversation.reception import arrival
+from micamsgr.conversation.slots import Slots
 from micamsgr.conversation.states import PartState
 from micamsgr.conversation.steps import Steps
 from micamsgr.testing import (
@@ -75,6 +76,7 @@ class ConversationTestCase(SynchronousTestCase):
         """
         Make the bot's steps, as the options say.
         """
+        self.slots.limit = self.options.get("slots", 200)
         delivery = self.options.get("delivery", Delivery())
         manners = self.options.get("manners", Manners(apology_after=NEVER))
         return Steps(
@@ -92,7 +94,7 @@ class ConversationTestCase(SynchronousTestCase):
             manners=manners,
             handover=self.options.get("handover", self.handover),
             limits=self.options.get("limits", Limits()),
-            slots=self.options.get("slots", 200),
+            slots=self.slots,
             texts=self.options.get("texts", False),
         )
 
@@ -100,6 +102,7 @@ class ConversationTestCase(SynchronousTestCase):
         """
         Start the bot.
         """
+        self.slots = Slots(200)
         self.dispatcher = Dispatcher(
             BOT,
             self.clock,

@@ -226,6 +226,25 @@ class OfflineTests(ForgetCase):
         self.say("newer", after=1500)
         self.assertEqual(len(self.waiting()), 1)
 
+    def test_forgotten_twice(self) -> None:
+        """
+        Who is forgotten a second time, by a clock that was set back, stays
+        forgotten up to the first.
+        """
+        self.say(WORDS)
+        self.close()
+        self.forget()
+        self.open()
+        before = erased_until(self.database, BOT, PAGE, ALICE)
+        assert before is not None
+        self.say("again", after=before - NOW + 1)
+        self.close()
+        wall = time.time
+        self.patch(time, "time", lambda: wall() - 86_400.0)
+        self.forget()
+        self.open()
+        self.assertEqual(erased_until(self.database, BOT, PAGE, ALICE), before)
+
     def test_clock_ahead(self) -> None:
         """
         A clock that is a year ahead silences them for an hour at most.

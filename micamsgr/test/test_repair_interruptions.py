@@ -65,6 +65,26 @@ class InterruptionTests(RepairCase):
         self.wait(30)
         self.assertEqual(self.kept(), [MISSED])
 
+    def test_longer(self) -> None:
+        """
+        Where more turns out to have been missed while threads are read, those
+        that were read are read again.
+        """
+        self.clock.pump([30.0] * 200)
+        self.write(BOB, "missed", "m_1", ago=3000)
+        self.write(BOB, "recent", "m_2", ago=5)
+        self.write(CAROL, "unreadable", "m_3", ago=10)
+        self.meta.trouble[CAROL] = Unavailable("broken")
+        now = self.clocks.now().wall
+        self.repair.note(now - 60_000)
+        while not self.kept():
+            self.wait(0.25)
+        self.assertEqual([text for text, _, _ in self.kept()], ["recent"])
+        self.repair.note(now - 4_000_000)
+        self.meta.trouble.clear()
+        self.wait(300)
+        self.assertIn("missed", [text for text, _, _ in self.kept()])
+
     def test_unsubscribed(self) -> None:
         """
         When Meta is found to have dropped the subscription, the Page is

@@ -19,7 +19,6 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 
 from micamsgr.conversation import answering, parts, planner, steps
-from micamsgr.conversation.answering import Answerer
 from micamsgr.conversation.dispatcher import Dispatcher
 from micamsgr.conversation.events import Echo
 from micamsgr.conversation.interfaces import Recorded
@@ -30,6 +29,7 @@ from micamsgr.conversation.parts import Kind, Part
 from micamsgr.conversation.planner import Situation, Step
 from micamsgr.conversation.policy import Delivery
 from micamsgr.conversation.reception import Arrival
+from micamsgr.conversation.slots import Slots
 from micamsgr.conversation.states import PartState, TurnState
 from micamsgr.store import arrivals, rows, spending, sqlite
 from micamsgr.store.sqlite import SQLiteStore
@@ -238,11 +238,11 @@ def unfair(world: World, put: Patch) -> None:
 def crowded(world: World, put: Patch) -> None:
     """The LLM is asked as often at once as there are people."""
 
-    def take_slot(answerer: Answerer) -> bool:
-        answerer.taken += 1
+    def take(slots: Slots) -> bool:
+        slots.taken += 1
         return True
 
-    put(Answerer, "take_slot", take_slot)
+    put(Slots, "take", take)
 
 
 def slow_start(world: World, put: Patch) -> None:

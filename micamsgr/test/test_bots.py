@@ -1,0 +1,176 @@
+"""
+Tests for :mod:`micamsgr.composition.bots`: what a reload changes of a bot, and
+what it leaves.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+from urllib.parse import urlsplit
+
+from attrs import evolve
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from micamsgr.clock import Clocks
+from micamsgr.composition.bots import Bots, RunningBot, Surroundings
+from micamsgr.composition.changes import BotChanges
+from micamsgr.config.values import Bot, Secret
+from micamsgr.conversation.policy import Delivery
+from micamsgr.testing import memory_store
+
+from .test_changes import config
+
+(BOT,) = config("mica").bots
+OTHER_TOKEN = evolve(
+    BOT, facebook=evolve(BOT.facebook, page_access_token=Secret("another-token"))
+)
+
+
+class Silent:
+    """
+    A caller to whom nobody ever answers.
+
+    :ivar asked: for each call, the end of the path, and the token with it.
+    """
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str]] = []
+
+    async def call(self, method: str, url: Any, *, headers: Any, **more: Any) -> Any:
+        text = url.decode() if isinstance(url, bytes) else str(url)
+        [authorization] = headers.getRawHeaders("Authorization", ["none"])
+        token = authorization.rpartition(" ")[2]
+        self.asked.append((urlsplit(text).path.rpartition("/")[2], token))
+        return await Deferred[Any]()
+
+
+class BotsCase(SynchronousTestCase):
+    """
+    Bots whose calls a test sees.
+    """
+
+    def setUp(self) -> None:
+        self.clock, self.caller = Clock(), Silent()
+        caller: Any = self.caller
+        self.around = Surroundings(
+            reactor=self.clock,
+            clocks=Clocks("boot", lambda: 1.8e9, self.clock.seconds),
+            store=memory_store(),
+            caller=caller,
+            chance=random.Random(1),
+            troubled=lambda bot, assistant: assistant,
+            subscribed=lambda bot, is_so: None,
+        )
+
+    def asked(self) -> list[tuple[str, str]]:
+        """
+        Tell what was asked of the Graph API since the last look.
+        """
+        asked, self.caller.asked = self.caller.asked, []
+        return asked
+
+
+class RunningBotTests(BotsCase):
+    """
+    Tests for a bot that is changed while it runs.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.bot = RunningBot(self.around, BOT, texts=False)
+        self.bot.startService()
+        self.addCleanup(self.bot.stopService)
+
+    def test_instructions(self) -> None:
+        """
+        Other instructions ask nothing of the Graph API again, and keep the pace
+        and the pauses of the Page.
+        """
+        self.assertEqual(self.asked(), [("me", "token-of-mica")])
+        outlet, channel = self.bot._steps.outlet, self.bot.channel
+        told = evolve(BOT.assistant, instructions="Be brief.")
+        self.bot.change(evolve(BOT, assistant=told), texts=False)
+        self.clock.advance(0.0)
+        self.assertEqual(self.asked(), [])
+        self.assertIs(self.bot._steps.outlet, outlet)
+        self.assertEqual(self.bot.channel.kept, channel.kept)
+
+    def test_token(self) -> None:
+        """
+        Another token is asked for its Page at once, and nothing that was
+        learned with the old one is kept.
+        """
+        self.asked()
+        outlet, channel = self.bot._steps.outlet, self.bot.channel
+        self.bot.change(OTHER_TOKEN, texts=False)
+        self.assertEqual(self.asked(), [("me", "another-token")])
+        self.assertIsNot(self.bot._steps.outlet, outlet)
+        self.assertNotEqual(self.bot.channel.kept, channel.kept)
+
+    def test_repaired(self) -> None:
+        """
+        Who may be answered, and how humans are heeded, holds for what is read
+        from threads, too.
+        """
+        for changed in (
+            evolve(BOT, allow=("4711",)),
+            evolve(BOT, handover=evolve(BOT.handover, quiet=60.0)),
+        ):
+            before = self.bot.channel.kept
+            self.bot.change(changed, texts=False)
+            self.assertNotEqual(self.bot.channel.kept, before)
+
+    def test_pace(self) -> None:
+        """
+        Another rate is another way out.
+        """
+        outlet = self.bot._steps.outlet
+        self.bot.change(evolve(BOT, delivery=Delivery(rate=1.0)), texts=False)
+        self.assertIsNot(self.bot._steps.outlet, outlet)
+
+
+class BotsTests(BotsCase):
+    """
+    Tests for bots that come and go.
+    """
+
+    def bots(self, *bots: Bot) -> Bots:
+        """
+        Start bots.
+        """
+        started = Bots(self.around, bots, texts=False)
+        started.startService()
+        self.addCleanup(started.stopService)
+        return started
+
+    def test_taken_back(self) -> None:
+        """
+        A bot that comes back while it finishes what it is at is the same one:
+        two could work on the same conversation.
+        """
+        bots = self.bots(BOT)
+        (before,) = bots.by_name.values()
+        retired: Deferred[None] = Deferred()
+        self.patch(before, "retire", lambda: retired)
+        bots.apply(BotChanges((), (), ("mica",)), (), texts=False)
+        self.assertEqual(bots.channels, {})
+        bots.apply(BotChanges(("mica",), (), ()), (BOT,), texts=False)
+        retired.callback(None)
+        self.assertIs(bots.by_name["mica"], before)
+        self.assertTrue(before.running)
+        self.assertEqual(list(bots.channels), ["mica"])
+
+    def test_gone(self) -> None:
+        """
+        One that is taken away is stopped once it has finished, and leaves no
+        timer.
+        """
+        bots = self.bots(BOT)
+        (before,) = bots.by_name.values()
+        bots.apply(BotChanges((), (), ("mica",)), (), texts=False)
+        self.clock.advance(10.0)
+        self.assertFalse(before.running)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
