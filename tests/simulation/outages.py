@@ -102,8 +102,11 @@ def unheard(
     Say what was read from a thread and left, or answered, without a reason
     that the journal knows.
     """
-    judging = _Judging(journal)
-    for event in rows(database, "SELECT * FROM event WHERE kind = 'message'"):
+    events = rows(database, "SELECT * FROM event WHERE kind = 'message'")
+    # Also what was kept, though Meta was not told so.
+    kept = {it["mid"] for it in events if it["source"] != "backfill"}
+    judging = _Judging(journal, kept)
+    for event in events:
         wrote = judging.wrote.get(event["mid"])
         if wrote is None:
             yield f"nobody wrote it: {event}"
@@ -121,7 +124,8 @@ def unheard(
 
 
 class _Judging:
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, kept: Collection[str]) -> None:
+        self._kept = kept
         self.accepted = accepted(journal)
         self.wrote = {wrote.mid: wrote for wrote in journal.of(Wrote)}
         said = journal.of(Applied)
@@ -146,7 +150,7 @@ class _Judging:
             _LATER: any(it.at >= after for it in self._theirs[wrote.psid]),
             _SPOKEN_SINCE: any(it.at >= after for it in self._ours[wrote.psid]),
             _OVERTAKEN: any(
-                it.at >= after and it.mid in self.accepted and it is not wrote
+                it.at >= after and it.mid in self._kept and it is not wrote
                 for it in self._people[wrote.psid]
             ),
             _TOO_OLD: any(
