@@ -103,6 +103,12 @@ def unexcused(
     told = _told(journal, parts)
     last = max((posted.at for posted in journal.of(Posted)), default=0.0)
     last = max([last, *(looked.at for looked in journal.of(LookedUp))])
+    events = rows(database, "SELECT * FROM event WHERE kind = 'message'")
+    # Of several messages that are answered together the oldest counts.
+    began: dict[int, float] = {}
+    for event in events:
+        at = wrote.get(event["mid"], _NEVER)
+        began[event["turn"]] = min(at, began.get(event["turn"], _NEVER))
     for part in parts:
         why = part["reason"] if part["state"] == "expired" else part["state"]
         excused = {
@@ -114,7 +120,7 @@ def unexcused(
             # So long ago that nobody may be written to any more.
             "dead": not lookups
             or _absent(part, journal)
-            or last - (part["first_wall"] or _NEVER) / 1000.0 > _WINDOW,
+            or last - began.get(part["turn"], _NEVER) > _WINDOW,
         }
         if why in excused and not excused[why]:
             yield f"no reason for it: {part}"
@@ -122,12 +128,6 @@ def unexcused(
         psid = people[turn["conversation"]]["psid"]
         if turn["reason"] == "human" and psid not in humans:
             yield f"given up without a reason: {turn}"
-    events = rows(database, "SELECT * FROM event WHERE kind = 'message'")
-    # Of several messages that are answered together the oldest counts.
-    began: dict[int, float] = {}
-    for event in events:
-        at = wrote.get(event["mid"], _NEVER)
-        began[event["turn"]] = min(at, began.get(event["turn"], _NEVER))
     for event in events:
         psid = people[event["conversation"]]["psid"]
         if event["state"] == "ignored" and psid not in humans:
@@ -137,7 +137,10 @@ def unexcused(
         # What was read from a thread is another matter.
         listed = (event["reason"] or "").startswith("backfill: ")
         closed = event["reason"] == "window" and last - wrote[event["mid"]] > _WINDOW
-        blamed = limited or listed or closed or any(text in it for it in failed)
+        # Whether it was sought for long enough is looked at below.
+        sought_long = event["reason"] == "patience" and event["turn"] in told
+        blamed = limited or listed or closed or sought_long
+        blamed = blamed or any(text in it for it in failed)
         if event["state"] == "dead" and not blamed:
             yield f"given up without a reason: {event}"
         if event["reason"] == "patience" and event["turn"] in began:
