@@ -33,8 +33,9 @@ _INSTANT, _INEXACT = 3.5, 5.0
 # So late bytes may be that are held back, in seconds.
 _HELD = 13.0
 
-# For so long after their message people may be answered, in seconds.
-_WINDOW = 24 * 3600.0 - _INEXACT
+# For so long after their message people are answered: Meta's day less some
+# minutes, in seconds.
+_WINDOW = 24 * 3600.0 - 600.0 - _INEXACT
 
 # Meta waits no longer for an answer.
 _OFFERING = 5.0

@@ -19,8 +19,9 @@ _SHOWN = 20
 # Times in threads are whole seconds.
 _SECOND = 1.0
 
-# For so long somebody may be answered, in seconds; and so inexact may clocks be.
-_WINDOW, _INEXACT = 24 * 3600.0, 5.0
+# For so long somebody is answered, in seconds: Meta's day less some minutes; and
+# so inexact may clocks be.
+_WINDOW, _INEXACT = 24 * 3600.0 - 600.0, 5.0
 
 # Why something that was read from a thread is left to the operator.
 _LISTED = "backfill: "
