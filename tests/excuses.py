@@ -11,7 +11,16 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 
-from micamsgr.sandbox.journal import Acted, Applied, Journal, Posted, Spoiled, Wrote
+from micamsgr.sandbox.journal import (
+    Acted,
+    Applied,
+    Journal,
+    LookedUp,
+    Posted,
+    Refused,
+    Spoiled,
+    Wrote,
+)
 from tests.oracle import Database, Row, rows
 
 # So often an attempt is proved absent before the person counts as unreachable.
@@ -23,6 +32,10 @@ _INSTANT, _INEXACT = 3.5, 5.0
 
 # So late bytes may be that are held back, in seconds.
 _HELD = 13.0
+
+# For so long after their message people are answered: Meta's day less some
+# minutes, in seconds.
+_WINDOW = 24 * 3600.0 - 600.0 - _INEXACT
 
 # Meta waits no longer for an answer.
 _OFFERING = 5.0
@@ -84,10 +97,19 @@ def unexcused(
     }
     humans = {s.psid for s in journal.of(Applied) if s.app_id not in ours}
     spoiled = [fact.call for fact in journal.of(Spoiled)]
-    refused = {(call.metadata or "::").split(":")[2] for call in spoiled}
+    calls = [*spoiled, *(fact.call for fact in journal.of(Refused))]
+    refused = {(call.metadata or "::").split(":")[2] for call in calls}
     failed = [call.text or "" for call in spoiled if call.kind == "completion"]
     wrote = {message.mid: message.at for message in journal.of(Wrote)}
     told = _told(journal, parts)
+    last = max((posted.at for posted in journal.of(Posted)), default=0.0)
+    last = max([last, *(looked.at for looked in journal.of(LookedUp))])
+    events = rows(database, "SELECT * FROM event WHERE kind = 'message'")
+    # Of several messages that are answered together the oldest counts.
+    began: dict[int, float] = {}
+    for event in events:
+        at = wrote.get(event["mid"], _NEVER)
+        began[event["turn"]] = min(at, began.get(event["turn"], _NEVER))
     for part in parts:
         why = part["reason"] if part["state"] == "expired" else part["state"]
         excused = {
@@ -96,7 +118,10 @@ def unexcused(
             "sibling": part["kind"] == "apology"
             or any(_before(other, part) for other in parts),
             "refused": part["id"] in refused,
-            "dead": not lookups or _absent(part, journal),
+            # So long ago that nobody may be written to any more.
+            "dead": not lookups
+            or _absent(part, journal)
+            or last - began.get(part["turn"], _NEVER) > _WINDOW,
         }
         if why in excused and not excused[why]:
             yield f"no reason for it: {part}"
@@ -104,19 +129,19 @@ def unexcused(
         psid = people[turn["conversation"]]["psid"]
         if turn["reason"] == "human" and psid not in humans:
             yield f"given up without a reason: {turn}"
-    events = rows(database, "SELECT * FROM event WHERE kind = 'message'")
-    # Of several messages that are answered together the oldest counts.
-    began: dict[int, float] = {}
-    for event in events:
-        at = wrote.get(event["mid"], _NEVER)
-        began[event["turn"]] = min(at, began.get(event["turn"], _NEVER))
     for event in events:
         psid = people[event["conversation"]]["psid"]
         if event["state"] == "ignored" and psid not in humans:
             yield f"ignored without a reason: {event}"
         text = event["text"] or ""
         limited = (event["reason"] or "").startswith("limits.")
-        blamed = limited or any(text in it for it in failed)
+        # What was read from a thread is another matter.
+        listed = (event["reason"] or "").startswith("backfill: ")
+        closed = event["reason"] == "window" and last - wrote[event["mid"]] > _WINDOW
+        # Whether it was sought for long enough is looked at below.
+        sought_long = event["reason"] == "patience" and event["turn"] in told
+        blamed = limited or listed or closed or sought_long
+        blamed = blamed or any(text in it for it in failed)
         if event["state"] == "dead" and not blamed:
             yield f"given up without a reason: {event}"
         if event["reason"] == "patience" and event["turn"] in began:

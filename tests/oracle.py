@@ -12,7 +12,7 @@ import re
 import sqlite3
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,9 @@ _GOOD_ENDS = {"done", "closed", "sent"}
 # As Meta's stand-in writes it, whatever else is in a body.
 _MID = re.compile(rb'"mid"\s*:\s*"([^"\\]*)"')
 
+# As its threads may, other than webhooks.
+_FROM_THREAD = re.compile(r"(t\.)?[A-Za-z0-9_-]{64}")
+
 Row = dict[str, Any]
 
 
@@ -46,7 +49,11 @@ Database = Path | sqlite3.Connection
 
 
 def complaints(
-    journal: Journal, database: Database, *, settled: bool = False
+    journal: Journal,
+    database: Database,
+    *,
+    settled: bool = False,
+    unread: Collection[str] = (),
 ) -> list[str]:
     """
     Say what is wrong; nothing, if all is well.
@@ -54,8 +61,9 @@ def complaints(
     :param journal: of the stand-ins, all of the daemon's life.
     :param database: the store; it may be in use.
     :param settled: whether nothing may be left to do.
+    :param unread: the mids of what was not delivered, and may be lost.
     """
-    oracle = _Oracle(journal, _read(database), settled)
+    oracle = _Oracle(journal, _read(database), settled, unread)
     return [*_integrity(database), *oracle.complain()]
 
 
@@ -70,7 +78,17 @@ def rows(database: Database, query: str, *values: object) -> list[Row]:
 def _rows(connection: sqlite3.Connection, query: str, *values: object) -> list[Row]:
     cursor = connection.cursor()
     cursor.row_factory = sqlite3.Row
-    return [dict(row) for row in cursor.execute(query, values)]
+    return [_as_delivered(dict(row)) for row in cursor.execute(query, values)]
+
+
+def _as_delivered(row: Row) -> Row:
+    """
+    Give in a row, for an ID from a thread, the one that a webhook would have.
+    """
+    mid = row.get("mid")
+    if mid is not None and _FROM_THREAD.fullmatch(mid):
+        return {**row, "mid": "m_" + mid.removeprefix("t.")}
+    return row
 
 
 @contextmanager
@@ -225,6 +243,7 @@ class _Oracle:
     _journal: Journal
     _tables: dict[str, list[Row]]
     _settled: bool
+    _unread: Collection[str]
 
     _conversations: dict[int, Row] = field(init=False)
     _turns: dict[int, Row] = field(init=False)
@@ -277,7 +296,8 @@ class _Oracle:
             yield f"accepted and lost: {mid}"
         for wrote in self._journal.of(Wrote):
             taken = wrote.mid in accepted
-            if wrote.mid not in stored and (taken or self._settled):
+            ended = self._settled and wrote.mid not in self._unread
+            if wrote.mid not in stored and (taken or ended):
                 yield f"{'accepted' if taken else 'refused'} and lost: {wrote}"
         # An echo, and what came by the standby channel, is another event.
         wanted = [event for event in events if event["state"] != "ignored"]

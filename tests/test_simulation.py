@@ -23,7 +23,7 @@ SEEDS = int(os.environ.get("MICA_SEEDS") or 1000)
 ENOUGH = 1000
 
 # Runs in which much goes wrong.
-NASTY = (0, 7, 16, 42, 76)
+NASTY = (0, 5, 7, 16, 27, 42, 76)
 
 
 # What the command must have counted.
@@ -53,6 +53,9 @@ WHAT = {
     "webhooks accepted again",
     "llm: failed",
     "turns that waited for an apology",
+    "messages that were missed",
+    "messages read from threads",
+    "webhooks delivered after all",
 }
 
 

@@ -95,6 +95,8 @@ class GraphAPI(Resource):
         replaced at any time.
     :ivar lookup_lag: how old a message is before a look-up shows it, in
         seconds.
+    :ivar thread_id: makes of a mid the ID by which threads show the message;
+        nowhere does Meta say that they are the same.
     :ivar strict_rates: whether look-ups beyond Meta's rate are refused.
     :ivar proof_required: whether a call without ``appsecret_proof`` is
         refused.
@@ -108,6 +110,7 @@ class GraphAPI(Resource):
     faults: Plan[Fault] = field(default=nothing, kw_only=True)
     echoes: Plan[EchoFault] = field(default=nothing, kw_only=True)
     lookup_lag: float = field(default=0.0, kw_only=True)
+    thread_id: Callable[[str], str] = field(default=str, kw_only=True)
     strict_rates: bool = field(default=False, kw_only=True)
     proof_required: bool = field(default=False, kw_only=True)
 
@@ -250,7 +253,8 @@ class GraphAPI(Resource):
         if self.strict_rates and len(recent) >= _LOOKUPS_PER_SECOND:
             raise GraphError("(#613) Calls have exceeded the rate limit.", 613)
         self._lookups[page.id] = [*recent, now]
-        shown, mids = listed(page, asked.arguments, now - self.lookup_lag)
+        until = now - self.lookup_lag
+        shown, mids = listed(page, asked.arguments, until, self.thread_id)
         self._note(LookedUp, page=page.id, psid=asked.get("user_id"), mids=mids)
         return shown
 

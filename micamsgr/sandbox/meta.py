@@ -14,7 +14,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from itertools import chain, repeat
+from itertools import chain, islice, repeat
 from random import Random
 from typing import Any
 from urllib.parse import urlencode
@@ -93,6 +93,7 @@ class Habits:
     :ivar spread: the most by which a double or an event held back is late.
     :ivar retries: the waits before each further attempt; the last of them is
         repeated.
+    :ivar attempts: after so many a notification is given up; ``None``: never.
     :ivar patience: after this long without a success the app is unsubscribed
         from the Page.
     """
@@ -102,6 +103,7 @@ class Habits:
     reorders: float = 0.0
     spread: float = 2.0
     retries: tuple[float, ...] = (0.0, 0.0, 2.0, 5.0, 15.0, 30.0, 60.0)
+    attempts: int | None = None
     patience: float = 3600.0
 
 
@@ -366,7 +368,7 @@ class Meta:
 
     async def _deliver(self, app: App, pages: list[Page], body: bytes) -> None:
         waits = chain(self.habits.retries, repeat(self.habits.retries[-1]))
-        for attempt, wait in enumerate(waits, 1):
+        for attempt, wait in enumerate(islice(waits, self.habits.attempts), 1):
             if not app.callback or not any(page.fields for page in pages):
                 return
             if await self._attempt(app, body, attempt) == 200:
@@ -389,10 +391,8 @@ class Meta:
     async def _attempt(
         self, app: App, body: bytes, attempt: int, signed: bool = True
     ) -> int | None:
-        headers = {
-            "Content-Type": "application/json",
-            "User-Agent": "facebookexternalua",
-        }
+        headers = {"Content-Type": "application/json"}
+        headers["User-Agent"] = "facebookexternalua"
         if signed:
             headers["X-Hub-Signature-256"] = signature(app.secret, body)
         url = app.callback

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Any
 
@@ -29,13 +30,17 @@ Document = dict[str, Any]
 
 
 def listed(
-    page: Page, arguments: Document, until: float
+    page: Page,
+    arguments: Document,
+    until: float,
+    named: Callable[[str], str] = str,
 ) -> tuple[Document, tuple[str, ...]]:
     """
     List threads, the one that was updated last first.
 
     :param arguments: of the request.
     :param until: what is younger is not shown; seconds since the epoch.
+    :param named: makes of a mid the ID by which a thread shows the message.
 
     :return: the answer, and the mids of the messages that it shows.
 
@@ -52,7 +57,10 @@ def listed(
         limit, inner = shape.get("messages", (0, ""))
         newest = old[::-1][: min(limit, _DETAILED)]
         inner = inner or "id,created_time"
-        messages = [select(inner, _message(page, person, it)) for it in newest]
+        messages = [
+            select(inner, {**_message(page, person, it), "id": named(it.mid)})
+            for it in newest
+        ]
         id = f"t_{page.id}{person}"
         mids[id] = [said.mid for said in newest]
         known = {
@@ -119,7 +127,6 @@ def _message(page: Page, psid: str, said: Wrote | Applied) -> Document:
     ours, theirs = _page(page), _named(psid, "A person")
     sender, receiver = (ours, theirs) if isinstance(said, Applied) else (theirs, ours)
     return {
-        "id": said.mid,
         "created_time": _time(said.at),
         "from": sender,
         "to": {"data": [receiver]},

@@ -64,6 +64,17 @@ class LookUpTests(GraphAPITestCase):
         shown = self.call("GET", THREADS.replace("limit(20)", "limit(2)"))[1]
         self.assertEqual(len(shown["data"][0]["messages"]["data"]), 2)
 
+    def test_other_ids(self) -> None:
+        """
+        A thread may show other IDs than webhooks have; the journal tells them
+        as webhooks do.
+        """
+        self.graph.thread_id = "t.{}".format
+        mid = self.meta.message(PAGE, ALICE, "Hi")
+        self.assertEqual([it["id"] for it in self.messages()], [f"t.{mid}"])
+        [looked] = self.journal.of(LookedUp)
+        self.assertEqual(looked.mids, (mid,))
+
     def test_nobody(self) -> None:
         """
         Somebody without messages has no thread.

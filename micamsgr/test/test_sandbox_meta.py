@@ -19,7 +19,15 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from micamsgr.sandbox.journal import Applied, Journal, Posted, Subscribed, Wrote
-from micamsgr.sandbox.meta import PAGE_INBOX, App, Meta, Page, as_json, signature
+from micamsgr.sandbox.meta import (
+    PAGE_INBOX,
+    App,
+    Habits,
+    Meta,
+    Page,
+    as_json,
+    signature,
+)
 
 NOW = 1795362617.25
 PAGE = "108463527190842"
@@ -321,6 +329,19 @@ class MetaTests(SynchronousTestCase):
         self.meta.message(PAGE, ALICE, "Hi?")
         self.clock.pump([1.0] * 200)
         self.assertEqual(len(self.posts), count)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_gives_up(self) -> None:
+        """
+        A notification is given up after as many attempts as Meta makes, and
+        the Page stays subscribed.
+        """
+        self.meta.habits = Habits(retries=(0.0, 1.0), attempts=4)
+        self.answer = 503
+        self.meta.message(PAGE, ALICE, "Hi")
+        self.clock.pump([1.0] * 60)
+        self.assertEqual(len(self.posts), 4)
+        self.assertEqual(self.journal.of(Subscribed), [])
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_success_forgives(self) -> None:

@@ -18,7 +18,7 @@ from attrs import evolve
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 
-from micamsgr.conversation import answering, parts, planner, steps
+from micamsgr.conversation import answering, missed, parts, planner, steps
 from micamsgr.conversation.dispatcher import Dispatcher
 from micamsgr.conversation.events import Echo
 from micamsgr.conversation.interfaces import Recorded
@@ -31,7 +31,9 @@ from micamsgr.conversation.policy import Delivery
 from micamsgr.conversation.reception import Arrival
 from micamsgr.conversation.slots import Slots
 from micamsgr.conversation.states import PartState, TurnState
-from micamsgr.store import arrivals, rows, spending, sqlite
+from micamsgr.messenger.repair import Repair
+from micamsgr.messenger.subscriptions import State, Subscriptions
+from micamsgr.store import arrivals, gaps, rows, spending, sqlite
 from micamsgr.store.sqlite import SQLiteStore
 from tests.simulation.world import World
 
@@ -319,6 +321,54 @@ def restless(world: World, put: Patch) -> None:
     put(Dispatcher, "hush", lambda *arguments: None)
 
 
+def pushy(world: World, put: Patch) -> None:
+    """Whatever a thread shows and nobody delivered is answered."""
+    put(missed, "_judge", lambda taken, *arguments: taken)
+
+
+def credulous(world: World, put: Patch) -> None:
+    """Whatever a thread shows counts as missed."""
+    keep = missed._Heard.doubt
+
+    def doubt(heard: Any, message: missed.Message) -> str | None:
+        keep(heard, message)
+        return None
+
+    put(missed._Heard, "doubt", doubt)
+    put(arrivals, "known_from_thread", lambda *arguments: False)
+
+
+def amnesiac(world: World, put: Patch) -> None:
+    """That something may have been missed is not in the store."""
+    keep = gaps._write
+
+    def write(database: Any, task: str, value: int) -> None:
+        if not task.startswith(("gap:", "lacked:")):
+            keep(database, task, value)
+
+    put(gaps, "_write", write)
+
+
+def incurious(world: World, put: Patch) -> None:
+    """A start is no reason to look for what was missed."""
+    put(Repair, "note", lambda *arguments: None)
+
+
+def unsubscribed(world: World, put: Patch) -> None:
+    """Nobody subscribes again."""
+
+    async def check(*arguments: Any) -> State:
+        return State.INTACT
+
+    put(Subscriptions, "check", check)
+
+
+def stubborn(world: World, put: Patch) -> None:
+    """What was left to the operator is not answered when it is delivered."""
+    put(gaps, "gives_way", lambda *arguments: False)
+    put(arrivals, "gives_way", lambda *arguments: False)
+
+
 BROKEN: dict[str, Breaking] = {
     it.__name__.replace("_", "-"): it
     for it in (
@@ -327,6 +377,7 @@ BROKEN: dict[str, Breaking] = {
         *(one_slot, contagious, rude, mute, hasty, dropped, forgotten, unfair, crowded),
         *(slow_start, spendthrift, nagging, quitter, impatient, deaf_to_humans),
         *(lawless, restless),
+        *(pushy, credulous, amnesiac, incurious, unsubscribed, stubborn),
     )
 }
 

@@ -10,28 +10,21 @@ from __future__ import annotations
 
 from enum import Enum
 from random import Random
-from typing import TypeVar
 
 from attrs import evolve, frozen
 
 from micamsgr.sandbox import language_model as llm
-from micamsgr.sandbox.journal import (
-    DROPPED_AFTER,
-    DROPPED_BEFORE,
-    GARBAGE,
-    HANGING,
-    HTML,
-    INTERNAL,
-    Chances,
-    EchoFault,
-    Ending,
-    Fault,
-    GraphError,
-    rejection,
-)
+from micamsgr.sandbox.journal import Chances, EchoFault, Fault
 from micamsgr.sandbox.meta import Habits
-
-T = TypeVar("T")
+from tests.simulation.chances import (
+    FAILING,
+    VERY_LATE,
+    echo_faults,
+    graph_faults,
+    model_faults,
+    often,
+    shared,
+)
 
 #: No message that people write is later, nor anything that goes wrong on
 #: purpose.
@@ -40,8 +33,37 @@ LONGEST = 90.0
 # The waits before Meta delivers again, the last of them for ever.
 _RETRIES = (0.0, 0.5, 2.0, 5.0, 5.0, 10.0)
 
-# The longest pause between two lives of the daemon.
+# The longest pause between two lives of the daemon, but for outages.
 _DOWN = 40.0
+
+# So many runs have an outage, of those in which one may.
+_OUTAGES = 0.25
+
+# Longer than what is read again before an interruption; and, of messages that
+# came when it began, longer than Meta's window.
+_LONG_DOWN = (1500.0, 3000.0, 25.0 * 3600.0)
+
+
+# By then the first life is over, as a rule.
+_DEAD = 20.0
+
+
+class ThreadIDs(Enum):
+    """
+    The IDs of messages in threads: the mids of webhooks; those without their
+    ``m_``, as once; or others.
+    """
+
+    SAME = "same"
+    BARE = "bare"
+    OTHER = "other"
+
+    def of(self, mid: str) -> str:
+        """Make of a mid what a thread shows."""
+        if self is ThreadIDs.SAME:
+            return mid
+        rest = mid.removeprefix("m_")
+        return rest if self is ThreadIDs.BARE else f"t.{rest}"
 
 
 class Cause(Enum):
@@ -108,6 +130,8 @@ class Plan:
     :ivar turns: of one person and day; 0: more than there are messages.
     :ivar patience: for so many seconds an answer is sought.
     :ivar until: from then on all goes well.
+    :ivar outage: Meta gives up what it can't deliver, and the subscription.
+    :ivar after_all: in the end it delivers it nevertheless.
     :ivar slowness: how many seconds a slow commit takes, at least and at most.
     """
 
@@ -134,12 +158,67 @@ class Plan:
     held: float
     refusals: float
     jumps: tuple[tuple[float, float], ...]
+    outage: bool = False
+    after_all: bool = False
+    thread_ids: ThreadIDs = ThreadIDs.SAME
 
 
 def draw(seed: int) -> Plan:
     """
     Draw the plan of a run.
     """
+    plan = _draw(seed)
+    random = Random(f"outage {seed}")
+    if plan.lone or plan.calm or random.random() > _OUTAGES:
+        return plan
+    return _with_outage(plan, random)
+
+
+def _with_outage(plan: Plan, random: Random) -> Plan:
+    """
+    Let one life be down until Meta gives up, while people write.
+    """
+    lives = list(plan.lives) or [_life(random)]
+    place = random.randrange(len(lives))
+    down = random.choice((90.0, random.uniform(60.0, 400.0), *_LONG_DOWN))
+    lives[place] = evolve(lives[place], down=down)
+    if random.random() < 0.5:
+        # It dies again before all is read, or while it is.
+        again = evolve(_life(random), down=random.uniform(0.1, _DOWN))
+        if random.random() < 0.5:
+            again = evolve(again, cause=Cause.STOP, count=random.randint(5, 20))
+        lives.insert(place + 1, again)
+    messages = [
+        message if random.random() < 0.4 else evolve(message, at=at)
+        for message in plan.messages
+        for at in (_around(random, down),)
+    ]
+    messages.sort(key=lambda message: message.at)
+    attempts = random.choice((None, len(_RETRIES) + 4))
+    return evolve(
+        plan,
+        messages=tuple(messages),
+        lives=tuple(lives),
+        habits=evolve(
+            plan.habits,
+            attempts=attempts,
+            patience=random.choice((5.0, 20.0, 40.0, 3600.0 if attempts else 5.0)),
+        ),
+        until=max(plan.until, messages[-1].at + 10.0, down + LONGEST),
+        outage=True,
+        after_all=random.random() < 0.5,
+        thread_ids=random.choice(_IDS),
+    )
+
+
+def _around(random: Random, down: float) -> float:
+    """Draw when in an outage, or after it, somebody writes."""
+    if random.random() < 0.3:
+        return down + random.uniform(0.0, 3.0 * _DEAD)
+    return _DEAD + random.uniform(0.0, random.choice((_DEAD, down, down)))
+
+
+def _draw(seed: int) -> Plan:
     random = Random(f"plan {seed}")
     if random.random() < 0.15:
         return _calm(seed, random)
@@ -149,12 +228,12 @@ def draw(seed: int) -> Plan:
     people = random.choice((1, 2, 2, 3, 4)) + lone
     messages = _messages(random, people, lone)
     lives = () if lone else _lives(random)
-    held = _often(random, 0.02, lone or stretched)
+    held = often(random, 0.02, lone or stretched)
     if stretched:
-        graph = Chances({"message": ((0.7, _VERY_LATE),)})
+        graph = Chances({"message": ((0.7, VERY_LATE),)})
         echoes = Chances({"message": ((0.9, EchoFault(lost=True)),)})
     else:
-        graph, echoes = _graph(random, lone, held > 0.0), _echoes(random)
+        graph, echoes = graph_faults(random, lone, held > 0.0), echo_faults(random)
     return Plan(
         seed=seed,
         people=people,
@@ -171,13 +250,13 @@ def draw(seed: int) -> Plan:
         lookups_denied=random.random() < 0.04,
         graph=graph,
         echoes=echoes,
-        model=_model(random, lone),
-        slow_commits=0.3 if stretched else _often(random, 0.03, lone),
+        model=model_faults(random, lone),
+        slow_commits=0.3 if stretched else often(random, 0.03, lone),
         slowness=(8.0, 12.0) if stretched else (1.0, 12.0),
-        failing_commits=_often(random, 0.05, lone),
-        cuts=_often(random, 0.02, lone),
+        failing_commits=often(random, 0.05, lone),
+        cuts=often(random, 0.02, lone),
         held=held,
-        refusals=_often(random, 0.1, lone),
+        refusals=often(random, 0.1, lone),
         jumps=_jumps(random),
     )
 
@@ -192,8 +271,8 @@ def _calm(seed: int, random: Random) -> Plan:
     messages = _messages(random, people, lone=True)
     lives = tuple(evolve(life, wrong=0.0) for life in _lives(random))
     slow = () if not calls else (llm.Fault(delay=8.0), llm.Fault(delay=25.0))
-    failing = () if not calls or random.random() < 0.7 else _FAILING
-    faults = (*_shared(0.7, slow), *_shared(0.2, failing))
+    failing = () if not calls or random.random() < 0.7 else FAILING
+    faults = (*shared(0.7, slow), *shared(0.2, failing))
     return Plan(
         seed=seed,
         people=people,
@@ -222,17 +301,15 @@ def _calm(seed: int, random: Random) -> Plan:
     )
 
 
+# Those that the daemon can tell apart by now.
+_IDS = (ThreadIDs.SAME,)
+
+
 def psid(person: int) -> str:
     """
     Name a person to the Page.
     """
     return f"628491377510{person:04}"
-
-
-def _often(random: Random, most: float, lone: bool = False) -> float:
-    """Draw a chance that in many a run is none."""
-    chance = random.uniform(0.0, most)
-    return chance if random.random() < 0.5 and not lone else 0.0
 
 
 def _messages(random: Random, people: int, lone: bool) -> tuple[Message, ...]:
@@ -253,22 +330,22 @@ def _messages(random: Random, people: int, lone: bool) -> tuple[Message, ...]:
 
 
 def _lives(random: Random) -> tuple[Life, ...]:
-    drawn = []
-    for _ in range(random.choice((0, 1, 1, 2, 3))):
-        cause = random.choice(tuple(Cause))
-        most = {Cause.STOP: 20, Cause.EVENT: 200}.get(cause, 15)
-        reboot = random.random() < 0.2
-        drawn.append(
-            Life(
-                cause=cause,
-                count=random.randint(1, most),
-                down=random.choice((0.5, random.uniform(0.1, _DOWN))),
-                reboot=reboot,
-                silent=reboot and random.random() < 0.5,
-                wrong=_wrong(random),
-            )
-        )
-    return tuple(drawn)
+    count = random.choice((0, 1, 1, 2, 3))
+    return tuple(_life(random) for _ in range(count))
+
+
+def _life(random: Random) -> Life:
+    cause = random.choice(tuple(Cause))
+    most = {Cause.STOP: 20, Cause.EVENT: 200}.get(cause, 15)
+    reboot = random.random() < 0.2
+    return Life(
+        cause=cause,
+        count=random.randint(1, most),
+        down=random.choice((0.5, random.uniform(0.1, _DOWN))),
+        reboot=reboot,
+        silent=reboot and random.random() < 0.5,
+        wrong=_wrong(random),
+    )
 
 
 def _wrong(random: Random) -> float:
@@ -283,80 +360,11 @@ def _jumps(random: Random) -> tuple[tuple[float, float], ...]:
 
 def _habits(random: Random, lone: bool) -> Habits:
     if lone:
-        return Habits(window=random.choice((0.0, 0.05)), doubles=_often(random, 0.5))
+        return Habits(window=random.choice((0.0, 0.05)), doubles=often(random, 0.5))
     return Habits(
         window=random.choice((0.0, 0.0, 0.05, 1.0)),
-        doubles=_often(random, 0.6),
-        reorders=_often(random, 0.3),
+        doubles=often(random, 0.6),
+        reorders=often(random, 0.3),
         spread=random.choice((2.0, 20.0)),
         retries=_RETRIES,
     )
-
-
-# Errors that are errors, and what only looks like one.
-_REFUSED = Fault(applied=False, error=GraphError("Error", 1, status=500))
-_REFUSED_2 = Fault(applied=False, error=GraphError("Error", 2))
-_LYING_2 = Fault(error=GraphError("Error", 2, status=200))
-_LOST = Fault(applied=False, ending=Ending.HANG)
-_LATE = Fault(landing=8.0)
-_VERY_LATE = Fault(landing=24.0, ending=Ending.HANG)
-_STALLING = Fault(ending=Ending.STALL)
-_SLOW = Fault(delay=3.0)
-
-_IN_DOUBT = (
-    *(INTERNAL, HTML, GARBAGE, DROPPED_AFTER, HANGING, _LYING_2),
-    *(_LATE, _STALLING),
-)
-_IN_VAIN = (DROPPED_BEFORE, _REFUSED, _REFUSED_2, _LOST)
-_REJECTED = (
-    *(rejection(613), rejection(4), rejection(190, status=401)),
-    *(rejection(100), rejection(551), rejection(2018321)),
-)
-
-
-def _graph(random: Random, lone: bool, held: bool) -> Chances[Fault]:
-    # Together they would be later than the protocol counts on.
-    late = () if held else (_VERY_LATE, _VERY_LATE)
-    doubt, vain = 0.7 if lone else _often(random, 0.7), _often(random, 0.3)
-    slow, rejected = _often(random, 0.3), _often(random, 0.15, lone)
-    looks = _often(random, 0.3)
-    message = (
-        *_shared(doubt, (*_IN_DOUBT, *late)),
-        *_shared(vain, _IN_VAIN),
-        *_shared(rejected * (1.0 - doubt - vain), _REJECTED),
-        *_shared(slow * (1.0 - doubt - vain - rejected), (_SLOW,)),
-    )
-    looked = _shared(looks, (_REFUSED, HTML, _LOST, rejection(613), _SLOW))
-    return Chances({"message": message, "conversations": looked, "action": message})
-
-
-def _echoes(random: Random) -> Chances[EchoFault]:
-    lost, late, bare = _often(random, 0.9), _often(random, 0.4), _often(random, 0.1)
-    late, bare = late * (1.0 - lost), bare * (1.0 - lost)
-    faults = (
-        *_shared(lost, (EchoFault(lost=True),)),
-        *_shared(late, (EchoFault(delay=2.0), EchoFault(delay=20.0))),
-        *_shared(bare, (EchoFault(app_id=False, metadata=False),)),
-    )
-    return Chances({"message": faults})
-
-
-_FAILING = (
-    *(llm.INTERNAL, llm.RATE_LIMITED, llm.BAD_GATEWAY, llm.ERROR_IN_200),
-    *(llm.EMPTY, llm.TRUNCATED, llm.STALLING, llm.HANGING, llm.DROPPED),
-)
-
-
-def _model(random: Random, lone: bool) -> Chances[llm.Fault]:
-    failing, slow = _often(random, 0.4), 0.5 if lone else _often(random, 0.5)
-    final = _often(random, 0.1, lone)
-    faults = (
-        *_shared(failing, _FAILING),
-        *_shared(slow, (llm.Fault(delay=1.0), llm.Fault(delay=25.0))),
-        *_shared(final, (llm.BAD_KEY, llm.TOO_LONG)),
-    )
-    return Chances({"completion": faults})
-
-
-def _shared(chance: float, faults: tuple[T, ...]) -> tuple[tuple[float, T], ...]:
-    return tuple((chance / len(faults), fault) for fault in faults)

@@ -78,6 +78,8 @@ def _result(seed: int, world: World) -> Result:
     for table in ("event", "turn", "part"):
         for row in rows(world.disk.database, f"SELECT state FROM {table}"):
             counts[f"{table}s in the end: {row['state']}"] += 1
+    read = "SELECT id FROM event WHERE kind = 'message' AND source <> 'webhook'"
+    counts["messages read from threads"] = len(rows(world.disk.database, read))
     again = "SELECT id FROM part WHERE attempt > 1"
     counts["parts sent again"] = len(rows(world.disk.database, again))
     lines = [repr(it) for it in world.trace or ()]

@@ -26,6 +26,10 @@ _FIRST, _ALL, _IN_DOUBT = 2.0, 5.0, 60.0
 # asked: seconds that this may take.
 _ASKED = 60.0
 
+# After a look-up that failed the next one may be as far away, in seconds, or a
+# tenth of the time since the attempt.
+_LONGEST_REST = 300.0
+
 _NEVER = float("inf")
 
 Named = Callable[[str], Sequence[str]]
@@ -179,7 +183,10 @@ def silent(
         doubtful: frozenset[str] = frozenset()
         for up in ups:
             begin, end = max(it.since, up.began, calm), min(it.heard, up.ended)
-            most = _IN_DOUBT + _ASKED if it.psid in doubtful else seconds
+            most = seconds
+            if it.psid in doubtful:
+                sought = min(_LONGEST_REST, max(0.0, up.began - it.since) / 10.0)
+                most = _IN_DOUBT + _ASKED + sought
             if end - begin > most:
                 yield f"read nothing for {end - begin:.1f} s: {it}"
             doubtful = up.doubtful

@@ -7,13 +7,11 @@ from __future__ import annotations
 import re
 import signal
 from collections import Counter
-from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Any
 
 from attrs import define, evolve, field
 from twisted.logger import LogEvent, LogLevel, LogPublisher, formatEvent
-from twisted.web.server import Site
 
 from micamsgr.clock import Clocks
 from micamsgr.composition import build
@@ -21,15 +19,16 @@ from micamsgr.config import Config
 from micamsgr.conversation.outcomes import InDoubt
 from micamsgr.sandbox import language_model as llm
 from micamsgr.sandbox.graph_api import GraphAPI
-from micamsgr.sandbox.journal import Journal, Posted, Wrote
+from micamsgr.sandbox.journal import Journal, Wrote
 from micamsgr.sandbox.meta import App, Habits, Meta, Page
 from micamsgr.tap import Daemon
 from tests import excuses, oracle
-from tests.simulation import states, waits
+from tests.simulation import outages, states, waits
 from tests.simulation.caller import Caller
 from tests.simulation.disk import Disk
 from tests.simulation.faults import Faults
 from tests.simulation.machine import Process, Timeline
+from tests.simulation.neighbors import WORD, QuietSite, named, reply
 from tests.simulation.network import Wires
 from tests.simulation.plan import Cause, Life, Plan, psid
 from tests.simulation.settings import (
@@ -73,40 +72,7 @@ _SAYING = 4.0
 # So long after the last thing that went wrong its consequences are over.
 _RECOVERY = 120.0
 
-_WORD = re.compile(r"w:\d{4}")
-_HIDDEN = re.compile(f"{TOKEN}|{SECRET}|{KEY}|{VERIFY}|{_WORD.pattern}|A human")
-
-# Of an answer of several messages.
-_FILLER = ("\n" + " ".join(["and so on and so forth"] * 80)) * 3
-
-
-def reply(messages: Sequence[Mapping[str, str]]) -> str:
-    """
-    Answer by naming what is to be answered, with a long speech if wished.
-    """
-    asked = messages[-1]["content"]
-    return f"You wrote: {asked}" + (_FILLER if "long" in asked else "")
-
-
-def named(answer: str) -> list[str]:
-    """
-    Read what an answer names.
-    """
-    return _WORD.findall(answer)
-
-
-class _QuietSite(Site):
-    """
-    A site that keeps no access log, and no time of its own for it.
-    """
-
-    noisy = False
-
-    def startFactory(self) -> None:  # noqa: N802
-        """Nothing is to be started."""
-
-    def log(self, request: object) -> None:
-        """Nothing is to be logged."""
+_HIDDEN = re.compile(f"{TOKEN}|{SECRET}|{KEY}|{VERIFY}|{WORD.pattern}|A human")
 
 
 @define(eq=False, repr=False)
@@ -176,12 +142,13 @@ class World:
         )
         self.graph.faults, self.graph.echoes = faults.spoil, faults.spoil_echo
         self.graph.lookup_lag = self.plan.lookup_lag
+        self.graph.thread_id = self.plan.thread_ids.of
         self.model = llm.LanguageModel(
             others, chance, self.journal, authorization=f"Bearer {KEY}"
         )
         self.model.reply, self.model.faults = reply, faults.spoil_answer
         for port, resource in ((GRAPH, self.graph), (MODEL, self.model)):
-            self.wires.listen(others, port, _QuietSite(resource, reactor=others))
+            self.wires.listen(others, port, QuietSite(resource, reactor=others))
         callback = f"http://{'10.0.0.1'}:{MICA}/v1/facebook/webhook/mica"
         app = App("710846352719084", SECRET, callback=callback, verify_token=VERIFY)
         self.page = self.meta.pages[PAGE] = Page(PAGE, TOKEN, app)
@@ -218,6 +185,10 @@ class World:
             self._step()
         self._calm()
         self._settle()
+        if self.plan.after_all:
+            given_up = outages.deliver_after_all(self.meta, PAGE)
+            self.counts["webhooks delivered after all"] += given_up
+            self._settle()
         self._leave()
         self._judge()
 
@@ -254,10 +225,16 @@ class World:
     def _at_rest(self) -> bool:
         if self._process is None or oracle.unfinished(self.disk.database):
             return False
+        if self.plan.outage:
+            return outages.over(self.page, self.disk.database, self._readable)
         # What was read from a thread may be delivered after all.
-        taken = [it.body for it in self.journal.of(Posted) if it.status == 200]
-        accepted = {mid for body in taken for mid in oracle.mids(body)}
+        accepted = outages.accepted(self.journal)
         return all(wrote.mid in accepted for wrote in self.journal.of(Wrote))
+
+    @property
+    def _readable(self) -> bool:
+        """Whether threads can be read at all."""
+        return not self.plan.lookups_denied
 
     def _leave(self) -> None:
         self._leaving = True
@@ -391,14 +368,18 @@ class World:
 
     def _judge(self) -> None:
         journal, database, plan = self.journal, self.disk.database, self.plan
-        self.problems += oracle.complaints(journal, database, settled=True)
+        unread = self._unread()
+        self.problems += oracle.complaints(
+            journal, database, settled=True, unread=unread
+        )
+        self.problems += outages.unheard(journal, database, unread)
         if self._overdue:
             self.problems.append("not done in time")
         self.problems += excuses.unanswered(journal, database, named)
         self.problems += excuses.unexcused(
             journal,
             database,
-            lookups=not plan.lookups_denied,
+            lookups=self._readable,
             patience=plan.patience,
         )
         self.problems += excuses.talked_over(journal, database, QUIET)
@@ -407,6 +388,16 @@ class World:
             others = {psid(person) for person in range(1, plan.people)}
             self.problems += excuses.belated(journal, named, others, _PROMPT)
         self._judge_waits()
+
+    def _unread(self) -> frozenset[str]:
+        """Name what may be lost, since nobody can know of it."""
+        if not self.plan.outage:
+            return frozenset()
+        missed = outages.missed(self.journal)
+        self.counts["messages that were missed"] += len(missed)
+        # Of a thread that can't be read again and again the operator is told.
+        readable = self._readable and not self.counts["threads given up"]
+        return outages.unread(self.page, self.disk.database, missed, readable)
 
     def _judge_waits(self) -> None:
         plan, ups = self.plan, self._ups
@@ -441,6 +432,8 @@ class World:
             failure = event.get("log_failure")
             told = "" if failure is None else failure.getTraceback()
             self.problems.append(f"an error in the log: {line}\n{told}")
+        if "can't be read; look at it yourself" in line:
+            self.counts["threads given up"] += 1
         if isinstance(event.get("outcome"), InDoubt):
             self.counts["doubts"] += 1
         hidden = _HIDDEN.search(line)
