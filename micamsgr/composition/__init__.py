@@ -26,8 +26,10 @@ from micamsgr.store.service import StoreService
 from micamsgr.web.admission import Admission, affordable
 from micamsgr.web.site import Budget, LimitedSite
 
+from .admin import Admin, admin_listeners
 from .bots import Bots, Surroundings
 from .changes import BotChanges
+from .doors import AllDoors
 from .listeners import Listeners
 from .reload import Current, Reload
 from .sandbox import (
@@ -37,7 +39,7 @@ from .sandbox import (
     of_this_run,
     sandbox_listeners,
 )
-from .upkeep import expect, housekeeping, make_metrics
+from .upkeep import expect, housekeeping, leave_out, make_metrics
 
 # Files that are open besides connections: the store's, the log's, and others.
 _FILES = 64
@@ -155,8 +157,13 @@ def build(
         for bot in after.bots:
             if bot.name in changes.added + changes.changed:
                 expect(metrics, bot)
+        leave_out(metrics, after)
 
     listeners = Listeners(reactor, site, seldom, metrics, config)
+    upkeep = housekeeping(reactor, current, clocks, store, metrics, publisher)
+    *_, watching = upkeep
+    admin = Admin(reactor, metrics, store, listeners, bots, watching)
+    admin_doors = admin_listeners(reactor, config, admin, seldom)
 
     def read_again() -> Config:
         after = config if load is None else _of_this_run(load(), secret)
@@ -166,15 +173,16 @@ def build(
     reload = Reload(
         read_again,
         current,
-        listeners,
+        AllDoors([listeners, admin_doors]),
         change_bots,
         log_level,
     )
     return [
         Greeting(config, connections),
         store,
-        *housekeeping(reactor, current, clocks, store, metrics, publisher),
+        *upkeep,
         Closing(pool.closeCachedConnections),
+        admin_doors,
         *sandbox_listeners(reactor, config, sandbox, seldom),
         bots,
         OnHangup(reactor, [reload.on_hangup]),

@@ -155,6 +155,13 @@ class TendedConnection:
             self._complained(complaint)
 
     @property
+    def closed(self) -> bool:
+        """
+        Whether nothing can be done now; may be asked by any thread.
+        """
+        return self._database is None
+
+    @property
     def patience(self) -> float:
         """
         For how many seconds :meth:`tend` need not be called.

@@ -133,6 +133,21 @@ class StoreService(Service):
         """Runs a transaction that only reads."""
         return self._reader.transact
 
+    def ping(self) -> Deferred[None]:
+        """
+        See :meth:`~micamsgr.store.thread.DatabaseThread.ping`, of the writer.
+        """
+        return self._writer.ping()
+
+    @property
+    def refusal(self) -> str | None:
+        """
+        Why nothing new is kept now, in a few fixed words; ``None`` where it is.
+        """
+        if self._writer.closed:
+            return "the disk fails"
+        return self._writer.refusal
+
     def startService(self) -> None:
         """
         :raises StoreUnavailable: where the file can't be used.

@@ -140,12 +140,46 @@ class DatabaseThread:
         Bring in something new, which is refused while there is no room for it,
         and while what was asked for 3 s ago is still not done.
         """
+        refusal = self.refusal
+        if refusal is not None:
+            return fail(StoreUnavailable(refusal))
+        return self._ask(work, new=True)
+
+    @property
+    def refusal(self) -> str | None:
+        """
+        Why nothing new is taken now; ``None`` where it is.
+        """
         refusing = self._connection.refusing
         if refusing is not None:
-            return fail(StoreUnavailable(refusing))
+            return refusing
         if self._waiting and self._clock() - self._waiting[0].asked > _LONGEST_WAIT:
-            return fail(StoreUnavailable("the disk is too slow"))
-        return self._ask(work, new=True)
+            return "the disk is too slow"
+        return None
+
+    @property
+    def closed(self) -> bool:
+        """
+        Whether the connection is closed, as after an I/O error.
+        """
+        return self._connection.closed
+
+    def ping(self) -> Deferred[None]:
+        """
+        Wait for the thread to come to it, whatever the disk is like; who asks
+        again before it has should wait for the first one instead.
+
+        :return: fails with :exc:`~micamsgr.errors.StoreUnavailable` where the
+            thread does not run.
+        """
+        if self._thread is None or self._ending:
+            return fail(StoreUnavailable("the store is closed"))
+        answered: Deferred[None] = Deferred()
+        # That it was refused there tells as well that it was looked at; and
+        # being one, it needs no room.
+        asked = self._enqueue(lambda _: None, new=False, alone=False)
+        asked.addBoth(lambda _: answered.callback(None))
+        return answered
 
     def alone(self, work: Work[T]) -> Deferred[T]:
         """
@@ -159,6 +193,9 @@ class DatabaseThread:
             return fail(StoreUnavailable("the store is closed"))
         if len(self._waiting) >= self._most_waiting:
             return fail(StoreUnavailable("too much waits to be written"))
+        return self._enqueue(work, new, alone)
+
+    def _enqueue(self, work: Work[T], new: bool, alone: bool) -> Deferred[T]:
         result: Deferred[T] = Deferred()
         if not self._asked:
             self._reactor.callLater(0, self._hand_over)

@@ -38,6 +38,7 @@ GOLDEN = """
 mica_breaker_state host model
 mica_budget_spent_ratio bot
 mica_build_info version python twisted sqlite
+mica_check_ok check bot
 mica_dead_letters reason
 mica_duplicate_replies
 mica_event_states state
@@ -58,10 +59,12 @@ mica_redeliveries
 mica_retention_rows task
 mica_send outcome
 mica_send_unknown
+mica_sending_paused bot
 mica_sqlite_wal_bytes
 mica_store_batch_rows
 mica_store_commit_seconds
 mica_store_free_bytes
+mica_store_size_bytes
 mica_tls_cert_not_after_timestamp_seconds
 mica_turn_seconds
 mica_turn_states state
