@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from attrs import define, field
 from twisted.internet.defer import Deferred, fail, succeed
@@ -177,7 +177,7 @@ class DatabaseThread:
         answered: Deferred[None] = Deferred()
         # That it was refused there tells as well that it was looked at; and
         # being one, it needs no room.
-        asked = self._enqueue(lambda _: None, new=False, alone=False)
+        asked = self._enqueue(lambda _: None, idle=True)
         asked.addBoth(lambda _: answered.callback(None))
         return answered
 
@@ -193,13 +193,13 @@ class DatabaseThread:
             return fail(StoreUnavailable("the store is closed"))
         if len(self._waiting) >= self._most_waiting:
             return fail(StoreUnavailable("too much waits to be written"))
-        return self._enqueue(work, new, alone)
+        return self._enqueue(work, new=new, alone=alone)
 
-    def _enqueue(self, work: Work[T], new: bool, alone: bool) -> Deferred[T]:
+    def _enqueue(self, work: Work[T], **kind: Any) -> Deferred[T]:
         result: Deferred[T] = Deferred()
         if not self._asked:
             self._reactor.callLater(0, self._hand_over)
-        job = Job(work, result, self._clock(), new, alone)
+        job = Job(work, result, self._clock(), **kind)
         self._waiting.append(job)
         self._asked.append(job)
         return result
@@ -212,7 +212,9 @@ class DatabaseThread:
                 self._condition.notify()
 
     def _answer(self, jobs: list[Job], seconds: float) -> None:
-        self._committed(seconds, len(jobs))
+        busy = sum(not job.idle for job in jobs)
+        if busy:
+            self._committed(seconds, busy)
         for _ in jobs:
             # They are done in the order in which they were asked for.
             self._waiting.popleft()
