@@ -4,6 +4,7 @@ What a real daemon tells those who watch it.
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import socket
@@ -19,6 +20,7 @@ from twisted.internet.threads import deferToThread
 
 from micamsgr.sandbox import language_model as llm
 from micamsgr.sandbox.journal import Asked, always, in_turn
+from micamsgr.sandbox.meta import Habits
 from tests.daemon import (
     DELIVERY,
     Daemon,
@@ -29,6 +31,7 @@ from tests.daemon import (
     reactor,
 )
 from tests.disk import Disk
+from tests.test_disk import RETRIES
 from tests.test_reload import ReloadCase
 
 ALICE, BOB = "6284913775102846", "6284913775102847"
@@ -347,6 +350,27 @@ class ReadinessTests(AdminCase):
         await self.said(ALICE, seconds=40.0)
         await self.fails()
         self.assertEqual((await self.look("/healthz")).status, 200)
+        await self.settled()
+
+    async def test_disk(self) -> None:
+        """
+        While nothing can be written it is not ready, though alive, and says
+        so even where nobody writes any more; afterwards it is, without a
+        restart.
+        """
+        self.stand_ins.meta.habits = Habits(retries=RETRIES)
+        disk = Disk(self.directory, self.directory / "mica.db")
+        self.addCleanup(disk.close)
+        await self.serve(disk.starter, **self.watched, delivery=DELIVERY)
+        for number, error in enumerate((errno.ENOSPC, errno.EROFS)):
+            await self.fails()
+            disk.break_down(error)
+            self.write(ALICE, "Is this kept?")
+            await self.fails("store")
+            self.assertEqual((await self.look("/healthz")).status, 200)
+            disk.break_down(0)
+            await self.said(ALICE, number + 1, seconds=40.0)
+        await self.fails()
         await self.settled()
 
 

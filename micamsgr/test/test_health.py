@@ -90,6 +90,7 @@ class PulseTests(SynchronousTestCase):
         self.assertIsNone(self.pulse.stuck)
         felt = self.pulse.feel()
         self.assertNoResult(felt)
+        self.assertIsNone(self.pulse.stuck)
         self.clock.advance(4.0)
         self.asked.pop().callback(None)
         self.assertIsNone(self.successResultOf(felt))
