@@ -8,13 +8,23 @@ or what people, or an LLM's server, wrote; each has a bounded set of values.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from attrs import define, field
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+)
 from prometheus_client.process_collector import ProcessCollector
 from twisted.logger import ILogObserver, LogEvent, LogLevel
 from zope.interface import implementer
+
+#: In which media type :meth:`Metrics.page` writes.
+CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 _ACK = (0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 3.0, 5.0)
 _TURN = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0)
@@ -122,6 +132,12 @@ class Metrics:
         for code in _CODES:
             self._counters["mica_webhook_requests"].labels(code)
 
+    def page(self) -> bytes:
+        """
+        Write all of it, as Prometheus reads it.
+        """
+        return generate_latest(self.registry)
+
     # What is told directly.
 
     def answered(self, code: int, seconds: float) -> None:
@@ -179,10 +195,12 @@ class Metrics:
         self._gauges["mica_send_unknown"].set(states.get(("part", "unknown"), 0))
         self._gauges["mica_queue_oldest_age_seconds"].set(oldest)
 
-    def disk(self, log: int, free: int) -> None:
+    def disk(self, log: int, free: int, size: int) -> None:
         """
-        Show the size of the store's log, and the free space beside it, in bytes.
+        Show the size of the store's log, the free space beside it, and the size
+        of the whole disk, in bytes.
         """
+        self._gauges["mica_store_size_bytes"].set(size)
         self._gauges["mica_sqlite_wal_bytes"].set(log)
         self._gauges["mica_store_free_bytes"].set(free)
 
@@ -199,13 +217,17 @@ class Metrics:
         """
         self._gauges["mica_page_subscribed"].labels(bot).set(is_so)
 
-    def certificate(self, expires: Callable[[], float]) -> None:
+    def certificate(self, expires: Callable[[], float] | None) -> None:
         """
         Show when the certificate in force expires, asked for at each look.
 
-        :param expires: gives seconds since the epoch.
+        :param expires: gives seconds since the epoch; ``None``: there is none.
         """
         name, says = "mica_tls_cert_not_after_timestamp_seconds", "When it expires."
+        if expires is None:
+            if name in self._gauges:
+                self.registry.unregister(self._gauges.pop(name))
+            return
         if name not in self._gauges:
             # Where there is none, 0 would be read as a date.
             self._gauges[name] = Gauge(name, says, registry=self.registry)
@@ -216,6 +238,45 @@ class Metrics:
         Show that an LLM's endpoint is asked.
         """
         self._gauges["mica_breaker_state"].labels(host, model).set(0)
+
+    def only(self, bots: Collection[str], endpoints: Collection[Sequence[str]]) -> None:
+        """
+        Show nothing more of what is no longer there.
+
+        :param bots: those that there are.
+        :param endpoints: the host and the model of each LLM that is asked.
+        """
+        there: dict[tuple[str, ...], set[tuple[str, ...]]] = {
+            ("bot",): {(bot,) for bot in bots},
+            ("host", "model"): {tuple(endpoint) for endpoint in endpoints},
+        }
+        for name, _, labels in _GAUGES:
+            (family,) = self._gauges[name].collect()
+            for sample in family.samples if labels in there else ():
+                values = tuple(sample.labels[label] for label in labels)
+                if values not in there[labels]:
+                    self._gauges[name].remove(*values)
+
+    def checked(self, checks: Iterable[tuple[str, str, bool]]) -> None:
+        """
+        Show what readiness consists of, and nothing else.
+
+        :param checks: of each its name, its bot, which may be empty, and
+            whether it is well.
+        """
+        gauge = self._gauges["mica_check_ok"]
+        gauge.clear()
+        for name, bot, ok in checks:
+            gauge.labels(name, bot).set(ok)
+
+    def paused(self, bots: Mapping[str, bool]) -> None:
+        """
+        Show of each bot whether it sends nothing now, and of no other.
+        """
+        gauge = self._gauges["mica_sending_paused"]
+        gauge.clear()
+        for bot, is_so in bots.items():
+            gauge.labels(bot).set(is_so)
 
     def build(self, version: str, python: str, twisted: str, sqlite: str) -> None:
         """
@@ -320,6 +381,13 @@ _GAUGES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("mica_budget_spent_ratio", "Share of the day's tokens that is spent.", ("bot",)),
     ("mica_page_subscribed", "Whether Meta delivers the Page's events.", ("bot",)),
     ("mica_sqlite_wal_bytes", "Size of the store's log.", ()),
+    ("mica_check_ok", "0 while a check of /readyz fails.", ("check", "bot")),
+    (
+        "mica_sending_paused",
+        "1 while nothing is sent, by a limit or as the Page is refused.",
+        ("bot",),
+    ),
+    ("mica_store_size_bytes", "Size of the disk where the store is.", ()),
     ("mica_store_free_bytes", "Free space where the store is.", ()),
     ("mica_build_info", "Versions.", ("version", "python", "twisted", "sqlite")),
 )

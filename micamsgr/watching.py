@@ -5,7 +5,7 @@ Looking at what is the case, every some seconds, for the metrics.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -25,6 +25,9 @@ from .store.tally import read_figures, take_counts
 # Seconds between two looks, and between two looks at the reactor.
 _INTERVAL, _LAG = 15.0, 1.0
 
+# What was seen longer ago than this, in seconds, is not known any more.
+_STALE = 60.0
+
 _DAY = 86_400_000
 
 
@@ -40,6 +43,8 @@ class Watching(Service):
     :ivar _budgets: gives, by bot, most tokens of a day; those without a limit
         are not there.
     :ivar _publisher: of the log.
+    :ivar _bots: names those whose events are waited for; of a bot that was
+        taken away nobody answers what is left.  ``None``: all.
     """
 
     _clock: IReactorTime
@@ -50,10 +55,16 @@ class Watching(Service):
     _path: str
     _budgets: Callable[[], Mapping[str, int]]
     _publisher: LogPublisher
+    _bots: Callable[[], Collection[str] | None] = field(
+        default=lambda: None, kw_only=True
+    )
 
     _look_call: IDelayedCall | None = field(default=None, init=False)
     _lag_call: IDelayedCall | None = field(default=None, init=False)
     _looking: Deferred[None] | None = field(default=None, init=False)
+    # Since how many seconds the oldest event waits, if any does; and when that
+    # was so.
+    _oldest: tuple[float | None, float] | None = field(default=None, init=False)
 
     _log = Logger()
 
@@ -72,6 +83,21 @@ class Watching(Service):
                 call.cancel()
         if self._looking is not None:
             self._looking.cancel()
+
+    @property
+    def oldest(self) -> float | None:
+        """
+        Since how many seconds the oldest event waits that has no answer; 0
+        where none does, ``None`` where that isn't known, as the store could not
+        be read for a while.
+        """
+        if self._oldest is None:
+            return None
+        waited, at = self._oldest
+        since = self._clock.seconds() - at
+        if since > _STALE:
+            return None
+        return 0.0 if waited is None else waited + since
 
     def _wait(self) -> None:
         due = self._clock.seconds() + _LAG
@@ -100,19 +126,26 @@ class Watching(Service):
     async def _see(self) -> None:
         self._see_disk()
         now = self._now().wall
-        figures = await self._read(lambda database: read_figures(database, now // _DAY))
-        oldest = 0.0 if figures.oldest is None else (now - figures.oldest) / 1000.0
-        self.metrics.open(figures.states, max(0.0, oldest))
+        bots = self._bots()
+        figures = await self._read(
+            lambda database: read_figures(database, now // _DAY, bots)
+        )
+        waited = None
+        if figures.oldest is not None:
+            waited = max(0.0, (now - figures.oldest) / 1000.0)
+        self._oldest = waited, self._clock.seconds()
+        self.metrics.open(figures.states, waited or 0.0)
         for bot, most in self._budgets().items():
             self.metrics.spent(bot, figures.tokens.get(bot, 0) / most)
         for it in await self._write(take_counts):
             self.metrics.moved(it.what, it.kind, it.state, it.reason, it.count)
 
     def _see_disk(self) -> None:
-        log = free = 0
+        log = free = size = 0
         with suppress(OSError):
             log = Path(f"{self._path}-wal").stat().st_size
         with suppress(OSError):
             disk = os.statvfs(Path(self._path).parent)
             free = disk.f_bavail * disk.f_frsize
-        self.metrics.disk(log, free)
+            size = disk.f_blocks * disk.f_frsize
+        self.metrics.disk(log, free, size)

@@ -281,6 +281,18 @@ class Breaker:
 
     _log = Logger()
 
+    @property
+    def shut(self) -> bool:
+        """
+        Whether the endpoint is left alone now, or one call only tries it.
+
+        Not where one may try and nobody does: without anything to ask, nobody
+        finds out whether it is well again.
+        """
+        if not isinstance(self._state, Open):
+            return False
+        return self._under_way > 0 or self._ticks() < self._state.until
+
     def enter(self, asker: Hashable) -> Entered | None:
         """
         Begin a call, if one may begin now.

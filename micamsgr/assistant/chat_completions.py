@@ -164,6 +164,14 @@ class ChatCompletions:
             for endpoint in self._endpoints
         )
 
+    @property
+    def shut(self) -> bool:
+        """
+        Whether each of the endpoints is left alone now, so that nobody is
+        asked.
+        """
+        return all(prepared.breaker.shut for prepared in self._prepared)
+
     def estimate(self, utterances: Sequence[Utterance]) -> int:
         """
         See :class:`~micamsgr.conversation.assistant.IAssistant`.

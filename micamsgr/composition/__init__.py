@@ -33,8 +33,10 @@ from micamsgr.systemd import Notifying, ServiceManager
 from micamsgr.web.admission import MOST_CLOSING, Admission, affordable
 from micamsgr.web.site import Budget, LimitedSite
 
+from .admin import Admin, admin_listeners
 from .bots import Bots, Surroundings
 from .changes import BotChanges
+from .doors import AllDoors
 from .listeners import Listeners
 from .reload import Current, Reload
 from .sandbox import (
@@ -44,7 +46,7 @@ from .sandbox import (
     of_this_run,
     sandbox_listeners,
 )
-from .upkeep import expect, housekeeping, make_metrics
+from .upkeep import expect, housekeeping, leave_out, make_metrics
 
 # Files that are open besides connections: the store's, the log's, and others.
 _FILES = 64
@@ -184,8 +186,15 @@ def build(
         for bot in after.bots:
             if bot.name in changes.added + changes.changed:
                 expect(metrics, bot)
+        leave_out(metrics, after)
 
     listeners = Listeners(reactor, site, seldom, metrics, config)
+    upkeep = housekeeping(
+        reactor, current, clocks, store, deletions, metrics, publisher
+    )
+    *_, watching = upkeep
+    admin = Admin(reactor, metrics, store, listeners, bots, watching)
+    admin_doors = admin_listeners(reactor, config, admin, seldom)
 
     def read_again() -> Config:
         after = config if load is None else _of_this_run(load(), secret)
@@ -195,7 +204,7 @@ def build(
     reload = Reload(
         read_again,
         current,
-        listeners,
+        AllDoors([listeners, admin_doors]),
         change_bots,
         log_level,
         manager,
@@ -203,8 +212,9 @@ def build(
     return [
         Greeting(config, connections),
         store,
-        *housekeeping(reactor, current, clocks, store, deletions, metrics, publisher),
+        *upkeep,
         Closing(pool.closeCachedConnections),
+        admin_doors,
         *sandbox_listeners(reactor, config, sandbox, seldom),
         bots,
         OnHangup(reactor, [reload.on_hangup]),

@@ -30,16 +30,24 @@ from micamsgr.conversation.slots import Slots
 from micamsgr.conversation.steps import Steps
 from micamsgr.httpcall import HTTPCaller
 from micamsgr.messenger.catch_up import CatchUp
-from micamsgr.messenger.graph import GraphMessenger
+from micamsgr.messenger.graph import GraphMessenger, TokenState
 from micamsgr.messenger.markdown import plain
 from micamsgr.messenger.pages import PageFinder
 from micamsgr.messenger.rendering import MOST, split
 from micamsgr.messenger.repair import Repair
-from micamsgr.messenger.subscriptions import Subscriptions
+from micamsgr.messenger.subscriptions import State, Subscriptions
 from micamsgr.messenger.webhook import Channel
 from micamsgr.services import Draining
+from micamsgr.web.readiness import BotFacts, Subscribed
 
 from .changes import BotChanges
+
+_SUBSCRIBED = {
+    State.INTACT: Subscribed.YES,
+    State.MENDED: Subscribed.YES,
+    State.BROKEN: Subscribed.NO,
+    State.UNKNOWN: Subscribed.NOT_SAID,
+}
 
 #: Seconds that a stop gives to what is in flight.
 DRAIN = 10.0
@@ -84,6 +92,7 @@ class RunningBot(MultiService):
         self._bot = bot
         self._look_ups = TokenBucket(bot.delivery.lookup_rate)
         self._slots = Slots(bot.llm.concurrency)
+        self._token = TokenState()
         self._steps = self._make_steps(bot, texts, None)
         self._dispatcher = Dispatcher(
             bot.name,
@@ -112,6 +121,8 @@ class RunningBot(MultiService):
         if bot.delivery.lookup_rate != before.delivery.lookup_rate:
             self._look_ups = TokenBucket(bot.delivery.lookup_rate)
         self._slots.limit = bot.llm.concurrency
+        if bot.facebook != before.facebook:
+            self._token = TokenState()
         outlet = self._steps.outlet if _way_out(bot) == _way_out(before) else None
         self._steps = self._make_steps(bot, texts, outlet)
         self._dispatcher.adopt(self._steps)
@@ -133,6 +144,25 @@ class RunningBot(MultiService):
         :return: fires once what is under way is finished.
         """
         return self._dispatcher.retire()
+
+    @property
+    def facts(self) -> BotFacts:
+        """What is known of how well it is."""
+        asked = self._repair.subscription
+        llm = self._llm
+        return BotFacts(
+            bot=self._bot.name,
+            token=self._token.good,
+            other_page=self._finder.mistaken,
+            refused=self._steps.outlet.alarmed,
+            subscribed=_SUBSCRIBED[asked] if asked else Subscribed.NOT_ASKED,
+            llm_shut=isinstance(llm, ChatCompletions) and llm.shut,
+        )
+
+    @property
+    def paused(self) -> bool:
+        """Whether nothing of the Page's is sent now, for whatever reason."""
+        return not self._steps.outlet.open
 
     def _drop(self, service: IService) -> None:
         """
@@ -211,14 +241,16 @@ class RunningBot(MultiService):
             bot.delivery.deadline,
             around.clocks.correct,
             facebook.mark_seen,
+            state=self._token,
         )
+        self._llm = _assistant(around, bot)
         return Steps(
             bot.name,
             around.reactor,
             around.clocks.now,
             around.store,
             messenger,
-            around.troubled(bot, _assistant(around, bot)),
+            around.troubled(bot, self._llm),
             lambda text: split(plain(text), most=MOST),
             around.chance.random,
             around.chance.randbytes,

@@ -8,14 +8,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from attrs import frozen
 from twisted.internet.defer import maybeDeferred
 from twisted.internet.interfaces import IProtocolFactory
 
 from micamsgr.config.values import TLS, Config
 from micamsgr.messenger.seldom import Seldom
 from micamsgr.metrics import Metrics
-from micamsgr.services import CannotStart, InTurn, Listener
 from micamsgr.web.certificates import CertificateWatch
 from micamsgr.web.tls import (
     CertificateFiles,
@@ -26,21 +24,9 @@ from micamsgr.web.tls import (
     utc_now,
 )
 
+from .doors import Door, Doors
+
 _Ready = tuple[tuple[object, ...], CertificateSet]
-
-
-@frozen
-class Door:
-    """
-    An endpoint where clients may come in.
-
-    :ivar place: where the configuration names it, for errors.
-    :ivar secure: whether TLS is spoken there.
-    """
-
-    endpoint: str
-    place: str
-    secure: bool
 
 
 def doors(config: Config) -> list[Door]:
@@ -54,12 +40,9 @@ def doors(config: Config) -> list[Door]:
     return plain + secure
 
 
-class Listeners(InTurn):
+class Listeners(Doors):
     """
     All public listeners, and the certificates that those with TLS share.
-
-    A change takes two steps: one that may fail and then has changed nothing,
-    and one that can't fail.  Connections that are open live on through both.
     """
 
     def __init__(
@@ -70,20 +53,23 @@ class Listeners(InTurn):
         metrics: Metrics,
         config: Config,
     ) -> None:
-        super().__init__()
-        self._reactor = reactor
-        self._due = due
-        self._metrics = metrics
         self._certificate = ServerCertificate()
         self._secure = SecureConnections(self._certificate, False, site, reactor)
-        self._factories = {False: site, True: self._secure}
+        super().__init__(reactor, due, doors, {False: site, True: self._secure})
+        self._metrics = metrics
         self._watch: CertificateWatch | None = None
         self._offer: Offer | None = None
         self._ready: _Ready | None = None
-        self._open: dict[str, tuple[Door, Listener]] = {}
         self._follow(config.tls)
-        for door in doors(config):
-            self._add(door)
+        super().prepare(config)
+
+    @property
+    def expires(self) -> float | None:
+        """
+        When the first of the certificates in force expires, in seconds since
+        the epoch; ``None`` without TLS.
+        """
+        return None if self._watch is None else self._watch.expires()
 
     def prepare(self, config: Config) -> list[str]:
         """
@@ -100,17 +86,7 @@ class Listeners(InTurn):
             offer = _offer(config.tls)
             version = offer.version()
             self._ready = version, offer.load(utc_now())
-        new: list[str] = []
-        try:
-            for door in doors(config):
-                if door.endpoint not in self._open:
-                    self._add(door)
-                    new.append(door.endpoint)
-        except CannotStart:
-            for endpoint in new:
-                self._close(endpoint)
-            raise
-        return new
+        return super().prepare(config)
 
     def commit(self, config: Config) -> list[str]:
         """
@@ -118,35 +94,9 @@ class Listeners(InTurn):
 
         :return: the endpoints at which nobody listens any more.
         """
-        wanted = {door.endpoint: door for door in doors(config)}
-        old = [endpoint for endpoint in self._open if endpoint not in wanted]
-        for endpoint in old:
-            self._close(endpoint)
-        for endpoint, (door, listener) in list(self._open.items()):
-            if wanted[endpoint].secure != door.secure:
-                listener.serve(self._factories[wanted[endpoint].secure])
-            self._open[endpoint] = wanted[endpoint], listener
+        old = super().commit(config)
         self._follow(config.tls)
         return old
-
-    def _add(self, door: Door) -> None:
-        listener = Listener(
-            self._reactor,
-            door.endpoint,
-            door.place,
-            self._factories[door.secure],
-            due=self._due.count,
-        )
-        try:
-            listener.setServiceParent(self)
-        except CannotStart:
-            self.services.remove(listener)
-            raise
-        self._open[door.endpoint] = door, listener
-
-    def _close(self, endpoint: str) -> None:
-        _, listener = self._open.pop(endpoint)
-        maybeDeferred(listener.disownServiceParent)
 
     def _follow(self, tls: TLS | None) -> None:
         """
@@ -163,7 +113,9 @@ class Listeners(InTurn):
             maybeDeferred(self._watch.disownServiceParent)
             self._watch = None
         self._offer = offer
-        if offer is not None:
+        if offer is None:
+            self._metrics.certificate(None)
+        else:
             self._watch = CertificateWatch(
                 self._reactor, offer, self._certificate, utc_now, ready=ready
             )

@@ -42,9 +42,25 @@ def expect(metrics: Metrics, bot: Bot) -> None:
     """
     Show what is to be asked for a bot, before it is.
     """
-    for model in (bot.llm, *bot.llm.fallbacks):
-        if model.provider != "demo":
-            metrics.endpoint(host_of(model.url), model.model)
+    for host, model in _endpoints(bot):
+        metrics.endpoint(host, model)
+
+
+def leave_out(metrics: Metrics, config: Config) -> None:
+    """
+    Show nothing more of bots and LLMs that a configuration no longer names:
+    what was known of them last would be shown for ever.
+    """
+    endpoints = [it for bot in config.bots for it in _endpoints(bot)]
+    metrics.only([bot.name for bot in config.bots], endpoints)
+
+
+def _endpoints(bot: Bot) -> list[tuple[str, str]]:
+    return [
+        (host_of(model.url), model.model)
+        for model in (bot.llm, *bot.llm.fallbacks)
+        if model.provider != "demo"
+    ]
 
 
 def housekeeping(
@@ -55,7 +71,7 @@ def housekeeping(
     deletions: Deletions,
     metrics: Metrics,
     publisher: LogPublisher,
-) -> list[Service]:
+) -> tuple[Service, Service, Watching]:
     """
     Make the services that look after the store, and at it; they are to start
     after it.
@@ -73,7 +89,7 @@ def housekeeping(
     forgetting = Forgetting(
         reactor, clocks.now, store.write, store.alone, Requests(path), deletions
     )
-    return [
+    return (
         Sweeping(
             reactor,
             clocks.now,
@@ -92,5 +108,6 @@ def housekeeping(
             path,
             budgets,
             publisher,
+            bots=lambda: [bot.name for bot in current.config.bots],
         ),
-    ]
+    )

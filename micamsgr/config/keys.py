@@ -61,8 +61,8 @@ from micamsgr.conversation.policy import (
     Unresolved,
 )
 
-# Keys that are read, and whose feature is not built yet.
-WITHOUT_EFFECT = ("admin",)
+# Keys that are read, and whose feature is not built yet; none for now.
+WITHOUT_EFFECT: tuple[str, ...] = ()
 
 _SLACK = 15  # seconds by which the quarantine should exceed the deadline
 # What is delivered again must be known as long as it could be answered, and for

@@ -99,6 +99,8 @@ class Outlet:
     _bucket: TokenBucket = field(init=False)
     # The Page's, until a message got through.
     _pause: Pause | None = field(default=None, init=False)
+    # Whether somebody must act to end it.
+    _alarm: bool = field(default=False, init=False)
     # When the first message after that pause began to try.
     _tried: float | None = field(default=None, init=False)
     # The conversations that failed since each had a chance to try, and how.
@@ -126,6 +128,14 @@ class Outlet:
         limit is reached.
         """
         return self._pause is None and self._rested() <= self._ticks()
+
+    @property
+    def alarmed(self) -> bool:
+        """
+        Whether nothing is sent until somebody acts, as far as is known: no
+        message got through since the Graph API refused the Page as such.
+        """
+        return self._pause is not None and self._alarm
 
     def paused(self, conversation: int) -> float:
         """
@@ -274,6 +284,7 @@ class Outlet:
         tried = self._tried is not None and begun >= self._tried
         if isinstance(outcome, NotSent) and outcome.pause:
             if self._pause is not None and not tried:
+                self._alarm = self._alarm or outcome.alarm
                 until = next_pause(outcome.rest, None, self._ticks()).until
                 self._pause = evolve(self._pause, until=max(self._pause.until, until))
                 self._turn = max(self._turn, until + self._trial)
@@ -288,6 +299,7 @@ class Outlet:
 
     def _shut(self, conversation: int, outcome: NotSent) -> None:
         self._pause = next_pause(outcome.rest, self._pause, self._ticks())
+        self._alarm = outcome.alarm
         self._turn = self._pause.until + self._trial
         self._tried = None
         self._suspects[conversation] = outcome

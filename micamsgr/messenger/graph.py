@@ -37,6 +37,7 @@ from .graph_answers import (
     read_messages,
     read_outcome,
     read_page,
+    read_token,
 )
 from .usage import read_pressures
 
@@ -54,6 +55,17 @@ def appsecret_proof(secret: str, token: str) -> str:
     return hmac.new(secret.encode(), token.encode(), hashlib.sha256).hexdigest()
 
 
+@define(eq=False)
+class TokenState:
+    """
+    What the Graph API said last about a token.
+
+    :ivar good: ``None`` while it said nothing.
+    """
+
+    good: bool | None = None
+
+
 @implementer(IMessenger)
 @define(eq=False)
 class GraphMessenger:
@@ -67,6 +79,8 @@ class GraphMessenger:
     :ivar _deadline: seconds for one call, from its start to the last byte.
     :ivar _correct: told the ``Date`` of each answer.
     :ivar _mark_seen: whether people may see that we read.
+    :ivar _state: what is said about the token is noted there; others may
+        share it.
     :ivar pressed: see :class:`~micamsgr.conversation.interfaces.IMessenger`.
     """
 
@@ -77,6 +91,7 @@ class GraphMessenger:
     _deadline: float
     _correct: Callable[[str | None], None]
     _mark_seen: bool = True
+    _state: TokenState = field(factory=TokenState, kw_only=True)
 
     pressed: Callable[[Pressure], None] = field(default=lambda _: None, init=False)
 
@@ -210,10 +225,14 @@ class GraphMessenger:
         answer = await self._call(
             method, url, headers=headers, body=body, deadline=self._deadline
         )
-        if mapping(document(answer)):
+        told = mapping(document(answer))
+        if told:
             # Not from whatever stands between us and Meta.
             dates = answer.headers.getRawHeaders(b"date")
             self._correct(dates[-1].decode("ascii", "replace") if dates else None)
+        good = read_token(answer.status, told)
+        if good is not None:
+            self._state.good = good
         for pressure in read_pressures(answer.status, answer.headers):
             self.pressed(pressure)
         return answer

@@ -88,6 +88,19 @@ def read_error(answer: Answer) -> GraphError:
     return GraphError(means, code, detail, read_rest(answer.headers))
 
 
+def read_token(status: int, told: dict[str, Any]) -> bool | None:
+    """
+    Conclude from any answer whether the token is good; ``None`` where it says
+    nothing about it.  Never raises.
+
+    :param told: the answer's object; empty where it is none.
+    """
+    if 200 <= status < 300 and told and "error" not in told:
+        return True
+    bad = _integer(mapping(told.get("error")).get("code")) in _TOKEN_CODES
+    return False if bad else None
+
+
 def read_outcome(answer: Answer) -> Outcome:
     """
     Conclude from an answer of the Send API what came of the message.

@@ -51,6 +51,9 @@ class PageFinder(Service):
     _jitter: Callable[[], float]
     page: PageId | None
 
+    #: Whether the token is of another Page than the one that is configured.
+    mistaken: bool = field(default=False, init=False)
+
     _finding: Deferred[None] | None = field(default=None, init=False)
 
     _log = Logger()
@@ -68,7 +71,8 @@ class PageFinder(Service):
 
     async def _check(self, configured: PageId) -> None:
         found = await self._ask()
-        if found != configured:
+        self.mistaken = found != configured
+        if self.mistaken:
             self._log.error(
                 "the token of bot {bot} is of Page {found}, not of {page}: check"
                 " facebook.page_access_token and facebook.page_id",

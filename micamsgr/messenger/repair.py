@@ -109,6 +109,14 @@ class Repair(Service):
         if self._work is not None:
             self._work.cancel()
 
+    @property
+    def subscription(self) -> State | None:
+        """
+        What the last look at the subscription found; ``None`` before there was
+        one.
+        """
+        return self._subscriptions.state
+
     # When something may have been missed.
 
     def note(self, since: int | None) -> None:

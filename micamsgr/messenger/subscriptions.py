@@ -147,6 +147,9 @@ class Subscriptions:
     _repair: bool
     _found: Callable[[bool], None] = field(default=lambda is_so: None)
 
+    #: What the last look found; ``None`` before there was one.
+    state: State | None = field(default=None, init=False)
+
     # What was told last that is not told again until it has changed.
     _told: str | None = field(default=None, init=False)
 
@@ -162,7 +165,7 @@ class Subscriptions:
 
         :raises Unavailable: the Graph API does not answer, for now.
         """
-        state = await self._check(page, lacks)
+        state = self.state = await self._check(page, lacks)
         if state is not State.UNKNOWN:
             self._found(state is not State.BROKEN)
         return state

@@ -146,6 +146,7 @@ class TendedConnection:
         """
         Perform jobs in one transaction; each has its outcome then.
         """
+        jobs = [job for job in jobs if not job.idle]
         if self._database is None:
             for job in jobs:
                 job.refuse(self.unopened or f"the store is closed: {self._closed}")
@@ -163,6 +164,13 @@ class TendedConnection:
             complaint = commit(self._database, taken, writes=self._writes)
         if complaint is not None:
             self._complained(complaint)
+
+    @property
+    def closed(self) -> bool:
+        """
+        Whether nothing can be done now; may be asked by any thread.
+        """
+        return self._database is None
 
     @property
     def patience(self) -> float:

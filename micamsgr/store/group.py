@@ -49,6 +49,7 @@ class Job:
         is no room for it; otherwise it finishes what was begun.
     :ivar alone: whether it is done with nothing else, and in no transaction but
         what it begins and ends itself.
+    :ivar idle: whether it is only to be come to; then its work is not called.
     """
 
     work: Work[Any]
@@ -56,6 +57,7 @@ class Job:
     asked: float
     new: bool = False
     alone: bool = False
+    idle: bool = False
     failure: Failure | None = None
     value: Any = None
 

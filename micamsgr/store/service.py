@@ -133,14 +133,6 @@ class StoreService(Service):
         """Runs a function of the writer's connection, in no transaction."""
         return self._writer.alone
 
-    def ping(self) -> Deferred[None]:
-        """
-        See whether the writer is alive; one at a time.
-
-        :return: fires once it has come to this.
-        """
-        return self._writer.ping()
-
     def read(self, work: Work[T]) -> Deferred[T]:
         """
         Run a transaction that only reads; see :class:`~micamsgr.store.group.Transact`.
@@ -151,6 +143,21 @@ class StoreService(Service):
         if why is not None:
             return fail(StoreUnavailable(why))
         return self._reader.transact(work)
+
+    def ping(self) -> Deferred[None]:
+        """
+        See :meth:`~micamsgr.store.thread.DatabaseThread.ping`, of the writer.
+        """
+        return self._writer.ping()
+
+    @property
+    def refusal(self) -> str | None:
+        """
+        Why nothing new is kept now, in a few fixed words; ``None`` where it is.
+        """
+        # It is closed as well where there is no room to open it.
+        closed = "the disk fails" if self._writer.closed else None
+        return self._writer.refusal or closed
 
     def startService(self) -> None:
         """

@@ -6,6 +6,7 @@ transaction that changes them, so that what is rolled back is not counted.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Collection
 
 from attrs import frozen
 
@@ -88,11 +89,14 @@ def take_counts(database: sqlite3.Connection) -> list[Count]:
     ]
 
 
-def read_figures(database: sqlite3.Connection, day: int) -> Figures:
+def read_figures(
+    database: sqlite3.Connection, day: int, bots: Collection[str] | None = None
+) -> Figures:
     """
     Look at what is open, and only at that.
 
     :param day: since the epoch, UTC.
+    :param bots: whose oldest event to look for; ``None``: anybody's.
     """
     states: dict[tuple[str, str], int] = {}
     for table, is_open in (
@@ -104,8 +108,10 @@ def read_figures(database: sqlite3.Connection, day: int) -> Figures:
             f"SELECT state, count(*) FROM {table} WHERE {is_open} GROUP BY state"
         ):
             states[table, state] = count
+    theirs = "" if bots is None else f" AND bot IN ({', '.join('?' * len(bots))})"
     (oldest,) = database.execute(
-        f"SELECT min(received) FROM event WHERE {OPEN_EVENT}"
+        f"SELECT min(received) FROM event WHERE {OPEN_EVENT}{theirs}",
+        tuple(bots or ()),
     ).fetchone()
     tokens = database.execute(
         "WITH RECURSIVE known (bot) AS (SELECT min(bot) FROM spending UNION ALL"

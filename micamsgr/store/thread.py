@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from attrs import define, field
 from twisted.internet.defer import Deferred, fail, succeed
@@ -148,12 +148,43 @@ class DatabaseThread:
         Bring in something new, which is refused while there is no room for it,
         and while what was asked for 3 s ago is still not done.
         """
+        refusal = self.refusal
+        if refusal is not None:
+            return fail(StoreUnavailable(refusal))
+        return self._ask(work, new=True)
+
+    @property
+    def refusal(self) -> str | None:
+        """
+        Why nothing new is taken now; ``None`` where it is.
+        """
         refusing = self._connection.refusing
         if refusing is not None:
-            return fail(StoreUnavailable(refusing))
+            return refusing
         if self._waiting and self._clock() - self._waiting[0].asked > _LONGEST_WAIT:
-            return fail(StoreUnavailable("the disk is too slow"))
-        return self._ask(work, new=True)
+            return "the disk is too slow"
+        return None
+
+    @property
+    def closed(self) -> bool:
+        """
+        Whether the connection is closed, as after an I/O error.
+        """
+        return self._connection.closed
+
+    def ping(self) -> Deferred[None]:
+        """
+        See whether the thread is alive, whatever the disk is like, which is not
+        touched; who asks again before there is an answer should wait for that
+        one instead.
+
+        :return: fires once the thread has come to it; fails with
+            :exc:`~micamsgr.errors.StoreUnavailable` where it does not run.
+        """
+        if self._thread is None or self._ending:
+            return fail(StoreUnavailable("the store is closed"))
+        # Being one, it needs no room among those that wait.
+        return self._enqueue(lambda _: None, idle=True)
 
     def alone(self, work: Work[T]) -> Deferred[T]:
         """
@@ -162,26 +193,18 @@ class DatabaseThread:
         """
         return self._ask(work, new=False, alone=True)
 
-    def ping(self) -> Deferred[None]:
-        """
-        See whether the thread is alive; one at a time, however much waits.
-
-        :return: fires once it has come to this.
-        """
-        return self._put(lambda _: None, new=False, alone=True)
-
     def _ask(self, work: Work[T], new: bool, alone: bool = False) -> Deferred[T]:
-        if len(self._waiting) >= self._most_waiting:
-            return fail(StoreUnavailable("too much waits to be written"))
-        return self._put(work, new, alone)
-
-    def _put(self, work: Work[T], new: bool, alone: bool) -> Deferred[T]:
         if self._ending:
             return fail(StoreUnavailable("the store is closed"))
+        if len(self._waiting) >= self._most_waiting:
+            return fail(StoreUnavailable("too much waits to be written"))
+        return self._enqueue(work, new=new, alone=alone)
+
+    def _enqueue(self, work: Work[T], **kind: Any) -> Deferred[T]:
         result: Deferred[T] = Deferred()
         if not self._asked:
             self._reactor.callLater(0, self._hand_over)
-        job = Job(work, result, self._clock(), new, alone)
+        job = Job(work, result, self._clock(), **kind)
         self._waiting.append(job)
         self._asked.append(job)
         return result
@@ -194,7 +217,9 @@ class DatabaseThread:
                 self._condition.notify()
 
     def _answer(self, jobs: list[Job], seconds: float) -> None:
-        self._committed(seconds, len(jobs))
+        busy = sum(not job.idle for job in jobs)
+        if busy:
+            self._committed(seconds, busy)
         for _ in jobs:
             # They are done in the order in which they were asked for.
             self._waiting.popleft()

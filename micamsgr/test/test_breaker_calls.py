@@ -255,3 +255,31 @@ class BreakerTests(SynchronousTestCase):
         levels = [event["log_level"] for event in events]
         debug, info, warn = LogLevel.debug, LogLevel.info, LogLevel.warn
         self.assertEqual(levels, [debug, debug, info, warn])
+
+
+class ShutTests(SynchronousTestCase):
+    """
+    Tests for whether an endpoint is left alone now.
+    """
+
+    def test_shut(self) -> None:
+        """
+        It is while nobody may ask it, and while one only tries; not where one
+        might and nobody does, lest it be taken for ill for ever.
+        """
+        now = [0.0]
+        breaker = Breaker("llm.example", "big", lambda: now[0], lambda: 0.0)
+        self.assertFalse(breaker.shut)
+        entered = breaker.enter(ALICE)
+        assert entered is not None
+        breaker.leave(entered, LOCKED)
+        self.assertTrue(breaker.shut)
+        now[0] = 59.9
+        self.assertTrue(breaker.shut)
+        now[0] = 60.0
+        self.assertFalse(breaker.shut)
+        trying = breaker.enter(ALICE)
+        assert trying is not None
+        self.assertTrue(breaker.shut)
+        breaker.leave(trying, WELL)
+        self.assertFalse(breaker.shut)

@@ -16,6 +16,7 @@ from micamsgr.config import (
     Log,
     Retention,
     Sandbox,
+    keys,
 )
 from micamsgr.conversation.policy import (
     Delivery,
@@ -348,8 +349,10 @@ class ValueTests(SynchronousTestCase):
         """
         Keys that are given, and whose feature is not built yet, are listed.
         """
-        config = with_keys("admin: {listen: 'tcp:9'}\nclients: {body: 2MiB}\n")
-        self.assertEqual(config.without_effect, ("admin",))
+        given = "admin: {listen: 'tcp:9'}\nclients: {body: 2MiB}\n"
+        self.assertEqual(with_keys(given).without_effect, ())
+        self.patch(keys, "WITHOUT_EFFECT", ("admin", "retention"))
+        self.assertEqual(with_keys(given).without_effect, ("admin",))
 
 
 class BotsTests(SynchronousTestCase):

@@ -39,6 +39,7 @@ GOLDEN = """
 mica_breaker_state host model
 mica_budget_spent_ratio bot
 mica_build_info version python twisted sqlite
+mica_check_ok check bot
 mica_dead_letters reason
 mica_duplicate_replies
 mica_event_states state
@@ -59,10 +60,12 @@ mica_redeliveries
 mica_retention_rows task
 mica_send outcome
 mica_send_unknown
+mica_sending_paused bot
 mica_sqlite_wal_bytes
 mica_store_batch_rows
 mica_store_commit_seconds
 mica_store_free_bytes
+mica_store_size_bytes
 mica_tls_cert_not_after_timestamp_seconds
 mica_turn_seconds
 mica_turn_states state
@@ -96,6 +99,55 @@ class NameTests(SynchronousTestCase):
                 (family,) = metric.collect()
                 found.append(" ".join([family.name, *metric._labelnames]))
         self.assertEqual(sorted(found), GOLDEN.strip().splitlines())
+
+    def test_only(self) -> None:
+        """
+        What is no longer there is no longer shown, and the rest is.
+        """
+        metrics = Metrics()
+        for bot in ("mica", "ink"):
+            metrics.spent(bot, 0.5)
+            metrics.subscribed(bot, True)
+        metrics.endpoint("llm.example", "big")
+        metrics.endpoint("llm.example", "small")
+        metrics.only(["mica"], [("llm.example", "small")])
+        text = metrics.page().decode()
+        self.assertNotIn("ink", text)
+        self.assertNotIn("big", text)
+        self.assertEqual(value(metrics, "mica_budget_spent_ratio", bot="mica"), 0.5)
+        self.assertEqual(value(metrics, "mica_page_subscribed", bot="mica"), 1)
+        self.assertIn('model="small"', text)
+        self.assertIn('mica_send_total{outcome="sent"} 0', text)
+
+    def test_checks(self) -> None:
+        """
+        Checks and pauses are shown as they are now, and none that were.
+        """
+        metrics = Metrics()
+        metrics.checked([("token", "ink", False), ("store", "", True)])
+        metrics.paused({"ink": True})
+        metrics.checked([("token", "mica", True), ("store", "", False)])
+        metrics.paused({"mica": False})
+        text = metrics.page().decode()
+        self.assertNotIn("ink", text)
+        self.assertIn('mica_check_ok{bot="mica",check="token"} 1.0', text)
+        self.assertIn('mica_check_ok{bot="",check="store"} 0.0', text)
+        self.assertIn('mica_sending_paused{bot="mica"} 0.0', text)
+
+    def test_no_certificate(self) -> None:
+        """
+        Where TLS is given up, the end of the old certificate is not told any
+        more; nor is there a trace of it where there never was one.
+        """
+        metrics = Metrics()
+        metrics.certificate(None)
+        metrics.certificate(lambda: 17.0)
+        name = "mica_tls_cert_not_after_timestamp_seconds"
+        self.assertEqual(value(metrics, name), 17.0)
+        metrics.certificate(None)
+        self.assertNotIn(name, metrics.page().decode())
+        metrics.certificate(lambda: 18.0)
+        self.assertEqual(value(metrics, name), 18.0)
 
     def test_documented(self) -> None:
         """

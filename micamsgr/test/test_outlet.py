@@ -270,3 +270,43 @@ class OutletTests(OutletTestCase):
             self.assertEqual(event["bot"], BOT)
             self.assertEqual(event["rest"], outcome.rest)
             self.assertEqual(event["detail"], outcome.detail)
+
+
+class AlarmTests(OutletTestCase):
+    """
+    Tests for whether somebody must act.
+    """
+
+    def test_token(self) -> None:
+        """
+        Where the Graph API refuses the Page as such somebody must, until a
+        message gets through.
+        """
+        self.assertFalse(self.outlet.alarmed)
+        self.attempt(TOKEN)
+        self.assertTrue(self.outlet.alarmed)
+        self.ticks += 1000.0
+        self.assertTrue(self.outlet.alarmed)
+        self.attempt(SENT)
+        self.assertFalse(self.outlet.alarmed)
+
+    def test_limit(self) -> None:
+        """
+        Where a limit is reached nobody must.
+        """
+        self.attempt(LIMIT)
+        self.assertFalse(self.outlet.open)
+        self.assertFalse(self.outlet.alarmed)
+
+    def test_both(self) -> None:
+        """
+        What was under way as a pause for a limit began may tell of the token,
+        and after it the last word counts.
+        """
+        begun = self.ticks
+        self.attempt(LIMIT)
+        self.outlet.note(TWO, TOKEN, begun)
+        self.assertTrue(self.outlet.alarmed)
+        self.ticks += 1000.0
+        self.attempt(LIMIT, THREE)
+        self.assertFalse(self.outlet.alarmed)

@@ -91,6 +91,7 @@ class PageFinderTests(SynchronousTestCase):
         self.assertEqual(finder.page, PAGE)
         self.graph.asked.pop().callback(PAGE)
         self.assertEqual(finder.page, PAGE)
+        self.assertFalse(finder.mistaken)
         self.assertEqual(self.logged(), [])
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
@@ -101,6 +102,7 @@ class PageFinderTests(SynchronousTestCase):
         """
         finder = self.finder(PageId("7"))
         self.graph.asked.pop().callback(PAGE)
+        self.assertTrue(finder.mistaken)
         self.assertEqual(finder.page, "7")
         self.assertEqual(
             self.logged(),

@@ -134,12 +134,15 @@ class StoreServiceTests(TestCase):
             with self.assertRaises(StoreUnavailable) as caught:
                 await service.write(lambda database: None)
             self.assertEqual(caught.exception.detail, "the disk is full")
+        self.assertEqual(service.refusal, "the disk is full")
+        await service.ping()
         made.append(self.path)
         found: object = "nothing yet"
         while found is not None:
             await deferLater(reactor, 0.05)
             with contextlib.suppress(StoreUnavailable):
                 found = await service.store.remembered_page(BOT, "t")
+        self.assertIsNone(service.refusal)
 
     def logged(self) -> list[LogEvent]:
         """

@@ -4,6 +4,7 @@ Tests for what is counted and shown of conversations.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from prometheus_client import generate_latest
@@ -27,8 +28,14 @@ class ConversationTests(MetricsCase, ConversationTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.metrics = self.listen()
+        self.watching = self.watch(None)
+
+    def watch(self, bots: Collection[str] | None) -> Watching:
+        """
+        Begin to look.
+        """
         database = self.store.database
-        self.watching = Watching(
+        watching = Watching(
             self.clock,
             lambda: self.clocks.now(),
             self.metrics,
@@ -37,9 +44,11 @@ class ConversationTests(MetricsCase, ConversationTestCase):
             "/nowhere/mica.db",
             lambda: {BOT: 100},
             LogPublisher(),
+            bots=lambda: bots,
         )
-        self.watching.startService()
-        self.addCleanup(self.watching.stopService)
+        watching.startService()
+        self.addCleanup(watching.stopService)
+        return watching
 
     def value(self, name: str, **labels: str) -> float:
         """
@@ -94,6 +103,37 @@ class ConversationTests(MetricsCase, ConversationTestCase):
         self.messenger.settle_all()
         self.assertEqual(self.value("mica_queue_depth", state="in_turn"), 0)
         self.assertEqual(self.value("mica_queue_oldest_age_seconds"), 0)
+
+    def test_oldest(self) -> None:
+        """
+        How long somebody waits goes on between two looks, and is not known
+        where nothing was seen for a minute.
+        """
+        self.wait(15)
+        self.assertEqual(self.watching.oldest, 0.0)
+        waited = 0.0
+        self.say()
+        self.wait(15)
+        waited = self.watching.oldest or 0.0
+        self.wait(14)
+        self.assertEqual(self.watching.oldest, waited + 14.0)
+        self.watching.stopService()
+        self.wait(60)
+        self.assertIsNone(self.watching.oldest)
+
+    def test_left_behind(self) -> None:
+        """
+        Nobody waits for the answers of a bot that was taken away.
+        """
+        self.watching.stopService()
+        for bots, waits in (((), False), (("other", BOT), True), (("other",), False)):
+            self.say()
+            watching = self.watch(bots)
+            self.wait(15)
+            self.assertEqual((watching.oldest or 0.0) > 0.0, waits, bots)
+            oldest = value(self.metrics, "mica_queue_oldest_age_seconds")
+            self.assertEqual(oldest > 0.0, waits, bots)
+            watching.stopService()
 
     def test_sends(self) -> None:
         """

@@ -1,0 +1,140 @@
+"""
+Tests for :mod:`micamsgr.web.readiness`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from unittest import TestCase
+
+from attrs import evolve
+
+from micamsgr.web.readiness import (
+    LONGEST_WAIT,
+    BotFacts,
+    Check,
+    Facts,
+    Status,
+    Subscribed,
+    readiness,
+)
+
+DAY = 86400.0
+
+BOT = BotFacts(bot="mica", token=True, subscribed=Subscribed.YES)
+WELL = Facts(
+    serving=True, stuck=None, store=None, expires=60 * DAY, oldest=0.0, bots=[BOT]
+)
+
+
+def status(name: str, facts: Facts) -> Status:
+    """
+    Find how a check turned out.
+    """
+    (check,) = (it for it in readiness(facts) if it.name == name)
+    return check.status
+
+
+def of_bot(**known: Any) -> Facts:
+    """
+    Give what is known, all well but for the bot.
+    """
+    return evolve(WELL, bots=[evolve(BOT, **known)])
+
+
+class ReadinessTests(TestCase):
+    """
+    Tests for what makes a daemon unready.
+    """
+
+    def test_well(self) -> None:
+        """
+        Where all is well each check says so, and there is nothing to do.
+        """
+        checks = readiness(WELL)
+        self.assertEqual({check.status for check in checks}, {Status.OK})
+        self.assertEqual({check.todo for check in checks}, {""})
+        self.assertEqual(
+            [(check.name, check.bot) for check in checks],
+            [
+                ("serving", None),
+                ("store", None),
+                ("certificate", None),
+                ("backlog", None),
+                ("token", "mica"),
+                ("subscribed", "mica"),
+                ("llm", "mica"),
+            ],
+        )
+
+    def test_each(self) -> None:
+        """
+        Each thing that is not well fails just its own check, which says what to
+        do.
+        """
+        for name, facts in (
+            ("serving", evolve(WELL, serving=False)),
+            ("store", evolve(WELL, stuck="it has not answered for 5 s")),
+            ("store", evolve(WELL, store="the disk is full")),
+            ("certificate", evolve(WELL, expires=0.0)),
+            ("certificate", evolve(WELL, expires=-5.0)),
+            ("backlog", evolve(WELL, oldest=LONGEST_WAIT)),
+            ("token", of_bot(token=False)),
+            ("token", of_bot(other_page=True)),
+            ("token", of_bot(refused=True)),
+            ("token", of_bot(refused=True, token=None)),
+            ("subscribed", of_bot(subscribed=Subscribed.NO)),
+            ("llm", of_bot(llm_shut=True)),
+        ):
+            failed = [check for check in readiness(facts) if not check.ok]
+            self.assertEqual([check.name for check in failed], [name])
+            self.assertTrue(all(check.means and check.todo for check in failed))
+
+    def test_unknown(self) -> None:
+        """
+        What nobody has found out, or can find out, is said, and is no reason to
+        be taken for unready.
+        """
+        for name, facts in (
+            ("backlog", evolve(WELL, oldest=None)),
+            ("token", of_bot(token=None)),
+            ("subscribed", of_bot(subscribed=Subscribed.NOT_ASKED)),
+            ("subscribed", of_bot(subscribed=Subscribed.NOT_SAID)),
+        ):
+            self.assertIs(status(name, facts), Status.UNKNOWN)
+            self.assertTrue(all(check.ok for check in readiness(facts)))
+
+    def test_certificate(self) -> None:
+        """
+        One that expires within a week is warned of, and good until it has
+        expired; without TLS there is nothing to say.
+        """
+        self.assertIs(status("certificate", evolve(WELL, expires=7 * DAY)), Status.OK)
+        near = evolve(WELL, expires=7 * DAY - 1)
+        self.assertIs(status("certificate", near), Status.WARNING)
+        self.assertTrue(all(check.ok for check in readiness(near)))
+        names = [check.name for check in readiness(evolve(WELL, expires=None))]
+        self.assertNotIn("certificate", names)
+
+    def test_backlog(self) -> None:
+        """
+        Who waits for less than two minutes is no trouble.
+        """
+        young = evolve(WELL, oldest=LONGEST_WAIT - 1.0)
+        self.assertIs(status("backlog", young), Status.OK)
+        self.assertEqual(LONGEST_WAIT, 120.0)
+
+    def test_bots(self) -> None:
+        """
+        It is said of which bot something is not well.
+        """
+        other = BotFacts(bot="ink", token=False)
+        failed = [it for it in readiness(evolve(WELL, bots=[BOT, other])) if not it.ok]
+        self.assertEqual([(it.name, it.bot) for it in failed], [("token", "ink")])
+
+    def test_ok(self) -> None:
+        """
+        Only what has failed is not ok.
+        """
+        found = {it: Check("name", None, it, "means").ok for it in Status}
+        self.assertEqual([it for it in Status if not found[it]], [Status.FAILED])

@@ -1,0 +1,250 @@
+"""
+Whether the daemon can do its work: what is known, and what follows from it.
+
+Only what the daemon knows anyway is looked at, so that the question costs
+nothing and may be asked every second.  What is said are fixed words: no error
+of anybody else's, which might hold what must not be shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from enum import Enum
+
+from attrs import frozen
+
+#: The longest that the oldest event may wait for its answer, in seconds.  An
+#: LLM may take 60, and its turn may be put off once.
+LONGEST_WAIT = 120.0
+
+#: A certificate that expires sooner is warned of, in seconds.
+SOON = 7 * 86400.0
+
+_LOG = "the log says why"
+
+
+class Status(Enum):
+    """
+    Of these only FAILED means that the daemon is not ready.
+
+    WARNING: it is well, and will not stay so.  UNKNOWN: nobody has found out
+    yet, or it can't be found out; the daemon works all the same.
+    """
+
+    OK = "ok"
+    WARNING = "warning"
+    UNKNOWN = "unknown"
+    FAILED = "failed"
+
+
+class Subscribed(Enum):
+    """
+    Whether Meta tells the app what happens on a Page; NOT_SAID: it was asked,
+    and does not say.
+    """
+
+    YES = "yes"
+    NO = "no"
+    NOT_SAID = "not said"
+    NOT_ASKED = "not asked"
+
+
+@frozen(kw_only=True)
+class BotFacts:
+    """
+    What is known of a bot.
+
+    :ivar token: whether the Graph API took the token the last time; ``None``
+        where it was not asked since the start, or since there is this one.
+    :ivar other_page: whether the token is of another Page than configured.
+    :ivar refused: whether the Graph API refused the Page as such, as where a
+        permission is missing, and nothing got through since.
+    :ivar llm_shut: whether each of its LLM's endpoints is left alone.
+    """
+
+    bot: str
+    token: bool | None = None
+    other_page: bool = False
+    refused: bool = False
+    subscribed: Subscribed = Subscribed.NOT_ASKED
+    llm_shut: bool = False
+
+
+@frozen(kw_only=True)
+class Facts:
+    """
+    What is known of the daemon.
+
+    :ivar serving: whether it listens, and is not about to stop.
+    :ivar stuck: why nobody can tell that the store's thread lives; ``None``
+        where it does.
+    :ivar store: why the store takes nothing new; ``None`` where it does.
+    :ivar expires: in how many seconds the certificate does, of several the
+        first to; ``None`` without TLS.
+    :ivar oldest: since how many seconds the oldest event has no answer; 0
+        where there is none, ``None`` where that is not known.
+    """
+
+    serving: bool
+    stuck: str | None
+    store: str | None
+    expires: float | None
+    oldest: float | None
+    bots: Sequence[BotFacts]
+
+
+@frozen
+class Check:
+    """
+    One thing that has to be well.
+
+    :ivar bot: whose; ``None`` where it is the whole daemon's.
+    :ivar means: what is the case.
+    :ivar todo: what to do about it; empty where that is nothing.
+    """
+
+    name: str
+    bot: str | None
+    status: Status
+    means: str
+    todo: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the daemon is ready, for all that this tells."""
+        return self.status is not Status.FAILED
+
+
+def readiness(facts: Facts) -> tuple[Check, ...]:
+    """
+    List what has to be well, and whether it is; in the same order each time.
+    """
+    return (
+        Check("serving", None, *_serving(facts)),
+        Check("store", None, *_store(facts)),
+        *_certificate(facts),
+        Check("backlog", None, *_backlog(facts)),
+        *(check for bot in facts.bots for check in _bot(bot)),
+    )
+
+
+_Said = tuple[Status, str, str]
+
+
+def _serving(facts: Facts) -> _Said:
+    if facts.serving:
+        return Status.OK, "deliveries are taken", ""
+    return (
+        Status.FAILED,
+        "the daemon is stopping: what is in flight finishes, nothing new is taken",
+        "wait for its next start; Meta delivers again what it could not",
+    )
+
+
+def _store(facts: Facts) -> _Said:
+    if facts.stuck is not None:
+        return (
+            Status.FAILED,
+            f"the store's thread can't be told to live: {facts.stuck}",
+            "look at the disk, and restart the daemon if that is well; nothing is lost",
+        )
+    if facts.store is not None:
+        return (
+            Status.FAILED,
+            f"deliveries are answered 503: {facts.store}",
+            f"make room, or mend the disk; {_LOG}, and docs/disk.md what follows",
+        )
+    return Status.OK, "what is delivered can be kept", ""
+
+
+def _certificate(facts: Facts) -> Iterator[Check]:
+    left = facts.expires
+    if left is None:
+        return
+    said = Status.OK, f"valid for {left / 86400:.0f} more days", ""
+    todo = "renew it, and find out why that did not happen by itself"
+    if left <= 0.0:
+        said = Status.FAILED, "expired: Meta delivers nothing to its names", todo
+    elif left < SOON:
+        said = Status.WARNING, f"expires in {left / 86400:.1f} days", todo
+    yield Check("certificate", None, *said)
+
+
+def _backlog(facts: Facts) -> _Said:
+    if facts.oldest is None:
+        return (
+            Status.UNKNOWN,
+            "how long people wait is not known: the store was not read for a while",
+            f"nothing, if this was the start; else {_LOG}",
+        )
+    if facts.oldest < LONGEST_WAIT:
+        return Status.OK, f"nobody waits longer than {LONGEST_WAIT:.0f} s", ""
+    return (
+        Status.FAILED,
+        f"somebody waits for an answer since {facts.oldest:.0f} s",
+        f"see what else is not well here; {_LOG}",
+    )
+
+
+def _bot(facts: BotFacts) -> Iterator[Check]:
+    yield Check("token", facts.bot, *_token(facts))
+    yield Check("subscribed", facts.bot, *_SUBSCRIBED[facts.subscribed])
+    yield Check("llm", facts.bot, *_llm(facts))
+
+
+def _token(facts: BotFacts) -> _Said:
+    if facts.token is False:
+        return (
+            Status.FAILED,
+            "the Graph API refuses the token: nothing can be sent",
+            "put a good one at facebook.page_access_token, and reload",
+        )
+    if facts.other_page:
+        return (
+            Status.FAILED,
+            "the token is of another Page than facebook.page_id names",
+            "correct facebook.page_access_token or facebook.page_id, and reload",
+        )
+    if facts.refused:
+        return (
+            Status.FAILED,
+            "the Graph API refuses what the Page sends: nothing is sent but to try",
+            f"check the app's permissions and the Page's Support Inbox; {_LOG}",
+        )
+    if facts.token is None:
+        return (
+            Status.UNKNOWN,
+            "the Graph API has not said whether the token is good",
+            "nothing, if this was the start; else see whether it can be reached",
+        )
+    return Status.OK, "the Graph API takes the token", ""
+
+
+_SUBSCRIBED: dict[Subscribed, _Said] = {
+    Subscribed.YES: (Status.OK, "Meta tells the bot what it needs to know", ""),
+    Subscribed.NO: (
+        Status.FAILED,
+        "Meta does not tell the bot what people write",
+        "subscribe the app to the Page, or let subscriptions.repair be true",
+    ),
+    Subscribed.NOT_SAID: (
+        Status.UNKNOWN,
+        "the Graph API does not say whether the app is subscribed to the Page",
+        "give the token the permission pages_manage_metadata",
+    ),
+    Subscribed.NOT_ASKED: (
+        Status.UNKNOWN,
+        "whether the app is subscribed to the Page was not found out yet",
+        "nothing, if this was the start; else see whether the Graph API can be reached",
+    ),
+}
+
+
+def _llm(facts: BotFacts) -> _Said:
+    if facts.llm_shut:
+        return (
+            Status.FAILED,
+            "the LLM, with each of its fallbacks, is left alone, as it failed",
+            f"see whether it is up, and its key and account; {_LOG}",
+        )
+    return Status.OK, "the LLM is asked", ""
