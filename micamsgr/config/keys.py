@@ -62,10 +62,7 @@ from micamsgr.conversation.policy import (
 )
 
 # Keys that are read, and whose feature is not built yet.
-WITHOUT_EFFECT = (
-    "admin",
-    "public_url",
-)
+WITHOUT_EFFECT = ("admin",)
 
 _SLACK = 15  # seconds by which the quarantine should exceed the deadline
 # What is delivered again must be known as long as it could be answered, and for
