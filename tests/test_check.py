@@ -45,6 +45,7 @@ FOUND: Mapping[Ailment, set[str]] = {
     Ailment.SLOW: {"graph.slow"},
     Ailment.FAILING: {"graph.failing"},
     Ailment.FLAKY: {"graph.flaky"},
+    Ailment.DROPPING: {"graph.unreachable"},
     Ailment.GATEWAY: {"graph.failing"},
 }
 

@@ -160,9 +160,13 @@ class HereTests(CheckCase):
         ):
             file = self.write_configuration(llm_config=changes)
             self.assertEqual(await self.troubles(file), {name})
+        self.stand_ins.model.faults = lambda call, random: ModelFault(status=500)
+        self.assertEqual(
+            await self.troubles(self.write_configuration()), {"llm.refused"}
+        )
         self.stand_ins.model.faults = lambda call, random: ModelFault(delay=60.0)
-        inquiry_file = self.write_configuration(llm_config={"timeout": 1})
-        self.assertEqual(await self.troubles(inquiry_file), {"llm.unreachable"})
+        file = self.write_configuration(llm_config={"timeout": 1})
+        self.assertEqual(await self.troubles(file), {"llm.unreachable"})
 
     async def test_store(self) -> None:
         """

@@ -41,9 +41,7 @@ def judge_faults(error: ConfigError) -> list[Finding]:
     """
     Tell each fault of a configuration that can't be used.
     """
-    return [
-        trouble("configuration.fault", fault.name, str(fault)) for fault in error.faults
-    ]
+    return [trouble("configuration.fault", "", str(each)) for each in error.faults]
 
 
 def judge_configuration(name: str, config: Config) -> list[Finding]:

@@ -63,9 +63,9 @@ HERE = (
     ),
     failed(
         "ports.taken",
-        "another program listens there",
-        "the daemon can't start",
-        "stop it (`ss -lptux` names it), or name another endpoint",
+        "another program listens there, or the daemon with another app secret",
+        "the daemon can't start, or is not the configured one",
+        "stop it (`ss -lptux` names it), reload the daemon, or name another endpoint",
     ),
     failed(
         "ports.impossible",

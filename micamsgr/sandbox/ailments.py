@@ -12,7 +12,15 @@ from attrs import evolve
 
 from micamsgr.sandbox.accounts import FIELDS, SCOPES, App, Page
 from micamsgr.sandbox.graph_api import GraphAPI
-from micamsgr.sandbox.journal import HTML, INTERNAL, Call, Fault, Plan, always
+from micamsgr.sandbox.journal import (
+    DROPPED_BEFORE,
+    HTML,
+    INTERNAL,
+    Call,
+    Fault,
+    Plan,
+    always,
+)
 from micamsgr.sandbox.meta import Meta
 
 _DAY = 86400
@@ -53,6 +61,7 @@ class Ailment(Enum):
     SLOW = "the Graph API is slow"
     FAILING = "the Graph API answers 500"
     FLAKY = "the Graph API answers 500 now and then"
+    DROPPING = "the Graph API closes connections"
     GATEWAY = "a gateway answers for the Graph API"
 
 
@@ -120,6 +129,8 @@ def afflict(ailment: Ailment, page: Page, meta: Meta, graph: GraphAPI) -> None:
             graph.faults = lambda call, random: INTERNAL
         case Ailment.FLAKY:
             graph.faults = _now_and_then(INTERNAL)
+        case Ailment.DROPPING:
+            graph.faults = lambda call, random: DROPPED_BEFORE
         case Ailment.GATEWAY:
             graph.faults = lambda call, random: evolve(HTML, status=200)
 

@@ -66,9 +66,11 @@ def look(path: Path) -> Look:
     problem = ""
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
-        if not taken:
+        if not os.access(path, os.R_OK | os.W_OK):
+            version = None
+        elif not taken:
             examine(path)
-        if path.stat().st_size or taken:
+        if version is not None and (path.stat().st_size or taken):
             version, people = _read(path)
     except FileNotFoundError:
         pass
@@ -130,7 +132,7 @@ def _try_to_write(path: Path) -> tuple[str, float | None]:
     :return: why that can't be done, or nothing; and the seconds.
     """
     if path.exists() and not os.access(path, os.R_OK | os.W_OK):
-        return f"{path}: it may not be written", None
+        return f"{path}: whoever asks may not read and write it", None
     try:
         with tempfile.NamedTemporaryFile(
             prefix=f".{path.name}.", suffix=".check", dir=path.parent

@@ -87,6 +87,8 @@ class FileTests(SynchronousTestCase):
             self.assertEqual(name_of(judge_secrets(modes)[0]), name)
         inline = text.replace("${TOKEN}", "${TOKEN:-EAAB1}")
         self.assertTrue(self.modes(inline, 0o644)[0].holds)
+        inline = text.replace("${KEY}", "sk-1")
+        self.assertTrue(self.modes(inline, 0o644)[0].holds)
 
     def test_odd_files(self) -> None:
         """

@@ -16,10 +16,11 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from micamsgr.check.findings import Finding, fine
+from micamsgr.check.findings import Finding
 from micamsgr.check.inquiry import Inquiry
 from micamsgr.check.troubles import QUESTIONS
 from micamsgr.config import Config, parse_config
+from micamsgr.conversation.events import BotName
 from micamsgr.httpcall import HTTPCaller
 from micamsgr.store.database import open_database
 from micamsgr.store.lock import lock
@@ -33,7 +34,9 @@ class Threads(Clock):
     A clock, and calls from threads that a test lets through.
     """
 
-    def callFromThread(self, call: Callable[..., Any], *arguments: Any) -> None:
+    def callFromThread(  # noqa: N802
+        self, call: Callable[..., Any], *arguments: Any
+    ) -> None:
         """Forget the call: the thread's answer never comes."""
 
 
@@ -112,7 +115,7 @@ class InquiryTests(SynchronousTestCase):
         No more than eight bots are asked about at once.
         """
         (bot,) = self.config.bots
-        bots = tuple(evolve(bot, name=f"bot{n}") for n in range(9))
+        bots = tuple(evolve(bot, name=BotName(f"bot{n}")) for n in range(9))
         asked: list[str] = []
         caller = HTTPCaller(self.clock, self.request)
 
@@ -134,12 +137,16 @@ class InquiryTests(SynchronousTestCase):
 
     def test_order(self) -> None:
         """
-        Findings come in the order of the questions.
+        Findings come in the order of the questions, and within one in that of
+        the bots.
         """
-        found = self.ask(self.config)
+        (bot,) = self.config.bots
+        bots = (bot, evolve(bot, name=BotName("mick")))
+        found = self.ask(evolve(self.config, bots=bots))
         order = [list(QUESTIONS).index(it.question) for it in found]
         self.assertEqual(order, sorted(order))
-        self.assertEqual(fine("llm", "", "").verdict.value, "ok")
+        about = [it.about for it in found if it.question == "llm"]
+        self.assertEqual(about, ["mica", "mick"])
 
 
 class LookTests(SynchronousTestCase):

@@ -259,7 +259,9 @@ class RemoteTests(SynchronousTestCase):
         self.assertEqual(name_of(judge_clock("mica", [wrong, right])), "ok")
         odd = told({"id": "1"}, date="yesterday")
         page = Told(
-            answer=Answer(200, Headers({"date": ["Mon, 01 Jan 2001"]}), b"<html>")
+            answer=Answer(
+                200, Headers({"date": [formatdate(NOW, usegmt=True)]}), b"<html>"
+            )
         )
         for calls in ([GONE], [ME], [odd], [page]):
             self.assertEqual(name_of(judge_clock("mica", calls)), "clock.unknown")
@@ -397,6 +399,7 @@ class SubscriptionTests(SynchronousTestCase):
             ([ours], alone, APP, "ok"),
             ([ours], alone, None, "ok"),
             ([ours], GONE, APP, "ok"),
+            ([{"id": APP}], alone, None, "ok"),
             ([ours, other], alone, APP, "routing.others"),
             ([other], alone, APP, "routing.others"),
             ([ours, other], alone, None, "routing.others"),
