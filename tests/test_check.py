@@ -107,6 +107,21 @@ class MetaTests(CheckCase):
             (line,) = [f.line for f in found if f.question == "appsecret_proof"]
             self.assertIn(words, line)
             self.assertEqual(exit_status(found), 0, found)
+        # The token tells its app only to who proves to know the secret.
+        file = self.write_configuration(facebook={"app_id": None})
+        self.assertEqual(await self.troubles(file), set())
+
+    async def test_other_app(self) -> None:
+        """
+        The token of another app is told from a wrong secret, though the proof
+        is wrong for both, and the configured app is nobody's.
+        """
+        await self.serve()
+        file = self.write_configuration()
+        self.page.app = App("999000999000999", "another secret")
+        names = await self.troubles(file)
+        self.assertIn("app.other", names)
+        self.assertNotIn("app.secret", names)
 
     async def test_unreachable(self) -> None:
         """
@@ -181,6 +196,11 @@ class CommandTests(CheckCase):
         status, said = await self.run_command(self.write_configuration())
         self.assertEqual(status, 2)
         self.assertRegex(said, r"failed   token \(mica\): it has expired")
+        self.page.grant.expires_at = 0
+        self.page.name = f"The Page of {self.page.token}"
+        more = await self.run_command(self.write_configuration())
+        self.assertIn("(The Page of (a secret))", more[1])
+        said += more[1]
         self.assertNoSecret(said)
 
     async def test_configuration(self) -> None:

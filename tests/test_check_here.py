@@ -6,10 +6,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.web.resource import Resource
+from twisted.web.server import Site
+
 from micamsgr.check.findings import Verdict, exit_status
 from micamsgr.sandbox.language_model import Fault as ModelFault
 from tests.check_case import UNTOLD, CheckCase
-from tests.daemon import free_port
+from tests.daemon import free_port, reactor
 from tests.test_tls import Authority
 
 
@@ -54,12 +57,16 @@ class HereTests(CheckCase):
         """
         await self.serve()
         taken = self.stand_ins.site(self.stand_ins.model).port
+        theirs = self.directory.resolve() / "taken.sock"
+        other = reactor.listenUNIX(str(theirs), Site(Resource()))
+        self.addCleanup(other.stopListening)
         listen = [
             f"tcp:{self.port}:interface=127.0.0.1",
             f"tcp:{taken}:interface=127.0.0.1",
             f"tcp:{free_port()}:interface=127.0.0.1",
             "systemd:domain=INET:index=0",
             f"unix:{self.directory.resolve() / 'free.sock'}",
+            f"unix:{theirs}",
             "unix:/nowhere/there/is.sock",
             "tcp:8099:interface=203.0.113.7",
         ]
@@ -72,6 +79,7 @@ class HereTests(CheckCase):
                 "",
                 "",
                 "",
+                "ports.taken",
                 "ports.impossible",
                 "ports.impossible",
             ],
