@@ -77,7 +77,8 @@ def in_lines(found: Sequence[Finding]) -> str:
 
 def _line(found: Finding) -> str:
     about = f" ({found.about})" if found.about else ""
-    said = f"{found.verdict.value:<8} {found.question}{about}: {found.line}"
+    line = found.line.rstrip(".")
+    said = f"{found.verdict.value:<8} {found.question}{about}: {line}"
     if found.verdict is not Verdict.OK:
         said += f". {found.means[:1].upper()}{found.means[1:]}. To do: {found.todo}."
     return "".join(c if c.isprintable() else " " for c in said)
