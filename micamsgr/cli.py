@@ -13,6 +13,7 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
+from .check.command import run as run_check
 from .config import load_config
 from .config.document import ConfigError
 from .config.values import Config
@@ -28,7 +29,8 @@ def parser() -> ArgumentParser:
         prog="micamessenger",
         description="What is to be done beside running the daemon, which is started"
         " by `twistd -n micamessenger`.",
-        epilog="Exit status: 0 if it was done, 1 if not, 2 for a wrong command line.",
+        epilog="Exit status: 0 if it was done, 1 if not, 2 for a wrong command line."
+        " Of check: 0 if all is well, 1 for warnings, 2 if something failed.",
     )
     commands = top.add_subparsers(required=True, metavar="COMMAND")
     forget = commands.add_parser(
@@ -41,15 +43,30 @@ def parser() -> ArgumentParser:
     forget.add_argument("psid", metavar="PSID", type=_psid, help="their page-scoped ID")
     forget.add_argument("--page", metavar="ID", type=_page, help="only of this Page")
     forget.add_argument("--bot", metavar="NAME", help="only of this bot")
-    forget.add_argument(
+    _add_config(forget)
+    forget.set_defaults(command=_forget)
+    check = commands.add_parser(
+        "check",
+        help="find out what is wrong",
+        description="Ask everything that can be wrong: the configuration, this"
+        " machine, the token, Meta's subscriptions, the webhook as Meta sees it, the"
+        " LLM. A line for each, with what to do. Whether the daemon runs or not;"
+        " nothing is changed.",
+    )
+    _add_config(check)
+    check.add_argument("--json", action="store_true", help="for programs")
+    check.set_defaults(command=None)
+    return top
+
+
+def _add_config(command: ArgumentParser) -> None:
+    command.add_argument(
         "--config",
         "-c",
         metavar="FILE",
         default="etc/mica.yaml",
         help="the configuration file (%(default)s)",
     )
-    forget.set_defaults(command=_forget)
-    return top
 
 
 def _page(text: str) -> str:
@@ -86,6 +103,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     :return: the exit status.
     """
     given = parser().parse_args(arguments)
+    if given.command is None:
+        # It tells of the configuration's faults itself.
+        return run_check(Path(given.config), os.environ, sys.stdout, as_json=given.json)
     try:
         config = load_config(Path(given.config), os.environ)
     except ConfigError as error:

@@ -10,7 +10,14 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import (
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from pathlib import Path
 from typing import Literal, TypeVar, overload
 
@@ -23,7 +30,8 @@ _LARGEST_FILE = 1 << 20
 _NULL = "tag:yaml.org,2002:null"
 _QUOTES = "a value that begins with # & * ! % @ or ` must stand in quotes"
 
-_REFERENCE = re.compile(
+#: What a value may refer to, by groups.
+REFERENCE = re.compile(
     r"(?P<literal>\$\$\{)"
     r"|\$\{file:(?P<file>(?:\$\{\w+\}|[^{}])+)\}"
     r"|\$\{(?P<name>[A-Za-z_]\w*)(?P<default>:-(?:(?!\$\{)[^}])*)?\}"
@@ -154,7 +162,7 @@ class Node:
     def _origin(self) -> str:
         if not isinstance(self._yaml, yaml.ScalarNode):
             return ""
-        matches = [*_REFERENCE.finditer(self._yaml.value)]
+        matches = [*REFERENCE.finditer(self._yaml.value)]
         environ = self.source.environ
         names = {it["name"]: 0 for it in matches if environ.get(it["name"] or "")}
         origins = [f"the environment variable {name}" for name in names]
@@ -180,6 +188,23 @@ class Node:
             if key.value == keys[0]:
                 return self.child(key.value, _line(key), value).find(*keys[1:])
         return None
+
+    def scalars(self) -> Iterator[tuple[str, str]]:
+        """
+        List what is written below here, with the nearest key above each, and
+        each once.
+        """
+        waiting, seen = [("", self._yaml)], set[int]()
+        while waiting:
+            key, node = waiting.pop()
+            if id(node) in seen:  # an alias may hold itself
+                continue
+            seen.add(id(node))
+            waiting += [(name.value, value) for name, value in _pairs(node)]
+            if isinstance(node, yaml.SequenceNode):
+                waiting += [(key, item) for item in node.value]
+            elif isinstance(node, yaml.ScalarNode):
+                yield key, node.value
 
     def items(self) -> tuple[Node, ...]:
         """
@@ -236,7 +261,7 @@ class Node:
             return ""
 
     def _replaced(self, text: str) -> str:
-        return _REFERENCE.sub(self._referent, text)
+        return REFERENCE.sub(self._referent, text)
 
     def _referent(self, match: re.Match[str]) -> str:
         literal, file, name, default = match.group("literal", "file", "name", "default")
@@ -257,10 +282,18 @@ class Node:
             )
         return value
 
+    def referred(self, written: str) -> Path:
+        """
+        Tell which file a reference means.
+
+        :raises ConfigError: where a variable in its path is unset.
+        """
+        return self.source.directory / self._replaced(written)
+
     def _content(self, written: str) -> str:
         # A fault shows the path as written: what a variable in it holds may
         # be the secret itself, where "file:" was added by mistake.
-        path = self.source.directory / self._replaced(written)
+        path = self.referred(written)
         try:
             with path.open("rb") as stream:
                 content = stream.read(_LARGEST_FILE + 1)

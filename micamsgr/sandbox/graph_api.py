@@ -13,7 +13,7 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from random import Random
 from typing import IO, Any, cast
 from urllib.parse import parse_qsl, urlsplit
@@ -42,8 +42,9 @@ from micamsgr.sandbox.journal import (
     end,
     nothing,
 )
-from micamsgr.sandbox.meta import App, Meta, Page
+from micamsgr.sandbox.meta import FIELDS, App, Meta, Page
 from micamsgr.sandbox.threads import listed, select
+from micamsgr.sandbox.token_debugging import inspected, routing, subscribed
 
 # What a person's action opens, in seconds; section 6.
 _WINDOW = 24 * 3600.0
@@ -59,6 +60,9 @@ _SUBSCRIBABLE = re.compile(r"(messag|standby|feed|response_feedback|send_cart)[a
 # How often threads can be read; section 8.
 _LOOKUPS_PER_SECOND = 2
 
+# What is asked of an app, and not of a Page.
+_APPS = (["app"], ["debug_token"])
+
 Document = dict[str, Any]
 
 
@@ -67,12 +71,14 @@ class _Asked:
     """
     A request.
 
+    :ivar version: such as ``v25.0``.
     :ivar path: what follows the version, such as ``("me", "messages")``.
     :ivar arguments: from the query and a JSON body, which are one to the API;
         the token is among them.
     """
 
     method: str
+    version: str
     path: tuple[str, ...]
     arguments: Document
     malformed: GraphError | None
@@ -182,11 +188,20 @@ class GraphAPI(Resource):
             return self._send(self._page(asked), asked)
         if (asked.method, edge) == ("GET", "conversations"):
             return self._threads(self._page(asked), asked)
+        if edge == "subscriptions":
+            return self._app_subscriptions(asked)
         if edge == "subscribed_apps":
             return self._subscription(self._page(asked), asked)
         if (asked.method, edge) == ("GET", ""):
+            if asked.path[0] in {"app", *(app.id for app in self._apps())}:
+                return self._of_app(asked)
             page = self._page(asked)
-            known = {"id": page.id, "name": page.name, "category": "Software"}
+            known = {
+                "id": page.id,
+                "name": page.name,
+                "category": "Software",
+                "messaging_feature_status": routing(page),
+            }
             return select(asked.get("fields") or "id,name", known)
         raise GraphError(f"Unknown path components: /{edge}", 2500)
 
@@ -201,19 +216,29 @@ class GraphAPI(Resource):
         page = next((page for page in pages if page.token == token), None)
         if page is None:
             raise GraphError("Invalid OAuth access token.", 190, status=401)
+        subcode = page.grant.refusal(self._meta.now())
+        if subcode is not None:
+            why = "Error validating access token"
+            raise GraphError(why, 190, subcode=subcode, status=401)
         proof = asked.get("appsecret_proof")
         _check(bool(proof) or not self.proof_required, "appsecret_proof is required")
         key, told = page.app.secret.encode(), token.encode()
         right = hmac.new(key, told, hashlib.sha256).hexdigest()
         _check(proof in (None, right), "Invalid appsecret_proof provided")
         whose = f"Object with ID '{asked.path[0]}' does not exist, or permission is"
-        _check(asked.path[0] in ("me", page.id), f"{whose} missing", 33)
+        mine = ("me", "app", page.id, page.app.id)
+        _check(asked.path[0] in mine, f"{whose} missing", 33)
         return page
 
-    def _app(self, asked: _Asked) -> App:
+    def _apps(self) -> Iterator[App]:
         for page in self._meta.pages.values():
-            if asked.get("access_token") == f"{page.app.id}|{page.app.secret}":
-                return page.app
+            yield page.app
+            yield from page.others
+
+    def _app(self, asked: _Asked) -> App:
+        for app in self._apps():
+            if asked.get("access_token") == f"{app.id}|{app.secret}":
+                return app
         raise GraphError("An app access token is required.", 190)
 
     # Messages
@@ -263,8 +288,17 @@ class GraphAPI(Resource):
     def _subscription(self, page: Page, asked: _Asked) -> Document:
         if asked.method == "GET":
             fields = sorted(page.fields)
-            app = {"id": page.app.id, "name": page.app.name}
-            return {"data": [{**app, "subscribed_fields": fields}] if fields else []}
+            apps = [*([page.app] if fields else []), *page.others]
+            return {
+                "data": [
+                    {
+                        "id": app.id,
+                        "name": app.name,
+                        "subscribed_fields": fields if app is page.app else [*FIELDS],
+                    }
+                    for app in apps
+                ]
+            }
         given = (asked.get("subscribed_fields") or "").split(",")
         fields = [] if asked.method == "DELETE" else given
         for name in fields:
@@ -283,18 +317,32 @@ class GraphAPI(Resource):
             raise GraphError("(#100) callback_url, verify_token, fields are required")
         if not await self._meta.verify(callback, token):
             raise GraphError("(#2200) Callback verification failed", 2200)
-        app.callback = callback
+        app.callback, app.active = callback, True
+        app.fields = set((asked.get("fields") or "").split(","))
         return {"success": True}
+
+    def _of_app(self, asked: _Asked) -> Document:
+        """Tell which app the caller's token is of."""
+        token = asked.get("access_token") or ""
+        app = self._app(asked) if "|" in token else self._page(asked).app
+        _check(asked.path[0] in ("app", app.id), "Not the app of the token", 33)
+        known = {"id": app.id, "name": app.name, "category": "Business"}
+        return select(asked.get("fields") or "id,name,category", known)
+
+    def _app_subscriptions(self, asked: _Asked) -> Document:
+        app = self._app(asked)
+        _check(asked.path[0] == app.id, "Not the app of the token", 33)
+        if asked.method == "DELETE":
+            app.callback = ""
+            return {"success": True}
+        return subscribed(app, asked.version)
 
     def _debug_token(self, asked: _Asked) -> Document:
         app, token = self._app(asked), asked.get("input_token")
+        _check(bool(token), "The parameter input_token is required")
         pages = self._meta.pages.values()
-        if any(page.app is app and page.token == token for page in pages):
-            known = {"app_id": app.id, "type": "PAGE", "expires_at": 0}
-            scopes = ["pages_messaging", "pages_manage_metadata"]
-            return {"data": {**known, "is_valid": True, "scopes": scopes}}
-        error = {"code": 190, "message": "Invalid OAuth access token."}
-        return {"data": {"is_valid": False, "scopes": [], "error": error}}
+        page = next((page for page in pages if page.token == token), None)
+        return inspected(app, page, self._meta.now())
 
 
 def check_send(arguments: Document) -> None:
@@ -371,11 +419,12 @@ def _read(request: Request) -> _Asked:
     recipient, message = arguments.get("recipient"), arguments.get("message")
     recipient = recipient if isinstance(recipient, dict) else {}
     message = message if isinstance(message, dict) else {}
-    kind = path[-1] if len(path) > 1 else "page"
+    kind = path[-1] if len(path) > 1 or path in _APPS else "page"
     if kind == "messages" and "sender_action" in arguments:
         kind = "action"
     return _Asked(
         method=request.method.decode("ascii"),
+        version=version,
         path=tuple(path),
         arguments=arguments,
         malformed=malformed,

@@ -25,13 +25,13 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
+from micamsgr.sandbox.accounts import FIELDS, App, Page
 from micamsgr.sandbox.journal import Applied, Journal, Posted, Subscribed, Wrote
+
+__all__ = ["FIELDS", "PAGE_INBOX", "App", "Habits", "Meta", "Page"]
 
 #: The app ID of the inbox in which a Page's staff answer; section 3.2.
 PAGE_INBOX = "263902037430900"
-
-#: What a Page of the stand-in is subscribed to at first.
-FIELDS = ("messages", "messaging_postbacks", "message_echoes")
 
 # Meta counts a notification as failed that is not answered by then, in
 # seconds; section 2.4.
@@ -39,46 +39,6 @@ _DEADLINE = 5.0
 
 Post = Callable[[str, bytes, Mapping[str, str]], Deferred[int]]
 Get = Callable[[str], Deferred[tuple[int, bytes]]]
-
-
-@define(eq=False)
-class App:
-    """
-    An app of a developer.
-
-    :ivar secret: signs its notifications.
-    :ivar callback: where they are delivered; empty: nowhere yet.
-    """
-
-    id: str
-    secret: str = field(repr=False)
-    name: str = "Mica"
-    callback: str = ""
-    verify_token: str = field(default="", repr=False)
-
-
-@define(eq=False)
-class Page:
-    """
-    A Page, and its threads.
-
-    :ivar token: the Page access token that *app* holds.
-    :ivar fields: what *app* is notified of; none: it is not subscribed.
-    :ivar people: who may be written to, by PSID, each with the time of the
-        last action that opens the 24-hour window, in seconds since the epoch.
-    :ivar threads: by PSID, oldest message first.
-    :ivar failing_since: when the first of an unbroken row of deliveries
-        failed.
-    """
-
-    id: str
-    token: str = field(repr=False)
-    app: App
-    name: str = "Mica's Page"
-    fields: set[str] = field(factory=lambda: set(FIELDS))
-    people: dict[str, float] = field(factory=dict)
-    threads: dict[str, list[Wrote | Applied]] = field(factory=dict)
-    failing_since: float | None = field(default=None, init=False)
 
 
 @frozen(kw_only=True)
@@ -279,7 +239,7 @@ class Meta:
         :param item: an element of the entry's *channel*.
         :param about: the field that the Page must be subscribed to.
         """
-        if about not in self.pages[page].fields:
+        if not self.pages[page].told_of(about):
             return
         event = _Event(self.pages[page], channel, item)
         if self._random.random() < self.habits.reorders:

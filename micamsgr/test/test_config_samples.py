@@ -249,6 +249,8 @@ class UseTests(SynchronousTestCase):
         """
         together = ("tap.py", "composition/*.py")
         top = self.read_by(*together)
+        # The daemon itself has no use for it.
+        top |= self.read_by("check/inquiry.py") & {"config.public_url"}
         policies = ("delivery.", "handover.", "assistant.", "limits.")
         center = self.read_by(*together, "conversation/*.py")
         unread = {

@@ -1,0 +1,305 @@
+"""
+Asks all questions, of one configuration, at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from datetime import datetime, timezone
+from functools import partial
+from pathlib import Path
+from threading import Thread
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from attrs import define, evolve, field
+from twisted.internet.defer import Deferred, DeferredSemaphore, gatherResults
+from twisted.internet.interfaces import IReactorFromThreads, IReactorTime
+from twisted.python.failure import Failure
+
+from micamsgr.config.values import Bot, Config
+from micamsgr.httpcall import HTTPCaller
+from micamsgr.store.look import Look, look
+
+from .asking_graph import GraphAsker, judge_answers
+from .files import (
+    certificate_files,
+    judge_certificates,
+    judge_configuration,
+    judge_secrets,
+    look_at_certificate,
+    look_at_modes,
+)
+from .findings import Finding, fine
+from .knocking import Knocker, ask_webhook
+from .llm import ask, judge_llm
+from .machine import judge_port, judge_store
+from .ports import PortAsker
+from .subscribed import judge_mode
+from .troubles import QUESTIONS, trouble
+
+T = TypeVar("T")
+
+# Seconds for one question; and for an answer of an LLM.
+_LONGEST, _LLM = 25.0, 20.0
+
+# So many bots are asked about at once.
+_BOTS = 8
+
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+_OF_GRAPH = (
+    "graph",
+    "clock",
+    "token",
+    "app",
+    "page",
+    "scopes",
+    "appsecret_proof",
+    "app_subscription",
+    "page_subscription",
+    "routing",
+)
+_OF_WEBHOOK = (
+    "webhook",
+    "webhook_verification",
+    "webhook_signed",
+    "webhook_unsigned",
+)
+
+
+@define(eq=False)
+class Inquiry:
+    """
+    Ask about one configuration.
+
+    For up to eight bots it takes half a minute at most, for every eight more
+    another one; a question that takes longer than 25 seconds is not waited for.
+
+    :ivar _path: of the configuration's file.
+    :ivar _wall: the wall clock, in seconds since the epoch.
+    """
+
+    _reactor: Any
+    _caller: HTTPCaller
+    _path: Path
+    _config: Config
+    _environ: Mapping[str, str]
+    _wall: Callable[[], float]
+
+    _longest: float = field(default=_LONGEST, kw_only=True)
+
+    async def ask(self) -> list[Finding]:
+        """
+        Ask everything.
+
+        :return: in the order of :data:`~micamsgr.check.troubles.QUESTIONS`;
+            within a question, in the order of the configuration.
+        """
+        config = self._config
+        looking = self._in_thread(partial(look, Path(config.store)))
+        turns = DeferredSemaphore(_BOTS)
+        asked: list[Deferred[list[Finding]]] = [
+            self._within(("configuration",), "", self._ask_files()),
+            self._within(("ports",), "", self._ask_ports()),
+            self._within(("store",), config.store, self._ask_store(looking)),
+        ]
+        asked += [turns.run(self._ask_bot, bot, looking) for bot in config.bots]
+        found = [one for some in await gatherResults(asked) for one in some]
+        looking.addErrback(lambda _: None)  # it was told above
+        order = list(QUESTIONS)
+        return sorted(found, key=lambda finding: order.index(finding.question))
+
+    # This machine
+
+    async def _ask_files(self) -> list[Finding]:
+        config = self._config
+        now = datetime.fromtimestamp(self._wall(), timezone.utc)
+        files = [] if config.tls is None else certificate_files(config.tls)
+        seen = {str(it.certificate): look_at_certificate(it, now) for it in files}
+        return [
+            *judge_configuration(str(self._path), config),
+            *judge_secrets(look_at_modes(self._path, self._environ)),
+            *judge_certificates(seen, config.public_url, now),
+        ]
+
+    async def _ask_ports(self) -> list[Finding]:
+        config, asker = self._config, PortAsker(self._reactor, self._reactor.seconds)
+        bot = config.bots[0]
+        secure = () if config.tls is None else config.tls.listen
+        asked = [
+            *(asker.ask_public(endpoint, False, bot) for endpoint in config.listen),
+            *(asker.ask_public(endpoint, True, bot) for endpoint in secure),
+            *(asker.ask_private(it, "/healthz") for it in config.admin.listen),
+            *(asker.ask_private(it, "/") for it in config.sandbox.listen),
+        ]
+        begun = [Deferred.fromCoroutine(each) for each in asked]
+        return [judge_port(port) for port in await gatherResults(begun)]
+
+    async def _ask_store(self, looking: Deferred[Look]) -> list[Finding]:
+        return [judge_store(self._config.store, await _shared(looking))]
+
+    # A bot
+
+    def _ask_bot(self, bot: Bot, looking: Deferred[Look]) -> Deferred[list[Finding]]:
+        asked = [
+            self._within(_OF_GRAPH, bot.name, self._ask_graph(bot)),
+            self._within(("mode",), bot.name, self._ask_mode(bot, looking)),
+            self._within(_OF_WEBHOOK, bot.name, self._ask_webhook(bot)),
+            self._within(("llm",), bot.name, self._ask_llm(bot)),
+        ]
+        return gatherResults(asked).addCallback(
+            lambda found: [one for some in found for one in some]
+        )
+
+    async def _ask_graph(self, bot: Bot) -> list[Finding]:
+        asker = GraphAsker(
+            self._caller.call, bot.facebook, self._wall, self._reactor.seconds
+        )
+        sharing = tuple(
+            str(other.name)
+            for other in self._config.bots
+            if other.facebook.secret == bot.facebook.secret
+        )
+        told = await asker.ask()
+        return judge_answers(
+            bot.name,
+            bot.facebook,
+            self._config.public_url,
+            sharing,
+            self._wall(),
+            told,
+        )
+
+    async def _ask_mode(self, bot: Bot, looking: Deferred[Look]) -> list[Finding]:
+        seen = await _shared(looking)
+        people = None if seen.version is None else seen.people.get(bot.name, 0)
+        return [judge_mode(bot.name, people, _stand_in(bot))]
+
+    async def _ask_webhook(self, bot: Bot) -> list[Finding]:
+        public_url = self._config.public_url
+        if public_url is None:
+            line = "public_url is not given"
+            return [
+                trouble("webhook.unknown", bot.name, line),
+                *(
+                    trouble(f"{question}.unasked", bot.name, line)
+                    for question in _OF_WEBHOOK[1:]
+                ),
+            ]
+        knocker = Knocker(self._caller.call, self._reactor.seconds)
+        return await ask_webhook(knocker, bot, public_url, _stand_in(bot))
+
+    async def _ask_llm(self, bot: Bot) -> list[Finding]:
+        if bot.llm.provider == "demo":
+            return [fine("llm", bot.name, "the demo, which needs no LLM")]
+        models = [bot.llm, *bot.llm.fallbacks]
+        begun = [
+            Deferred.fromCoroutine(
+                ask(self._caller.call, model, self._reactor.seconds, _LLM)
+            )
+            for model in models
+        ]
+        came = await gatherResults(begun, consumeErrors=True)
+        return [
+            judge_llm(bot.name, model, place, one)
+            for place, (model, one) in enumerate(zip(models, came, strict=True))
+        ]
+
+    # Waiting
+
+    def _within(
+        self,
+        questions: Sequence[str],
+        about: str,
+        asking: Coroutine[Any, Any, list[Finding]],
+    ) -> Deferred[list[Finding]]:
+        """
+        Give up in time, and where there is a defect, and say so of each
+        question.
+        """
+        clock: IReactorTime = self._reactor
+
+        def unanswered(failure: Failure) -> list[Finding]:
+            # Names the kind of a defect, and nothing that was in it.
+            why = type(failure.value).__name__
+            return [trouble(f"{it}.unanswered", about, why) for it in questions]
+
+        begun = Deferred.fromCoroutine(asking).addTimeout(self._longest, clock)
+        return begun.addErrback(unanswered)
+
+    def _in_thread(self, work: Callable[[], T]) -> Deferred[T]:
+        """
+        Do what waits for the disk; nobody waits for the thread.
+        """
+        reactor: IReactorFromThreads = self._reactor
+        done: Deferred[T] = Deferred()
+
+        def run() -> None:
+            try:
+                result = work()
+            except Exception as error:
+                reactor.callFromThread(_settle, done.errback, error)
+            else:
+                reactor.callFromThread(_settle, done.callback, result)
+
+        Thread(target=run, name="check: disk", daemon=True).start()
+        return done
+
+
+def _settle(how: Callable[[Any], None], outcome: Any) -> None:
+    how(outcome)
+
+
+def _shared(result: Deferred[T]) -> Deferred[T]:
+    """
+    Wait for what others wait for too; to be canceled alone.
+    """
+    mine: Deferred[T] = Deferred()
+
+    def pass_on(outcome: Any) -> Any:
+        if not mine.called:
+            mine.callback(outcome)
+        return outcome
+
+    result.addBoth(pass_on)
+    return mine
+
+
+def _stand_in(bot: Bot) -> bool:
+    return urlsplit(bot.facebook.graph_url).hostname in _LOOPBACK
+
+
+def without_secrets(findings: Sequence[Finding], config: Config) -> list[Finding]:
+    """
+    Take out what is secret in a configuration, wherever it got into a finding.
+
+    The last of several nets: nothing here is meant to show one.
+    """
+    secrets = sorted(_secrets(config), key=len, reverse=True)
+
+    def clean(text: str) -> str:
+        for secret in secrets:
+            text = text.replace(secret, "(a secret)")
+        return text
+
+    return [
+        evolve(each, line=clean(each.line), about=clean(each.about))
+        for each in findings
+    ]
+
+
+def _secrets(config: Config) -> set[str]:
+    found: set[str] = set()
+    for bot in config.bots:
+        facebook = bot.facebook
+        for secret in (facebook.verify_token, facebook.page_access_token):
+            found.add(secret.value)
+        found.add(facebook.secret.value)
+        for model in (bot.llm, *bot.llm.fallbacks):
+            values = [value.value for value in model.headers.values()]
+            values += [] if model.api_key is None else [model.api_key.value]
+            found.update(part for value in values for part in value.split())
+            found.update(values)
+    # What is shorter is in other words, too.
+    return {secret for secret in found if len(secret) >= 8}

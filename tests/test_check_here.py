@@ -1,0 +1,258 @@
+"""
+``micamessenger check``, against what is wrong on this machine and at the LLM.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.web.resource import Resource
+from twisted.web.server import Site
+
+from micamsgr.check.findings import Verdict, exit_status
+from micamsgr.sandbox.language_model import Fault as ModelFault
+from tests.check_case import UNTOLD, CheckCase
+from tests.daemon import free_port, reactor
+from tests.test_tls import Authority
+
+
+class HereTests(CheckCase):
+    """
+    Tests for what is wrong here, and at the LLM.
+    """
+
+    timeout = 180
+    judged = False
+
+    async def test_running(self) -> None:
+        """
+        While the daemon runs, its ports and its store are its own; the webhook
+        answers rightly, and so does the LLM.
+        """
+        await self.serve()
+        found = await self.ask(self.write_configuration())
+        self.assertEqual(exit_status(found), 0, found)
+        lines = {each.question: each.line for each in found}
+        self.assertEqual(lines["ports"], "the daemon listens there")
+        self.assertIn("the daemon has it", lines["store"])
+        self.assertIn("answered in", lines["llm"])
+
+    async def test_not_running(self) -> None:
+        """
+        Without the daemon, ports and store are free, nothing is made, and the
+        webhook is what fails.
+        """
+        file = self.write_configuration()
+        before = sorted(self.directory.iterdir())
+        names = await self.troubles(file)
+        unasked = {
+            f"webhook_{it}.unasked" for it in ("verification", "signed", "unsigned")
+        }
+        self.assertEqual(names, {"webhook.unreachable"} | unasked)
+        self.assertEqual(sorted(self.directory.iterdir()), before)
+
+    async def test_ports(self) -> None:
+        """
+        A port that another program has is found out, whatever it answers.
+        """
+        await self.serve()
+        taken = self.stand_ins.site(self.stand_ins.model).port
+        theirs = self.directory.resolve() / "taken.sock"
+        other = reactor.listenUNIX(str(theirs), Site(Resource()))
+        self.addCleanup(other.stopListening)
+        listen = [
+            f"tcp:{self.port}:interface=127.0.0.1",
+            f"tcp:{taken}:interface=127.0.0.1",
+            f"tcp:{free_port()}:interface=127.0.0.1",
+            "systemd:domain=INET:index=0",
+            f"unix:{self.directory.resolve() / 'free.sock'}",
+            f"unix:{theirs}",
+            "unix:/nowhere/there/is.sock",
+            "tcp:8099:interface=203.0.113.7",
+        ]
+        found = await self.ask(self.write_configuration(listen=listen))
+        self.assertEqual(
+            [each.name for each in found if each.question == "ports"],
+            [
+                "",
+                "ports.taken",
+                "",
+                "",
+                "",
+                "ports.taken",
+                "ports.impossible",
+                "ports.impossible",
+            ],
+        )
+
+    async def test_socket(self) -> None:
+        """
+        A daemon at a UNIX socket is found there, and a socket that was left
+        behind is in nobody's way.
+        """
+        place = f"unix:{self.directory.resolve() / 'mica.sock'}"
+        listen = [f"tcp:{self.port}:interface=127.0.0.1", place]
+        daemon = await self.serve(listen=listen)
+        file = self.write_configuration(listen=listen)
+        lines = [it.line for it in await self.ask(file) if it.question == "ports"]
+        self.assertEqual(lines, ["the daemon listens there"] * 2)
+        daemon.kill()
+        await daemon.exited
+        lines = [it.line for it in await self.ask(file) if it.question == "ports"]
+        self.assertEqual(lines, ["it is free"] * 2)
+
+    async def test_webhook(self) -> None:
+        """
+        A daemon that has other secrets than the file, and a server that is
+        none of ours, are found out.
+        """
+        await self.serve()
+        for changes, names in (
+            ({"verify_token": "another-token"}, {"webhook_verification.refused"}),
+            (
+                {"secret": "another-secret"},
+                {
+                    "webhook_signed.refused",
+                    "ports.taken",
+                    "app.secret",
+                    "appsecret_proof.refused",
+                },
+            ),
+        ):
+            file = self.write_configuration(facebook=changes)
+            self.assertEqual(await self.troubles(file) - UNTOLD, names)
+        url = self.stand_ins.graph_url
+        names = await self.troubles(self.write_configuration(public_url=url))
+        self.assertEqual(
+            names,
+            {
+                "app_subscription.elsewhere",
+                "webhook_verification.wrong",
+                "webhook_signed.wrong",
+                "webhook_unsigned.wrong",
+            },
+        )
+
+    async def test_plain(self) -> None:
+        """
+        What Meta itself is to call must be https.
+        """
+        file = self.write_configuration(facebook={"graph_url": "http://graph.invalid"})
+        self.assertIn("webhook.plain", await self.troubles(file))
+
+    async def test_no_public_url(self) -> None:
+        """
+        Without public_url nobody can tell whether Meta reaches the webhook;
+        where it delivers is judged by its path.
+        """
+        await self.serve()
+        file = self.write_configuration(public_url=None)
+        names = await self.troubles(file)
+        self.assertIn("webhook.unknown", names)
+        self.assertNotIn("app_subscription.elsewhere", names)
+        self.page.app.callback = "https://bot.example/v1/facebook/webhook/other"
+        self.assertIn("app_subscription.elsewhere", await self.troubles(file))
+
+    async def test_llm(self) -> None:
+        """
+        An LLM that refuses, and one that is not there, are told apart, and a
+        fallback is asked too.
+        """
+        await self.serve()
+        dead = f"http://127.0.0.1:{free_port()}"
+        backed = {"fallbacks": [{"server": dead, "api_key": "k"}]}
+        for changes, name in (
+            ({"headers": {"Authorization": "Bearer wrong"}}, "llm.refused"),
+            ({"server": dead}, "llm.unreachable"),
+            (backed, "llm.fallback"),
+        ):
+            file = self.write_configuration(llm_config=changes)
+            self.assertEqual(await self.troubles(file), {name})
+        self.stand_ins.model.faults = lambda call, random: ModelFault(status=500)
+        self.assertEqual(
+            await self.troubles(self.write_configuration()), {"llm.refused"}
+        )
+        self.stand_ins.model.faults = lambda call, random: ModelFault(delay=60.0)
+        file = self.write_configuration(llm_config={"timeout": 1})
+        self.assertEqual(await self.troubles(file), {"llm.unreachable"})
+
+    async def test_store(self) -> None:
+        """
+        A store that is another's file is told to be; it is not changed.
+        """
+        other = self.directory / "other.db"
+        other.write_bytes(b"something else")
+        other.chmod(0o600)
+        file = self.write_configuration(store=f"sqlite:{other.resolve()}")
+        self.assertIn("store.unusable", await self.troubles(file))
+        self.assertEqual(other.read_bytes(), b"something else")
+        file = self.write_configuration(store="sqlite:/nowhere/mica.db")
+        self.assertIn("store.unwritable", await self.troubles(file))
+
+    async def test_killed(self) -> None:
+        """
+        A store that a killed daemon left behind is well, and goes on.
+        """
+        daemon = await self.serve()
+        self.write("6284913775102846", "Hi")
+        await self.said("6284913775102846")
+        daemon.kill()
+        await daemon.exited
+        found = await self.ask(self.write_configuration())
+        (store,) = [each for each in found if each.question == "store"]
+        self.assertIs(store.verdict, Verdict.OK, store)
+        await self.serve()
+
+
+class TLSTests(CheckCase):
+    """
+    Tests for a daemon that speaks TLS.
+    """
+
+    timeout = 120
+    judged = False
+
+    async def test_tls(self) -> None:
+        """
+        The certificate is looked at in its file, and from outside: whom the
+        system trusts, for which name; and the daemon is known behind it.
+        """
+        authority = Authority()
+        chain, key = authority.issue()
+        place = self.directory.resolve()
+        for name, content in (
+            ("chain", chain),
+            ("key", key),
+            ("ca", authority.pem),
+        ):
+            (place / name).write_bytes(content)
+            (place / name).chmod(0o600)
+        port = free_port()
+        tls = {
+            "listen": f"tcp:{port}:interface=127.0.0.1",
+            "certificate": str(place / "chain"),
+            "private_key": str(place / "key"),
+        }
+        plain = f"tcp:{self.port}:interface=127.0.0.1"
+        await self.serve(listen=plain, tls=tls)
+        root = f"https://localhost:{port}"
+        self.page.app.callback = f"{root}/v1/facebook/webhook/mica"
+        changes: dict[str, Any] = {"listen": plain, "tls": tls}
+        file = self.write_configuration(**changes, public_url=root)
+        trusting = {"SSL_CERT_FILE": str(place / "ca")}
+        status, said = await self.run_command(file, **trusting)
+        self.assertEqual(status, 0, said)
+        self.assertEqual(said.count("the daemon listens there"), 2)
+        self.assertIn("answers, by TLS that this machine trusts", said)
+        status, said = await self.run_command(file)
+        self.assertEqual(status, 2)
+        self.assertIn("failed   webhook (mica): ", said)
+        self.assertIn("have a certificate issued for that name by a public", said)
+        root = f"https://127.0.0.1:{port}"
+        file = self.write_configuration(**changes, public_url=root)
+        status, said = await self.run_command(file, **trusting)
+        self.assertIn("it is for localhost, and not for 127.0.0.1", said)
+        self.assertRegex(said, r"failed   webhook \(mica\): .*Mismatch")
+        (place / "key").chmod(0o644)
+        status, said = await self.run_command(file, **trusting)
+        self.assertRegex(said, "failed   certificate .*mode 0644")
