@@ -6,16 +6,19 @@ A line for each command; the work is where the subject is.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TextIO
 
-from .config import load_config
+from . import __version__
+from .config import load_config, load_store
 from .config.document import ConfigError
-from .config.values import Config
+from .control.arguments import add_commands
 from .store.erasure import PSID, Person
 from .store.forgetting import run as forget_person
 
@@ -30,9 +33,20 @@ def parser() -> ArgumentParser:
         " by `twistd -n micamessenger`.",
         epilog="Exit status: 0 if it was done, 1 if not, 2 for a wrong command line.",
     )
+    top.add_argument("--version", action="version", version=__version__)
+    common = ArgumentParser(add_help=False)
+    common.add_argument(
+        "--config",
+        "-c",
+        metavar="FILE",
+        default="etc/mica.yaml",
+        help="the configuration file (%(default)s)",
+    )
     commands = top.add_subparsers(required=True, metavar="COMMAND")
+    add_commands(commands, common, _psid)
     forget = commands.add_parser(
         "forget",
+        parents=[common],
         help="erase what is kept of one person",
         description="Erase what one person wrote and was told, and who they are,"
         " whether the daemon runs or not. What they have not been answered stays"
@@ -41,14 +55,8 @@ def parser() -> ArgumentParser:
     forget.add_argument("psid", metavar="PSID", type=_psid, help="their page-scoped ID")
     forget.add_argument("--page", metavar="ID", type=_page, help="only of this Page")
     forget.add_argument("--bot", metavar="NAME", help="only of this bot")
-    forget.add_argument(
-        "--config",
-        "-c",
-        metavar="FILE",
-        default="etc/mica.yaml",
-        help="the configuration file (%(default)s)",
-    )
     forget.set_defaults(command=_forget)
+    top.set_defaults(command=_operate)
     return top
 
 
@@ -64,7 +72,8 @@ def _psid(text: str) -> str:
     return text
 
 
-def _forget(given: Namespace, config: Config) -> tuple[int, str]:
+def _forget(given: Namespace) -> tuple[int, str]:
+    config = load_config(Path(given.config), os.environ)
     bots = [bot.name for bot in config.bots]
     if given.bot is not None and given.bot not in bots:
         return 1, f"no bot of {given.config} is named {given.bot}: {', '.join(bots)}"
@@ -87,11 +96,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = parser().parse_args(arguments)
     try:
-        config = load_config(Path(given.config), os.environ)
+        command: Callable[[Namespace], tuple[int, str]] = given.command
+        status, line = command(given)
     except ConfigError as error:
         status, line = 1, str(error)
-    else:
-        status, line = given.command(given, config)
-    stream = sys.stderr if status else sys.stdout
-    stream.write(f"{line}\n")
+    as_json = getattr(given, "json", False)
+    if as_json and not line.startswith("{"):
+        line = json.dumps({"error": line})
+    _print(sys.stderr if status and not as_json else sys.stdout, line)
     return status
+
+
+def _operate(given: Namespace) -> tuple[int, str]:
+    given.program = __version__
+    # Nothing else of the file is needed, and it may be what is wrong.
+    store = load_store(Path(given.config), os.environ)
+    status, text = given.operate(given, store)
+    return int(status), str(text)
+
+
+def _print(stream: TextIO, text: str) -> None:
+    # What people wrote may be more than the terminal can show.
+    encoding = stream.encoding or "utf-8"
+    shown = text.encode(encoding, "backslashreplace").decode(encoding)
+    stream.write(f"{shown}\n")

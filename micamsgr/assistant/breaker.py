@@ -281,6 +281,14 @@ class Breaker:
 
     _log = Logger()
 
+    @property
+    def left_alone(self) -> float | None:
+        """For how many seconds nobody is to ask; ``None``: it is asked."""
+        state = self._state
+        if isinstance(state, Closed):
+            return None
+        return max(0.0, state.until - self._ticks())
+
     def enter(self, asker: Hashable) -> Entered | None:
         """
         Begin a call, if one may begin now.

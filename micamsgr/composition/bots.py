@@ -123,6 +123,22 @@ class RunningBot(MultiService):
             self._repair.setServiceParent(self)
         self.channel = self._make_channel(bot)
 
+    @property
+    def bot(self) -> Bot:
+        """Its configuration."""
+        return self._bot
+
+    @property
+    def stopped(self) -> tuple[float, str] | None:
+        """See :class:`~micamsgr.conversation.outlet.Outlet`."""
+        return self._steps.outlet.stopped
+
+    @property
+    def endpoints(self) -> list[tuple[str, str, float | None]]:
+        """See :class:`~micamsgr.assistant.chat_completions.ChatCompletions`."""
+        asked = self._assistant
+        return asked.endpoints if isinstance(asked, ChatCompletions) else []
+
     def retire(self) -> Deferred[None]:
         """
         Take nothing up any more, until the next change.
@@ -209,13 +225,14 @@ class RunningBot(MultiService):
             around.clocks.correct,
             facebook.mark_seen,
         )
+        self._assistant = _assistant(around, bot)
         return Steps(
             bot.name,
             around.reactor,
             around.clocks.now,
             around.store,
             messenger,
-            around.troubled(bot, _assistant(around, bot)),
+            around.troubled(bot, self._assistant),
             lambda text: split(plain(text), most=MOST),
             around.chance.random,
             around.chance.randbytes,

@@ -81,6 +81,14 @@ class Listeners(InTurn):
         for door in doors(config):
             self._add(door)
 
+    @property
+    def expires(self) -> float | None:
+        """
+        When the certificate in force does, in seconds since the epoch; ``None``
+        where there is none.
+        """
+        return None if self._watch is None else self._watch.expires()
+
     def prepare(self, config: Config) -> list[str]:
         """
         Check the certificate, and listen wherever else a configuration wants

@@ -40,7 +40,9 @@ ARROWS: dict[str, set[str]] = {
     "systemd": {"errors"},
     "accepting": set(),
     "unseen": set(),
-    "cli": {"config", "store"},
+    "cli": {"__version__", "config", "control", "store"},
+    # An operator's commands, and what of the daemon does them.
+    "control": {"conversation", "errors", "store"},
     "metrics": set(),
     "watching": {"conversation.moment", "errors", "metrics", "store"},
 }
