@@ -1,5 +1,5 @@
 """
-An operator's commands: a real daemon, and the command as a process.
+An operator's commands to a real daemon: how it is, what waits, reload.
 """
 
 from __future__ import annotations
@@ -8,13 +8,11 @@ import json
 import os
 import socket
 import stat
-import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from twisted.internet import reactor as _reactor
-from twisted.internet.utils import getProcessOutputAndValue
+import yaml
 
 from micamsgr.sandbox import language_model as llm
 from micamsgr.sandbox.journal import (
@@ -25,65 +23,8 @@ from micamsgr.sandbox.journal import (
     nothing,
     rejection,
 )
-from tests.daemon import DELIVERY, DaemonCase, eventually
-
-reactor: Any = _reactor
-
-ALICE, BOB = "6284913775102846", "6284913775102847"
-
-_ROOT = Path(__file__).resolve().parent.parent
-_COMMAND = "import sys; from micamsgr.cli import main; sys.exit(main())"
-
-
-class ControlCase(DaemonCase):
-    """
-    A daemon, and the commands to it.
-    """
-
-    async def command(
-        self, *words: str, environ: dict[str, str] | None = None, text: str = ""
-    ) -> tuple[int, str, str]:
-        """
-        Run ``micamessenger``.
-
-        :return: the exit status, and what it printed and complained.
-        """
-        environment = {**os.environ, "PYTHONPATH": str(_ROOT), **(environ or {})}
-        for name in ("STATE_DIRECTORY", "OPENAI_API_KEY"):
-            environment.pop(name, None)
-        config = str((self.directory / "mica.yaml").resolve())
-        out, errors, status = await getProcessOutputAndValue(
-            sys.executable,
-            ["-c", _COMMAND, *words, "--config", config],
-            env=environment,
-            stdinBytes=text.encode(),
-        )
-        return status, out.decode(), errors.decode()
-
-    async def done(self, *words: str, text: str = "") -> str:
-        """
-        Run one that must succeed.
-        """
-        status, out, errors = await self.command(*words, text=text)
-        self.assertEqual((status, errors), (0, ""))
-        return out
-
-    async def document(self, *words: str) -> dict[str, Any]:
-        """
-        Run one that must succeed, for programs.
-        """
-        found = json.loads(await self.done(*words, "--json"))
-        assert isinstance(found, dict)
-        return found
-
-    async def declined(self, *words: str) -> str:
-        """
-        Run one that must not succeed.
-        """
-        status, out, errors = await self.command(*words)
-        self.assertEqual((status, out), (1, ""))
-        self.assertNotIn("Traceback", errors)
-        return errors
+from tests.commands import ALICE, BOB, ControlCase
+from tests.daemon import DELIVERY, callback, configuration, eventually
 
 
 class StatusTests(ControlCase):
@@ -273,110 +214,6 @@ class QueueTests(ControlCase):
         self.assertIn("for good", await self.declined("queue", "retry", part["id"]))
 
 
-class TalkTests(ControlCase):
-    """
-    Tests for an operator who takes part.
-    """
-
-    async def test_send(self) -> None:
-        """
-        What an operator says reaches the person, long or short, and the bot is
-        quiet then; until it is woken.
-        """
-        await self.serve()
-        self.write(ALICE, "Hello")
-        await self.said(ALICE)
-        await self.settled()
-        asked = len(self.stand_ins.journal.of(Asked))
-        out = await self.done("send", ALICE, "-", text="I am human.\n")
-        self.assertRegex(out, r"\Asent \(part [0-9A-Z]{26}\)\n\Z")
-        self.assertEqual(self.stand_ins.said(ALICE)[1:], ["I am human."])
-        self.write(ALICE, "Oh, good")
-        await eventually(
-            lambda: self.kept("SELECT 1 FROM event WHERE reason = 'human'")
-        )
-        shown = await self.document("conversation", "show", ALICE)
-        self.assertTrue(shown["paused"])
-        self.assertEqual(
-            [(it["role"], it["text"]) for it in shown["history"]],
-            [
-                ("person", "Hello"),
-                ("bot", "You said: Hello"),
-                ("human", "I am human."),
-                ("person", "Oh, good"),
-            ],
-        )
-        self.assertEqual(len(self.stand_ins.journal.of(Asked)), asked)
-        self.assertIn("awake", await self.done("conversation", "resume", ALICE))
-        self.write(ALICE, "And now?")
-        await self.said(ALICE, 3)
-        long = " ".join(f"word {n}." for n in range(400))
-        said = await self.document("send", ALICE, long)
-        self.assertEqual([it["state"] for it in said["parts"]], ["sent"] * 2)
-        self.assertEqual(" ".join(self.stand_ins.said(ALICE)[3:]), long)
-        await self.settled()
-
-    async def test_send_declined(self) -> None:
-        """
-        Nothing is said to somebody who is not known, nor more than fits.
-        """
-        await self.serve()
-        self.write(ALICE, "Hello")
-        await self.said(ALICE)
-        self.assertIn("nobody", await self.declined("send", BOB, "Hello"))
-        self.assertIn("longer", await self.declined("send", ALICE, "x " * 15_000))
-        self.assertIn("nothing to say", await self.declined("send", ALICE, " "))
-        self.assertIn("nobody", await self.declined("send", ALICE, "x", "--bot", "y"))
-        for words in (["send", ALICE], ["send", "a b", "x"], ["nonsense"]):
-            self.assertEqual((await self.command(*words))[0], 2)
-        await self.settled()
-        self.assertEqual(len(self.stand_ins.said(ALICE)), 1)
-
-    async def test_send_later(self) -> None:
-        """
-        What can't be sent now is kept, and sent as soon as may be, in order;
-        also after a kill, and once.
-        """
-        first = await self.serve(delivery=DELIVERY)
-        self.write(ALICE, "Hello")
-        await self.said(ALICE)
-        await self.settled()
-        self.stand_ins.graph.faults = always("message", rejection(190))
-        for text in ("One", "Two"):
-            self.assertIn("is kept", await self.done("send", ALICE, text))
-        first.kill()
-        await first.exited
-        self.stand_ins.graph.faults = nothing
-        await self.serve(delivery=DELIVERY)
-        await self.said(ALICE, 3)
-        self.assertEqual(self.stand_ins.said(ALICE)[1:], ["One", "Two"])
-        await self.settled()
-
-    async def test_pause(self) -> None:
-        """
-        A conversation that is paused gets no answer, also what is being made;
-        one that is resumed gets them again, and others have them throughout.
-        """
-        await self.serve()
-        self.stand_ins.model.faults = in_turn("completion", llm.HANGING)
-        self.write(ALICE, "A question without end")
-        await self.stand_ins.until(lambda: bool(self.stand_ins.journal.of(Asked)))
-        out = await self.done("conversation", "pause", ALICE)
-        self.assertIn("quiet until `micamessenger conversation resume`", out)
-        self.write(ALICE, "Are you there?")
-        self.write(BOB, "Hello")
-        await self.said(BOB)
-        await self.settled()
-        self.assertEqual(self.stand_ins.said(ALICE), [])
-        self.assertIn("quiet", await self.done("conversation", "show", ALICE))
-        out = await self.done("conversation", "pause", ALICE, "--for", "2h")
-        self.assertRegex(out, r"quiet until \d{4}-")
-        await self.done("conversation", "resume", ALICE)
-        self.write(ALICE, "Now?")
-        self.assertEqual(await self.said(ALICE), ["You said: Now?"])
-        await self.settled()
-
-
 class ReloadTests(ControlCase):
     """
     Tests for another configuration.
@@ -435,91 +272,3 @@ class ReloadTests(ControlCase):
             "status", environ={"RUNTIME_DIRECTORY": str(runtime)}
         )
         self.assertEqual(status, 0)
-
-
-class StoreTests(ControlCase):
-    """
-    Tests for the store's copies, and what is kept of a person.
-    """
-
-    async def test_export(self) -> None:
-        """
-        All that is kept of a person is written, and nothing of others; whether
-        the daemon runs or not.
-        """
-        daemon = await self.serve()
-        for psid in (ALICE, BOB):
-            self.write(psid, f"Hello from {psid}")
-            await self.said(psid)
-        await self.settled()
-        running = await self.done("export", ALICE)
-        (found,) = json.loads(running)["conversations"]
-        self.assertEqual(
-            [it["text"] for it in found["utterances"]],
-            [f"Hello from {ALICE}", f"You said: Hello from {ALICE}"],
-        )
-        self.assertNotIn(BOB, running)
-        self.assertEqual(len(found["parts"]), 1)
-        daemon.terminate()
-        await daemon.exited
-        file = self.directory / "alice.json"
-        await self.done("export", ALICE, "--output", str(file))
-        self.assertEqual(json.loads(file.read_text()), json.loads(running))
-        self.assertEqual(stat.S_IMODE(file.stat().st_mode), 0o600)
-        self.assertIn(
-            "there already", await self.declined("export", ALICE, "--output", str(file))
-        )
-        self.assertIn("nothing is kept", await self.declined("export", "1"))
-
-    async def test_copies(self) -> None:
-        """
-        A copy that is made while people write is whole, and only its owner can
-        read it; it is put back only while the daemon is stopped, and what was
-        there is kept.
-        """
-        daemon = await self.serve()
-        self.write(ALICE, "Before the copy")
-        await self.said(ALICE)
-        await self.settled()
-        copy = str(self.directory / "copy.db")
-        self.assertIn("whole", await self.done("backup", copy))
-        self.assertEqual(stat.S_IMODE(os.stat(copy).st_mode), 0o600)
-        self.assertIn("there already", await self.declined("backup", copy))
-        self.write(BOB, "After the copy")
-        await self.said(BOB)
-        await self.settled()
-        self.assertIn("another daemon", await self.declined("restore", copy))
-        daemon.terminate()
-        await daemon.exited
-        document = await self.document("restore", copy)
-        with closing(sqlite3.connect(document["aside"])) as aside:
-            people = aside.execute("SELECT psid FROM conversation").fetchall()
-        self.assertEqual(people, [(ALICE,), (BOB,)])
-        self.assertEqual(self.kept("SELECT psid FROM conversation"), [{"psid": ALICE}])
-        self.assertEqual(stat.S_IMODE(daemon.database.stat().st_mode), 0o600)
-        self.judged = False
-        # What is shown as sent since is of the store that is aside.
-        await self.serve()
-        self.write(ALICE, "After the restore")
-        await self.said(ALICE, 2)
-        await self.settled()
-
-    async def test_migrate(self) -> None:
-        """
-        A store is brought up to date without a start, or it is said what would
-        be done; while the daemon runs it is refused.
-        """
-        daemon = await self.serve()
-        self.assertIn("another daemon", await self.declined("migrate"))
-        daemon.terminate()
-        await daemon.exited
-        with closing(sqlite3.connect(daemon.database)) as database:
-            database.execute("DROP INDEX event_spoken")
-            database.execute("PRAGMA user_version = 3")
-        said = await self.document("migrate", "--dry-run")
-        self.assertEqual((said["before"], said["done"]), (3, False))
-        self.assertIn(
-            "would go from version 3", await self.done("migrate", "--dry-run")
-        )
-        self.assertIn("has gone from version 3", await self.done("migrate"))
-        self.assertIn("up to date", await self.done("migrate"))

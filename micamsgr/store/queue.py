@@ -327,7 +327,8 @@ def _drop_event(database: sqlite3.Connection, number: int) -> Decided:
     )
     if event["state"] == "dead":
         return _decided(event, f"event {id} was dead ({event['reason']}); dropped")
-    utter(database, event["conversation"], "person", event["at"], event["text"] or "")
+    if event["text"] is not None:
+        utter(database, event["conversation"], "person", event["at"], event["text"])
     (others,) = database.execute(
         f"SELECT count(*) FROM event WHERE conversation = ? AND {OPEN_EVENT}"
         " AND turn = ?",
