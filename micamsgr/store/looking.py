@@ -6,8 +6,8 @@ connection of its own, so that nobody else waits for them.
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing, suppress
-from threading import Thread
+from contextlib import closing
+from threading import Event, Thread
 from typing import Any, TypeVar
 
 from attrs import define
@@ -21,6 +21,9 @@ from .database import open_for_reading
 from .group import Work
 
 T = TypeVar("T")
+
+# Of SQLite's machine, between two looks at whether somebody still waits.
+_STEPS = 10_000
 
 
 @define(eq=False)
@@ -54,23 +57,26 @@ class _Look:
         self._reactor = reactor
         self._path = path
         self._work = work
-        self._database: sqlite3.Connection | None = None
-        self.result: Deferred[Any] = Deferred(lambda _: self._interrupt())
+        self._over = Event()
+        self.result: Deferred[Any] = Deferred(lambda _: self._over.set())
 
-    def _interrupt(self) -> None:
-        if self._database is not None:
-            with suppress(sqlite3.Error):
-                self._database.interrupt()
+    def _tell(self, outcome: object) -> None:
+        # Who canceled has been told already.
+        if not self.result.called:
+            # A failure goes the way of failures.
+            self.result.callback(outcome)
 
     def run(self) -> None:
         try:
-            with closing(open_for_reading(self._path)) as self._database:
-                self._database.execute("BEGIN")
-                found = self._work(self._database)
+            with closing(open_for_reading(self._path)) as database:
+                # Not interrupt(), which ends only what has begun.
+                database.set_progress_handler(self._over.is_set, _STEPS)
+                database.execute("BEGIN")
+                found = self._work(database)
         except sqlite3.OperationalError as error:
             unusable = StoreUnavailable(f"can't read the store {self._path}: {error}")
-            self._reactor.callFromThread(self.result.errback, Failure(unusable))
+            self._reactor.callFromThread(self._tell, Failure(unusable))
         except BaseException:
-            self._reactor.callFromThread(self.result.errback, Failure())
+            self._reactor.callFromThread(self._tell, Failure())
         else:
-            self._reactor.callFromThread(self.result.callback, found)
+            self._reactor.callFromThread(self._tell, found)
