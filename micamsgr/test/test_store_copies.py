@@ -69,7 +69,8 @@ class BackupTests(CopyCase):
         No file is overwritten, and none is left where none can be made.
         """
         self.copy.write_text("mine")
-        self.assertRaises(Declined, copies.backup, self.path, self.copy)
+        error = self.assertRaises(Declined, copies.backup, self.path, self.copy)
+        self.assertIn("is there already", error.detail)
         self.assertEqual(self.copy.read_text(), "mine")
         nowhere = self.copy / "copy"
         self.assertRaises(Declined, copies.backup, self.path, nowhere)
@@ -102,15 +103,16 @@ class BackupTests(CopyCase):
         """
 
         def damage(database: sqlite3.Connection) -> None:
+            # An index that lacks what is in its table.
             database.execute("PRAGMA writable_schema = ON")
             database.execute(
-                "UPDATE sqlite_master SET rootpage ="
-                " (SELECT rootpage FROM sqlite_master WHERE name = 'turn')"
-                " WHERE name = 'event_open'"
+                "UPDATE sqlite_master SET sql ="
+                " replace(sql, 'event (conversation, at)', 'event (at, conversation)')"
+                " WHERE name = 'event_spoken'"
             )
             database.execute("PRAGMA writable_schema = RESET")
 
-        self.assertIn("damaged", self.broken(damage))
+        self.assertIn("the copy is damaged", self.broken(damage))
 
     def test_strange(self) -> None:
         """
