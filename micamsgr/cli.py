@@ -6,17 +6,20 @@ A line for each command; the work is where the subject is.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TextIO
 
+from . import __version__
 from .check.command import run as run_check
-from .config import load_config
+from .config import load_config, load_store
 from .config.document import ConfigError
-from .config.values import Config
+from .control.arguments import add_commands
 from .store.erasure import PSID, Person
 from .store.forgetting import run as forget_person
 
@@ -32,9 +35,20 @@ def parser() -> ArgumentParser:
         epilog="Exit status: 0 if it was done, 1 if not, 2 for a wrong command line."
         " Of check: 0 if all is well, 1 for warnings, 2 if something failed.",
     )
+    top.add_argument("--version", action="version", version=__version__)
+    common = ArgumentParser(add_help=False)
+    common.add_argument(
+        "--config",
+        "-c",
+        metavar="FILE",
+        default="etc/mica.yaml",
+        help="the configuration file (%(default)s)",
+    )
     commands = top.add_subparsers(required=True, metavar="COMMAND")
+    add_commands(commands, common, _psid)
     forget = commands.add_parser(
         "forget",
+        parents=[common],
         help="erase what is kept of one person",
         description="Erase what one person wrote and was told, and who they are,"
         " whether the daemon runs or not. What they have not been answered stays"
@@ -43,30 +57,20 @@ def parser() -> ArgumentParser:
     forget.add_argument("psid", metavar="PSID", type=_psid, help="their page-scoped ID")
     forget.add_argument("--page", metavar="ID", type=_page, help="only of this Page")
     forget.add_argument("--bot", metavar="NAME", help="only of this bot")
-    _add_config(forget)
     forget.set_defaults(command=_forget)
     check = commands.add_parser(
         "check",
+        parents=[common],
         help="find out what is wrong",
         description="Ask everything that can be wrong: the configuration, this"
         " machine, the token, Meta's subscriptions, the webhook as Meta sees it, the"
         " LLM. A line for each, with what to do. Whether the daemon runs or not;"
         " nothing is changed.",
     )
-    _add_config(check)
     check.add_argument("--json", action="store_true", help="for programs")
     check.set_defaults(command=None)
+    top.set_defaults(command=_operate)
     return top
-
-
-def _add_config(command: ArgumentParser) -> None:
-    command.add_argument(
-        "--config",
-        "-c",
-        metavar="FILE",
-        default="etc/mica.yaml",
-        help="the configuration file (%(default)s)",
-    )
 
 
 def _page(text: str) -> str:
@@ -81,7 +85,8 @@ def _psid(text: str) -> str:
     return text
 
 
-def _forget(given: Namespace, config: Config) -> tuple[int, str]:
+def _forget(given: Namespace) -> tuple[int, str]:
+    config = load_config(Path(given.config), os.environ)
     bots = [bot.name for bot in config.bots]
     if given.bot is not None and given.bot not in bots:
         return 1, f"no bot of {given.config} is named {given.bot}: {', '.join(bots)}"
@@ -107,11 +112,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # It tells of the configuration's faults itself.
         return run_check(Path(given.config), os.environ, sys.stdout, as_json=given.json)
     try:
-        config = load_config(Path(given.config), os.environ)
+        command: Callable[[Namespace], tuple[int, str]] = given.command
+        status, line = command(given)
     except ConfigError as error:
         status, line = 1, str(error)
-    else:
-        status, line = given.command(given, config)
-    stream = sys.stderr if status else sys.stdout
-    stream.write(f"{line}\n")
+    as_json = getattr(given, "json", False)
+    if as_json and not line.startswith("{"):
+        line = json.dumps({"error": line})
+    _print(sys.stderr if status and not as_json else sys.stdout, line)
     return status
+
+
+def _operate(given: Namespace) -> tuple[int, str]:
+    given.program = __version__
+    # Nothing else of the file is needed, and it may be what is wrong.
+    store = load_store(Path(given.config), os.environ)
+    status, text = given.operate(given, store)
+    return int(status), str(text)
+
+
+def _print(stream: TextIO, text: str) -> None:
+    # What people wrote may be more than the terminal can show.
+    encoding = stream.encoding or "utf-8"
+    shown = text.encode(encoding, "backslashreplace").decode(encoding)
+    stream.write(f"{shown}\n")

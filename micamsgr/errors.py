@@ -71,6 +71,17 @@ class Refused(RemoteError):
 
 
 @frozen
+class Declined(Exception):
+    """
+    What an operator asked for can't be done; nothing was.
+
+    :ivar detail: why, and what to do, for the operator.
+    """
+
+    detail: str
+
+
+@frozen
 class StoreUnavailable(Exception):
     """
     What was to be kept is not kept: the disk is full, slow, or failing, or

@@ -114,6 +114,7 @@ def makeService(options: Options) -> IService:
             load=lambda: load_config(path, os.environ),
             log_level=log.set_level,
             manager=ServiceManager.of(os.environ, os.getpid()),
+            runtime=os.environ.get("RUNTIME_DIRECTORY"),
         ):
             service.setServiceParent(root)
     except CannotStart as error:

@@ -293,6 +293,14 @@ class Breaker:
             return False
         return self._under_way > 0 or self._ticks() < self._state.until
 
+    @property
+    def left_alone(self) -> float | None:
+        """For how many seconds nobody is to ask; ``None``: it is asked."""
+        state = self._state
+        if isinstance(state, Closed):
+            return None
+        return max(0.0, state.until - self._ticks())
+
     def enter(self, asker: Hashable) -> Entered | None:
         """
         Begin a call, if one may begin now.

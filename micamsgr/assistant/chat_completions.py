@@ -172,6 +172,16 @@ class ChatCompletions:
         """
         return all(prepared.breaker.shut for prepared in self._prepared)
 
+    @property
+    def endpoints(self) -> list[tuple[str, str, float | None]]:
+        """
+        Of each endpoint the host, the model, and for how many seconds it is
+        left alone; ``None``: it is asked.
+        """
+        return [
+            (it.host, it.endpoint.model, it.breaker.left_alone) for it in self._prepared
+        ]
+
     def estimate(self, utterances: Sequence[Utterance]) -> int:
         """
         See :class:`~micamsgr.conversation.assistant.IAssistant`.

@@ -36,6 +36,7 @@ from micamsgr.web.site import Budget, LimitedSite
 from .admin import Admin, admin_listeners
 from .bots import Bots, Surroundings
 from .changes import BotChanges
+from .control import Subscribed, control
 from .doors import AllDoors
 from .listeners import Listeners
 from .reload import Current, Reload
@@ -99,6 +100,7 @@ def build(
     manager: ServiceManager = _NOBODY,
     chance: random.Random = _CHANCE,
     publisher: LogPublisher = globalLogPublisher,
+    runtime: str | None = None,
 ) -> list[IService]:
     """
     Make the services, in the order in which they start.
@@ -112,6 +114,7 @@ def build(
         and a path.
     :param chance: where jitter and IDs come from.
     :param publisher: where what is logged can be counted.
+    :param runtime: ``$RUNTIME_DIRECTORY``, where commands find the daemon.
     """
     secret = os.urandom(16).hex()
     config = _of_this_run(config, secret)
@@ -128,6 +131,7 @@ def build(
             return assistant
         return sandbox.troubled(assistant, 0.8 if bot.llm.provider == "demo" else 0.0)
 
+    subscribed = Subscribed(metrics.subscribed)
     around = Surroundings(
         reactor=reactor,
         clocks=clocks,
@@ -135,7 +139,7 @@ def build(
         caller=caller,
         chance=chance,
         troubled=troubled,
-        subscribed=metrics.subscribed,
+        subscribed=subscribed,
     )
     bots = Bots(around, config.bots, texts=config.log.texts)
     deletions = Deletions(store.write, store.read)
@@ -217,6 +221,18 @@ def build(
         admin_doors,
         *sandbox_listeners(reactor, config, sandbox, seldom),
         bots,
+        control(
+            reactor,
+            current,
+            clocks,
+            store.write,
+            bots,
+            subscribed,
+            listeners,
+            reload,
+            chance.randbytes,
+            runtime,
+        ),
         OnHangup(reactor, [reload.on_hangup]),
         listeners,
         *([] if sandbox is None else [sandbox]),

@@ -137,6 +137,22 @@ class RunningBot(MultiService):
             self._repair.setServiceParent(self)
         self.channel = self._make_channel(bot)
 
+    @property
+    def bot(self) -> Bot:
+        """Its configuration."""
+        return self._bot
+
+    @property
+    def stopped(self) -> tuple[float, str] | None:
+        """See :class:`~micamsgr.conversation.outlet.Outlet`."""
+        return self._steps.outlet.stopped
+
+    @property
+    def endpoints(self) -> list[tuple[str, str, float | None]]:
+        """See :class:`~micamsgr.assistant.chat_completions.ChatCompletions`."""
+        asked = self._assistant
+        return asked.endpoints if isinstance(asked, ChatCompletions) else []
+
     def retire(self) -> Deferred[None]:
         """
         Take nothing up any more, until the next change.
@@ -148,8 +164,7 @@ class RunningBot(MultiService):
     @property
     def facts(self) -> BotFacts:
         """What is known of how well it is."""
-        asked = self._repair.subscription
-        llm = self._llm
+        asked, llm = self._repair.subscription, self._assistant
         return BotFacts(
             bot=self._bot.name,
             token=self._token.good,
@@ -243,14 +258,14 @@ class RunningBot(MultiService):
             facebook.mark_seen,
             state=self._token,
         )
-        self._llm = _assistant(around, bot)
+        self._assistant = _assistant(around, bot)
         return Steps(
             bot.name,
             around.reactor,
             around.clocks.now,
             around.store,
             messenger,
-            around.troubled(bot, self._llm),
+            around.troubled(bot, self._assistant),
             lambda text: split(plain(text), most=MOST),
             around.chance.random,
             around.chance.randbytes,

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from micamsgr.config.document import ConfigError, Fault, Source, compose
 from micamsgr.config.keys import KEYS, ROOT, WITHOUT_EFFECT
+from micamsgr.config.readers import store
 from micamsgr.config.values import (
     TLS,
     Admin,
@@ -46,6 +47,7 @@ __all__ = [
     "Secret",
     "Subscriptions",
     "load_config",
+    "load_store",
     "parse_config",
 ]
 
@@ -73,14 +75,29 @@ def load_config(path: Path, environ: Mapping[str, str]) -> Config:
     :raises ConfigError: as for :func:`parse_config`, and where the file can't
         be read.
     """
+    return parse_config(
+        _text(path), directory=path.parent, environ=environ, name=str(path)
+    )
+
+
+def load_store(path: Path, environ: Mapping[str, str]) -> str:
+    """
+    Read from a configuration file where things are kept, whatever else may be
+    wrong in it.
+
+    :return: absolute path.
+
+    :raises ConfigError: where it doesn't say.
+    """
+    top = compose(_text(path), Source(str(path), path.parent, environ))
+    return store(top.find("store") or top.child("store", None, None))
+
+
+def _text(path: Path) -> str:
     try:
-        text = path.read_bytes().decode("utf-8")
+        return path.read_bytes().decode("utf-8")
     except OSError as error:
         problem = f"cannot be read: {error.strerror}"
     except UnicodeDecodeError:
         problem = "is not text in UTF-8; save it as such"
-    else:
-        return parse_config(
-            text, directory=path.parent, environ=environ, name=str(path)
-        )
     raise ConfigError([Fault(None, "", problem, str(path))])

@@ -101,6 +101,8 @@ class Outlet:
     _pause: Pause | None = field(default=None, init=False)
     # Whether somebody must act to end it.
     _alarm: bool = field(default=False, init=False)
+    # Why there is one.
+    _why: str = field(default="", init=False)
     # When the first message after that pause began to try.
     _tried: float | None = field(default=None, init=False)
     # The conversations that failed since each had a chance to try, and how.
@@ -136,6 +138,17 @@ class Outlet:
         message got through since the Graph API refused the Page as such.
         """
         return self._pause is not None and self._alarm
+
+    @property
+    def stopped(self) -> tuple[float, str] | None:
+        """For how many seconds nothing is sent, and why; ``None``: it is."""
+        now = self._ticks()
+        if self._pause is not None:
+            return max(0.0, self._pause.until - now), self._why
+        last = max(self._told.values(), key=lambda told: told.rested, default=None)
+        if last is None or last.rested <= now:
+            return None
+        return last.rested - now, last.pressure.detail
 
     def paused(self, conversation: int) -> float:
         """
@@ -302,6 +315,7 @@ class Outlet:
         self._alarm = outcome.alarm
         self._turn = self._pause.until + self._trial
         self._tried = None
+        self._why = outcome.detail
         self._suspects[conversation] = outcome
         self._log.emit(
             LogLevel.error if outcome.alarm else LogLevel.warn,

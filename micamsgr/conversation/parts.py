@@ -71,12 +71,13 @@ _LONGEST_REST = 300.0
 class Kind(Enum):
     """
     What a part is for: the answer itself; an apology, because the answer is
-    late; or a notice, because there will be none.
+    late; a notice, because there will be none; or what an operator says.
     """
 
     ANSWER = "answer"
     APOLOGY = "apology"
     NOTICE = "notice"
+    OPERATOR = "operator"
 
 
 @frozen(kw_only=True)
@@ -379,6 +380,16 @@ def abandon(part: Part) -> Part:
     24-hour window has closed.
     """
     return _dead(part)
+
+
+def release(part: Part) -> Part:
+    """
+    Let a part in doubt be sent again, as an operator wishes; once more it is
+    not, without evidence.
+    """
+    if part.state is not PartState.UNKNOWN:
+        raise ValueError(f"a part that is {part.state.value} is not in doubt")
+    return evolve(part, state=PartState.COMPOSED, resent=True, looked=None, rest=None)
 
 
 def withdraw(part: Part) -> Part:

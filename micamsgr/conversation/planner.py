@@ -175,8 +175,9 @@ def next_step(
     """
     Decide what to do next in a conversation.
 
-    Parts leave in order: what is behind an unfinished answer waits, while a
-    notice in doubt holds nothing up, and an apology never does.
+    Parts leave in order: what is behind an unfinished answer, or an operator's
+    words, waits, while a notice in doubt holds nothing up, and an apology never
+    does.
 
     :param paused: for so many seconds nothing may be sent for this Page.
     :param queued: for so many seconds others are looked up.
@@ -205,7 +206,7 @@ def next_step(
                 return Send(part)
             wait = paused
         waits.append(wait)
-        if part.kind is Kind.ANSWER:
+        if part.kind in (Kind.ANSWER, Kind.OPERATOR):
             break
         if part.kind is Kind.NOTICE and part.state is not PartState.UNKNOWN:
             break

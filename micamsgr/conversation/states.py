@@ -61,6 +61,9 @@ NEXT: dict[Enum, frozenset[Enum]] = {
     _P.UNKNOWN: frozenset({_P.SENT, _P.COMPOSED, _P.DEAD}),
 }
 
+# What may follow besides, but only because an operator wants it.
+BY_OPERATOR: dict[Enum, frozenset[Enum]] = {_E.DEAD: frozenset({_E.NEW})}
+
 # While one of these is true, there is still something to do.
 OPEN_EVENTS = (_E.NEW, _E.IN_TURN)
 OPEN_TURNS = (_T.READY, _T.GENERATING, _T.COMPOSED)

@@ -226,10 +226,13 @@ def _hand_over(
         if isinstance(arrival.event, Echo) and arrival.event.text:
             utter(database, conversation, "human", arrival.event.at, arrival.event.text)
     else:
-        _set_quiet(database, conversation, until)
+        set_quiet(database, conversation, until)
 
 
-def _set_quiet(database: sqlite3.Connection, conversation: int, until: int) -> None:
+def set_quiet(database: sqlite3.Connection, conversation: int, until: int) -> None:
+    """
+    Set until when the bot is quiet; 0: it is awake.
+    """
     database.execute(
         "UPDATE conversation SET quiet_until = ? WHERE id = ?", (until, conversation)
     )
@@ -293,10 +296,11 @@ def _settle(
 def silence(database: sqlite3.Connection, conversation: int, until: int) -> None:
     """
     Let the bot be quiet, and take back what it was about to say, since a
-    human answers.  What a human said earlier, and is told of later, makes it
-    no shorter.
+    human answers.  What an operator says stays.  What a human said earlier, and
+    is told of later, makes the quiet no shorter.
 
-    :param until: milliseconds, by Meta's clock.
+    :param until: milliseconds, by Meta's clock; where it is to be quiet for
+        longer already, it stays so.
     """
     database.execute(
         "UPDATE conversation SET quiet_until = max(quiet_until, ?) WHERE id = ?",
@@ -304,7 +308,7 @@ def silence(database: sqlite3.Connection, conversation: int, until: int) -> None
     )
     rows = database.execute(
         f"SELECT {PART} FROM part WHERE conversation = ? AND {OPEN_PART}"
-        " ORDER BY turn, number",
+        " AND kind <> 'operator' ORDER BY turn, number",
         (conversation,),
     ).fetchall()
     withdrawn = [(part, lifecycle.withdraw(part)) for part in map(read_part, rows)]

@@ -201,16 +201,17 @@ def close_turn(database: sqlite3.Connection, part: Part) -> None:
     """
     Draw the conclusions for a turn from what has become of one of its parts.
 
-    If an answer's part ended other than sent, those behind it are withdrawn.
+    If an answer's part ended other than sent, those behind it are withdrawn; so
+    are an operator's words.
     With the last part of the answer the turn closes.
     """
-    if part.kind is not Kind.ANSWER:
+    if part.kind not in (Kind.ANSWER, Kind.OPERATOR):
         return
     if part.state in (PartState.REFUSED, PartState.EXPIRED, PartState.DEAD):
         database.execute(
             "UPDATE part SET state = 'expired', reason = 'sibling'"
-            " WHERE turn = ? AND kind = 'answer' AND state = 'composed'",
-            (part.turn,),
+            " WHERE turn = ? AND kind = ? AND state = 'composed'",
+            (part.turn, part.kind.value),
         )
     database.execute(
         "UPDATE turn SET state = 'closed' WHERE id = ? AND state = 'composed'"

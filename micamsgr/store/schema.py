@@ -12,6 +12,7 @@ from contextlib import closing
 from enum import Enum
 
 from micamsgr.conversation.states import (
+    BY_OPERATOR,
     FIRST,
     NEXT,
     OPEN_EVENTS,
@@ -289,7 +290,7 @@ def guard_states(database: sqlite3.Connection) -> None:
         steps = ", ".join(
             f"'{state.value}>{after.value}'"
             for state in states
-            for after in NEXT.get(state, ())
+            for after in {*NEXT.get(state, ()), *BY_OPERATOR.get(state, ())}
         )
         database.executescript(
             f"""

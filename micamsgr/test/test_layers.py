@@ -40,7 +40,7 @@ ARROWS: dict[str, set[str]] = {
     "systemd": {"errors"},
     "accepting": set(),
     "unseen": set(),
-    "cli": {"check", "config", "store"},
+    "cli": {"__version__", "check", "config", "control", "store"},
     "check": {
         "assistant.chat_completions",
         "config",
@@ -52,6 +52,8 @@ ARROWS: dict[str, set[str]] = {
         "store.look",
         "web.tls",
     },
+    # An operator's commands, and what of the daemon does them.
+    "control": {"conversation", "errors", "store"},
     "metrics": set(),
     "watching": {"conversation.moment", "errors", "metrics", "store"},
 }

@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from micamsgr.conversation.events import Mid
 from micamsgr.conversation.outcomes import InDoubt, NeverSent, NotSent, Outcome, Sent
 from micamsgr.conversation.outlet import Outlet, Pause, next_pause
+from micamsgr.conversation.pacing import Pressure
 from micamsgr.testing import BOT
 
 LIMIT = NotSent(detail="code 613", rest=30.0, pause=True)
@@ -54,6 +55,33 @@ class NextPauseTests(SynchronousTestCase):
         last = Pause(600.0, 100.0)
         for named in (30.0, 86400.0):
             self.assertEqual(next_pause(named, last, 100.0), Pause(900.0, 1000.0))
+
+
+class StoppedTests(SynchronousTestCase):
+    """
+    Tests for what an operator is told of a pause.
+    """
+
+    def test_stopped(self) -> None:
+        """
+        While nothing is sent, for how long and why is told; not while it is.
+        """
+        now = [100.0]
+        outlet = Outlet(BOT, lambda: now[0], 0.0, 10.0, lambda: None)
+        self.assertIsNone(outlet.stopped)
+        outlet.note(ONE, LIMIT, 100.0)
+        self.assertEqual(outlet.stopped, (30.0, "code 613"))
+        now[0] = 140.0
+        self.assertEqual(outlet.stopped, (0.0, "code 613"))
+        outlet.reserve(TWO)
+        outlet.note(TWO, SENT, 140.0)
+        self.assertIsNone(outlet.stopped)
+        outlet.press(
+            Pressure(source="app", share=0.0, rest=60.0, detail="usage of 97 %")
+        )
+        self.assertEqual(outlet.stopped, (60.0, "usage of 97 %"))
+        now[0] = 200.0
+        self.assertIsNone(outlet.stopped)
 
 
 class OutletTestCase(SynchronousTestCase):

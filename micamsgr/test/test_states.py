@@ -11,6 +11,7 @@ from enum import Enum
 from twisted.trial.unittest import SynchronousTestCase
 
 from micamsgr.conversation.states import (
+    BY_OPERATOR,
     FIRST,
     NEXT,
     OPEN_EVENTS,
@@ -30,7 +31,8 @@ LEGAL: dict[type[Enum], dict[str, set[str]]] = {
         "in_turn": {"done", "new", "ignored", "dead"},
         "done": set(),
         "ignored": set(),
-        "dead": set(),
+        # Only as an operator wants it.
+        "dead": {"new"},
     },
     TurnState: {
         "": {"ready"},
@@ -99,7 +101,8 @@ class StatesTests(SynchronousTestCase):
         for kind, legal in LEGAL.items():
             self.assertEqual({state.value for state in FIRST[kind]}, legal[""])
             for state in kind:
-                after = {state.value for state in NEXT.get(state, ())}
+                steps = {*NEXT.get(state, ()), *BY_OPERATOR.get(state, ())}
+                after = {after.value for after in steps}
                 self.assertEqual(after, legal[state.value], state)
 
     def test_open(self) -> None:
@@ -107,6 +110,7 @@ class StatesTests(SynchronousTestCase):
         Something is still to be done about exactly those that can go on.
         """
         going_on = set(NEXT)
+        self.assertEqual(going_on & set(BY_OPERATOR), set())
         self.assertEqual({*OPEN_EVENTS, *OPEN_TURNS, *OPEN_PARTS}, going_on)
 
 

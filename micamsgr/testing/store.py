@@ -21,6 +21,15 @@ from micamsgr.store.sqlite import SQLiteStore
 
 T = TypeVar("T")
 
+# Takes from a store what came after version 3 of its tables.
+BACK_TO_VERSION_3 = """
+    DROP INDEX conversation_farewell;
+    ALTER TABLE conversation DROP COLUMN farewell;
+    DROP TABLE deletion;
+    DROP INDEX event_spoken;
+    PRAGMA user_version = 3;
+"""
+
 
 @define(eq=False)
 class MemoryDatabase:

@@ -140,6 +140,12 @@ class Process:
     ) -> IListeningPort:
         return self.network.listen(self, port, factory)
 
+    def listenUNIX(  # noqa: N802
+        self, address: str, factory: Any, backlog: int = 50, mode: int = 0o666
+    ) -> IListeningPort:
+        # Nobody gives commands here.
+        return self.network.listen(self, 0, factory)
+
     def connectTCP(  # noqa: N802
         self,
         host: str,

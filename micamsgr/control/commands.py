@@ -1,0 +1,319 @@
+"""
+What the daemon does when it is told to.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from attrs import define, field, frozen
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+
+from micamsgr.conversation.moment import Moment
+from micamsgr.conversation.policy import Delivery
+from micamsgr.errors import Declined
+from micamsgr.store import conversations, queue
+from micamsgr.store.conversations import Whose
+from micamsgr.store.database import Transact, Work
+from micamsgr.store.erasure import PSID
+from micamsgr.store.queue import Decided
+
+T = TypeVar("T")
+
+#: The most that is listed, of each kind.
+MOST = 1000
+
+# Seconds for which a message that an operator sends is waited for, and between
+# two looks at what has become of it.
+_SENDING, _LOOK = 10.0, 0.2
+
+_ID = re.compile("[A-Za-z0-9_-]{1,64}")
+_NAME = re.compile("[A-Za-z0-9._-]{1,64}")
+_SURROGATE = re.compile("[\ud800-\udfff\0]")
+
+# The most that an operator may say at once, in characters, and the longest
+# pause that is not for good, in seconds.
+_LONGEST_TEXT, _LONGEST_PAUSE = 20_000, 366 * 86400
+
+
+@frozen(kw_only=True)
+class Voice:
+    """
+    What is needed of a bot.
+
+    :ivar wake: told of conversations in which there may be something to do.
+    :ivar hush: told of one in which a human answers.
+    :ivar quiet: for how many seconds the bot is quiet after a human's words.
+    :ivar stopped: for how many seconds nothing is sent, and why; ``None``: it
+        is.
+    """
+
+    wake: Callable[[Sequence[int]], None]
+    hush: Callable[[int], None]
+    delivery: Delivery
+    quiet: float
+    stopped: Callable[[], tuple[float, str] | None]
+
+
+@define(eq=False)
+class Commands:
+    """
+    Do what is wanted, one method for each command.
+
+    :ivar _clock: for every wait; usually the reactor.
+    :ivar _now: reads the clocks.
+    :ivar _write: commits.
+    :ivar _read: may take its time: nobody else waits for it.
+    :ivar _voices: gives the bots that there are, by name.
+    :ivar _split: cuts a text into messages, as many as it takes.
+    :ivar _most_parts: the most messages that an operator may send at once.
+    :ivar _status: tells how the daemon is.
+    :ivar _reload: puts the configuration in force that the file says now; may
+        raise :exc:`~micamsgr.errors.Declined`.
+    :ivar _entropy: makes so many random bytes.
+    """
+
+    _clock: IReactorTime
+    _now: Callable[[], Moment]
+    _write: Transact
+    _read: Transact
+    _voices: Callable[[], Mapping[str, Voice]]
+    _split: Callable[[str], Sequence[str]]
+    _most_parts: int
+    _status: Callable[[], Awaitable[Mapping[str, Any]]]
+    _reload: Callable[[], list[str]]
+    _entropy: Callable[[int], bytes]
+
+    _known: Mapping[str, Callable[[Given], Awaitable[Mapping[str, Any]]]] = field(
+        init=False
+    )
+
+    _log = Logger()
+
+    def __attrs_post_init__(self) -> None:
+        self._known = {
+            "status": self._tell_status,
+            "reload": self._do_reload,
+            "queue.list": self._list,
+            "queue.show": self._show,
+            "queue.retry": self._retry,
+            "queue.drop": self._drop,
+            "conversation.show": self._show_conversation,
+            "conversation.pause": self._pause,
+            "conversation.resume": self._resume,
+            "send": self._send,
+        }
+
+    async def __call__(
+        self, command: str, arguments: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """
+        Do what a command wants.
+
+        :raises Declined: where it can't be done; then nothing was.
+        :raises StoreUnavailable: where the store fails.
+        """
+        work = self._known.get(command)
+        if work is None:
+            raise Declined(f"the daemon knows no command {command[:40]!r}")
+        return await work(Given(arguments))
+
+    async def _tell_status(self, given: Given) -> Mapping[str, Any]:
+        return await self._status()
+
+    async def _do_reload(self, given: Given) -> Mapping[str, Any]:
+        return {"changes": self._reload()}
+
+    async def _list(self, given: Given) -> Mapping[str, Any]:
+        limit = given.number("limit", 100, MOST)
+        return await self._read(lambda database: queue.list_queue(database, limit))
+
+    async def _show(self, given: Given) -> Mapping[str, Any]:
+        id = given.word("id", _ID)
+        return await self._read(lambda database: queue.show(database, id))
+
+    async def _retry(self, given: Given) -> Mapping[str, Any]:
+        id, now = given.word("id", _ID), self._now()
+        voices = self._voices()
+
+        def delivery(bot: str) -> Delivery:
+            return _voice(voices, bot).delivery
+
+        return await self._decide(
+            lambda database: queue.retry(database, id, now, delivery), "retried", id
+        )
+
+    async def _drop(self, given: Given) -> Mapping[str, Any]:
+        id = given.word("id", _ID)
+        return await self._decide(
+            lambda database: queue.drop(database, id), "dropped", id
+        )
+
+    async def _decide(
+        self, work: Work[Decided], what: str, id: str
+    ) -> Mapping[str, Any]:
+        decided = await self._write(work)
+        self._log.info(
+            "an operator has {what} {id} of {bot}", what=what, id=id, bot=decided.bot
+        )
+        self._wake(decided.bot, decided.conversation)
+        return {"said": decided.said.split("\n")}
+
+    def _wake(self, bot: str, conversation: int) -> None:
+        voice = self._voices().get(bot)
+        if voice is not None and conversation:
+            voice.wake([conversation])
+
+    async def _show_conversation(self, given: Given) -> Mapping[str, Any]:
+        whose, most = given.person(), given.number("limit", 40, MOST)
+        shown = await self._read(
+            lambda database: conversations.show(database, whose, most)
+        )
+        return shown | {
+            "paused": shown["quiet_until"] > self._now().wall,
+            "forever": shown["quiet_until"] >= conversations.FOREVER,
+        }
+
+    async def _pause(self, given: Given) -> Mapping[str, Any]:
+        whose = given.person()
+        seconds = given.number("seconds", 0, _LONGEST_PAUSE)
+        until = self._now().wall + seconds * 1000 if seconds else conversations.FOREVER
+        found = await self._write(
+            lambda database: conversations.pause(database, whose, until)
+        )
+        self._hush(found)
+        self._say("paused", found)
+        return found | {"quiet_until": until, "forever": not seconds}
+
+    async def _resume(self, given: Given) -> Mapping[str, Any]:
+        whose = given.person()
+        found = await self._write(
+            lambda database: conversations.resume(database, whose)
+        )
+        self._wake(found["bot"], found["id"])
+        self._say("resumed", found)
+        was_paused = found["quiet_until"] > self._now().wall
+        return found | {"quiet_until": 0, "was_paused": was_paused}
+
+    async def _send(self, given: Given) -> Mapping[str, Any]:
+        whose, texts = given.person(), self._split(given.text("text", _LONGEST_TEXT))
+        if not texts:
+            raise Declined("there is nothing to say")
+        if len(texts) > self._most_parts:
+            raise Declined(
+                f"that would be {len(texts)} messages; at most {self._most_parts} may"
+                " be sent at once"
+            )
+        now, voices = self._now(), self._voices()
+        found, parts = await self._write(
+            lambda database: conversations.speak(
+                database,
+                whose,
+                texts,
+                now,
+                lambda bot: _voice(voices, bot).quiet,
+                self._entropy,
+            )
+        )
+        self._hush(found)
+        self._say("answered", found)
+        became = await self._until_ended(parts)
+        stopped = voices[found["bot"]].stopped()
+        return {
+            **{name: found[name] for name in ("bot", "page", "psid")},
+            "parts": became,
+            "paused": None if stopped is None else stopped[1],
+        }
+
+    async def _until_ended(self, parts: Sequence[str]) -> list[dict[str, Any]]:
+        """
+        Wait a little for what becomes of parts.
+        """
+        end = self._clock.seconds() + _SENDING
+        while True:
+            became = await self._read(
+                lambda database: conversations.become_of(database, parts)
+            )
+            states = {part["state"] for part in became}
+            if not states & {"composed", "sending"} or self._clock.seconds() >= end:
+                return became
+            await deferLater(self._clock, _LOOK)
+
+    def _hush(self, found: Mapping[str, Any]) -> None:
+        voice = self._voices().get(found["bot"])
+        if voice is not None:
+            voice.hush(found["id"])
+            voice.wake([found["id"]])
+
+    def _say(self, what: str, found: Mapping[str, Any]) -> None:
+        self._log.info(
+            "an operator has {what} in conversation {conversation} of {bot}",
+            what=what,
+            conversation=found["id"],
+            bot=found["bot"],
+        )
+
+
+def _voice(voices: Mapping[str, Voice], bot: str) -> Voice:
+    if bot not in voices:
+        raise Declined(
+            f"bot {bot} is not in the configuration any more: nobody would do it"
+        )
+    return voices[bot]
+
+
+@frozen
+class Given:
+    """
+    What a command was given.  Every method raises
+    :exc:`~micamsgr.errors.Declined` for what is not as it should be.
+    """
+
+    _arguments: Mapping[str, Any]
+
+    def word(self, name: str, pattern: re.Pattern[str]) -> str:
+        """
+        Read a word.
+        """
+        value = self._arguments.get(name)
+        if not isinstance(value, str) or not pattern.fullmatch(value):
+            raise Declined(f"{name}: expected {pattern.pattern}")
+        return value
+
+    def number(self, name: str, default: int, most: int) -> int:
+        """
+        Read a number, from 0 or 1 on where the default is such.
+        """
+        value = self._arguments.get(name, default)
+        least = min(1, default)
+        if type(value) is not int or not least <= value <= most:
+            raise Declined(f"{name}: expected a number from {least} to {most}")
+        return value
+
+    def text(self, name: str, longest: int) -> str:
+        """
+        Read what is to be said.
+        """
+        value = self._arguments.get(name)
+        if not isinstance(value, str) or not value.strip():
+            raise Declined("there is nothing to say")
+        if _SURROGATE.search(value):
+            raise Declined("that is no text: it has bytes that are no UTF-8, or zeros")
+        if len(value) > longest:
+            raise Declined(f"that is longer than {longest} characters")
+        return value
+
+    def person(self) -> Whose:
+        """
+        Read whom it is about.
+        """
+        psid = self.word("psid", re.compile(PSID))
+        bot, page = (
+            None if self._arguments.get(name) is None else self.word(name, _NAME)
+            for name in ("bot", "page")
+        )
+        return Whose(psid=psid, bot=bot, page=page)
