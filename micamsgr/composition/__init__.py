@@ -184,6 +184,7 @@ def build(
         *sandbox_listeners(reactor, config, sandbox, seldom),
         bots,
         OnHangup(reactor, [reload.on_hangup]),
+        Closing(site.leave),
         listeners,
         *([] if sandbox is None else [sandbox]),
         Notifying(reactor, manager, store.ping, lambda: _status(current)),
