@@ -21,6 +21,7 @@ from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 
 from micamsgr.sandbox.journal import Posted
+from tests import oracle
 from tests.daemon import (
     VERIFY_TOKEN,
     Daemon,
@@ -289,11 +290,15 @@ class RestartTests(SocketCase):
         await writing
         outcomes = await gatherResults(asking)
         self.assertEqual(outcomes, [["True"]] * len(asking))
-        await gatherResults(
-            Deferred.fromCoroutine(self.said(person, count, 60.0))
-            for person, count in counts.items()
+        await self.settled(60.0)
+        found = oracle.complaints(
+            self.stand_ins.journal, self.directory / "mica.db", settled=True
         )
-        await self.settled()
+        self.assertEqual(found, [])
+        kept = self.kept(
+            "SELECT state, count(*) AS n FROM event WHERE kind = 'message' GROUP BY 1"
+        )
+        self.assertEqual(kept, [{"state": "done", "n": sum(counts.values())}])
         posted = self.stand_ins.journal.of(Posted)
         self.assertEqual({post.status for post in posted}, {200})
         self.assertEqual({post.attempt for post in posted}, {1})
