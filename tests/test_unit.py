@@ -7,8 +7,10 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from unittest import SkipTest
 
 from twisted.internet.threads import deferToThread
 
@@ -108,15 +110,41 @@ class ConfinedTests(SocketCase):
             "    except OSError as error:\n"
             "        print(error.errno)\n"
         )
-        done = await deferToThread(
+        self.judged = False
+        done = await self.run_python(self.confined(), forbidden)
+        self.assertEqual(done.stdout.split(), ["1", "1", "97"], done.stderr)
+
+    async def test_write_execute(self) -> None:
+        """
+        The library that does TLS can't where memory may not be both written
+        and run; as soon as it can, MemoryDenyWriteExecute= belongs into the
+        unit.
+        """
+        self.judged = False
+        handshake = (
+            "from OpenSSL.SSL import TLS_METHOD, Context\n"
+            "Context(TLS_METHOD).set_alpn_select_callback(lambda *_: b'')\n"
+        )
+        done = await self.run_python(self.confined(), handshake)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        done = await self.run_python(self.confined("--deny-write-execute"), handshake)
+        if "Invalid argument" in done.stderr:
+            raise SkipTest("needs Linux 6.3")
+        self.assertIn("MemoryError", done.stderr)
+
+    async def run_python(
+        self, starter: Sequence[str], code: str
+    ) -> subprocess.CompletedProcess[str]:
+        """
+        Run a few lines of Python.
+        """
+        return await deferToThread(
             subprocess.run,
-            [*self.confined(sys.executable, "-c", forbidden)],
+            [*starter, sys.executable, "-c", code],
             capture_output=True,
             text=True,
             timeout=60,
         )
-        self.assertEqual(done.stdout.split(), ["1", "1", "97"], done.stderr)
-        self.judged = False
 
 
 class FilterTests(DaemonCase):
