@@ -118,7 +118,9 @@ assert "micamessenger" in [it.tapname for it in getPlugins(IServiceMaker)]
         while read -r file; do
             sed -i "s|$new|$PREFIX/.venv|g" "$file"
         done
-    "$new/bin/python" -m compileall -q -s "$new" -p "$PREFIX/.venv" "$new/lib" || true
+    # All but what is needed only here.
+    "$new/bin/python" -m compileall -q -s "$new" -p "$PREFIX/.venv" \
+        -x '/(pip|setuptools|pkg_resources)/' "$new/lib" || true
     rm -rf "$DESTDIR$PREFIX/.venv.old"
     [ ! -e "$DESTDIR$PREFIX/.venv" ] ||
         mv "$DESTDIR$PREFIX/.venv" "$DESTDIR$PREFIX/.venv.old"
