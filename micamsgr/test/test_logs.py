@@ -172,7 +172,7 @@ class JSONTests(LogCase):
         """
         A field never takes the place of the time, or of where it is from.
         """
-        forged = dict.fromkeys(("time", "from", "event"), "x")
+        forged: dict[str, Any] = dict.fromkeys(("time", "from", "event"), "x")
         line = self.read(self.write(format="json", words="", **forged))
         self.assertEqual(line["event"], "{words}")
         self.assertNotIn("x", (line["time"], line["from"]))
