@@ -109,6 +109,22 @@ class LeaveTests(SiteCase):
         self.clock.advance(1.0)
         self.successResultOf(leaving)
 
+    def test_not_hanging_up(self) -> None:
+        """
+        A client that keeps its end open after the last answer is cut off soon,
+        so that the stop goes on.
+        """
+        peer = self.connect()
+        peer.send(GET)
+        leaving = self.leave()
+        self.assert_answered_last(peer)
+        self.clock.advance(0.9)
+        self.assertFalse(peer.cut)
+        self.clock.advance(0.1)
+        self.assertTrue(peer.cut)
+        peer.go()
+        self.successResultOf(leaving)
+
     def test_second_life(self) -> None:
         """
         What is sent after the last answer is not looked at.
