@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
+PREFIX ?= /opt/micamessenger
 
 help:
 	@echo "make run     chat with the bot in a browser: no account, no network"
@@ -10,6 +11,8 @@ help:
 	@echo "make unit    the unit tests alone: seconds"
 	@echo "make bounds  the unit tests with the oldest libraries that will do"
 	@echo "make bench   the benchmarks: minutes"
+	@echo "make install    as root: the service, in $(PREFIX), for systemd"
+	@echo "make uninstall  as root: the opposite; configuration and store stay"
 	@echo "make clean   remove what the others made"
 
 venv: $(VENV)/installed
@@ -46,7 +49,15 @@ bounds:
 bench: venv
 	$(BIN)/python -m bench
 
+# Not with the Python that is the first one here, which may be root's alone:
+# $(PYTHON) counts only if it was given.
+install uninstall: export PYTHON := $(if $(filter file,$(origin PYTHON)),/usr/bin/python3,$(PYTHON))
+install uninstall: export PREFIX := $(PREFIX)
+install uninstall: export DESTDIR := $(DESTDIR)
+install uninstall:
+	@sh etc/install.sh $@
+
 clean:
 	rm -rf $(VENV) $(VENV)-bounds build dist *.egg-info _trial_temp* .hypothesis .mypy_cache .ruff_cache etc/sandbox.db*
 
-.PHONY: help venv run unit test bounds bench clean
+.PHONY: help venv run unit test bounds bench install uninstall clean

@@ -41,8 +41,8 @@ def parser() -> ArgumentParser:
         "--config",
         "-c",
         metavar="FILE",
-        default="etc/mica.yaml",
-        help="the configuration file (%(default)s)",
+        default=os.environ.get("MICA_CONFIG", "etc/mica.yaml"),
+        help="the configuration file (%(default)s; or what MICA_CONFIG names)",
     )
     commands = top.add_subparsers(required=True, metavar="COMMAND")
     add_commands(commands, common, _psid)

@@ -5,6 +5,8 @@ The log: one line for each fact, as text for people or JSON for programs.
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Mapping
 from math import isfinite
 from typing import Any, TextIO
 
@@ -20,6 +22,33 @@ from twisted.logger import (
 )
 from zope.interface import implementer
 
+# As syslog numbers them, which systemd's journal reads at the begin of a line.
+_SEVERITIES = {"debug": 7, "info": 6, "warn": 4, "error": 3, "critical": 2}
+
+
+def is_journal(out: TextIO, environ: Mapping[str, str]) -> bool:
+    """
+    Say whether what is written somewhere goes to systemd's journal.
+
+    Source: systemd.exec(5), ``$JOURNAL_STREAM``.
+    """
+    wanted = environ.get("JOURNAL_STREAM")
+    try:
+        found = os.fstat(out.fileno())
+    except (OSError, ValueError):
+        return False
+    return wanted == f"{found.st_dev}:{found.st_ino}"
+
+
+def with_severity(text: str, level: str) -> str:
+    """
+    Let each line begin with its severity, for systemd's journal.
+
+    :param level: ``debug``, ``info``, ``warn``, ``error`` or ``critical``.
+    """
+    prefix = f"<{_SEVERITIES[level]}>"
+    return "".join(prefix + line for line in text.splitlines(keepends=True))
+
 
 @implementer(ILogObserver)
 class LogWriter:
@@ -29,12 +58,19 @@ class LogWriter:
     Of Twisted's own messages only warnings and worse are written.
     """
 
-    def __init__(self, out: TextIO, *, level: str, format: str) -> None:
+    def __init__(
+        self, out: TextIO, *, level: str, format: str, journal: bool = False
+    ) -> None:
         """
         :param level: the lowest that is written of ours.
         :param format: ``text`` or ``json``.
+        :param journal: whether systemd's journal reads it, which knows the time
+            and is told the severity.
         """
-        self._file = FileLogObserver(out, as_json if format == "json" else as_text)
+        spell = as_json if format == "json" else as_text
+        if journal:
+            spell = for_journal if spell is as_text else for_journal_as_json
+        self._file = FileLogObserver(out, spell)
         self.set_level(level)
 
     def set_level(self, level: str) -> None:
@@ -65,23 +101,31 @@ def as_text(event: LogEvent) -> str:
     What people can influence stays on its line: a control character is
     written as its escape.
     """
-    level = event.get("log_level")
-    name = "info" if level is None else level.name
-    line = (
-        f"{formatTime(event.get('log_time'))} {name}"
-        f" {event.get('log_namespace', '-')}: {_one_line(formatEvent(event))}\n"
-    )
-    return line + _traceback(event)
+    return f"{formatTime(event.get('log_time'))} {_without_time(event)}"
+
+
+def for_journal(event: LogEvent) -> str:
+    """
+    Spell an event as :func:`as_text` does, with its severity, not its time.
+    """
+    return with_severity(_without_time(event), _level(event))
+
+
+def for_journal_as_json(event: LogEvent) -> str:
+    """
+    Spell an event as :func:`as_json` does, with its severity, which the journal
+    takes away.
+    """
+    return with_severity(as_json(event), _level(event))
 
 
 def as_json(event: LogEvent) -> str:
     """
     Spell an event as a line of JSON, its fields beside its text.
     """
-    level = event.get("log_level")
     document = {
         "time": formatTime(event.get("log_time")),
-        "level": "info" if level is None else level.name,
+        "level": _level(event),
         "from": event.get("log_namespace", "-"),
         "event": event.get("log_format") or "",
         "text": formatEvent(event),
@@ -93,6 +137,17 @@ def as_json(event: LogEvent) -> str:
     if traceback:
         document["traceback"] = traceback
     return json.dumps(document) + "\n"
+
+
+def _level(event: LogEvent) -> str:
+    level = event.get("log_level")
+    return "info" if level is None else str(level.name)
+
+
+def _without_time(event: LogEvent) -> str:
+    where = event.get("log_namespace", "-")
+    line = f"{_level(event)} {where}: {_one_line(formatEvent(event))}\n"
+    return line + _traceback(event)
 
 
 def _is_plain(value: object) -> bool:

@@ -16,7 +16,10 @@ from typing import Any
 from attrs import define, field
 from twisted.application.service import MultiService, Service
 from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.endpoints import serverFromString
+from twisted.internet.endpoints import (
+    AdoptedStreamServerEndpoint,
+    serverFromString,
+)
 from twisted.internet.interfaces import (
     IListeningPort,
     IProtocolFactory,
@@ -27,6 +30,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from .accepting import PatientPort
+from .inherited import NoListener, keep
 
 _IN_USE = "stop what listens there (`ss -lptux` names it), or name another endpoint"
 _OTHERWISE = "name another endpoint"
@@ -34,8 +38,9 @@ _OTHERWISE = "name another endpoint"
 # What to do, by what the system says.
 _TCP_ADVICE = {
     errno.EACCES: (
-        "ports below 1024 need CAP_NET_BIND_SERVICE: start it as a service, as"
-        " etc/micamessenger.service does, or name a port from 1024 on"
+        "ports below 1024 need a right (CAP_NET_BIND_SERVICE) that the service has"
+        " not: let systemd hold the port, by etc/micamessenger.socket, and name"
+        " systemd:domain=INET:name=https, or a port from 1024 on"
     ),
     errno.EADDRINUSE: _IN_USE,
     errno.EADDRNOTAVAIL: (
@@ -117,10 +122,16 @@ class Listener(Service):
         outcome: list[IListeningPort | Failure] = []
         try:
             endpoint = serverFromString(self._reactor, self._endpoint)
+            if isinstance(endpoint, AdoptedStreamServerEndpoint):
+                keep(endpoint)
         except LookupError:
             raise self._refusal(
-                "systemd hands over no such socket; start it by its socket unit"
+                "systemd hands over no such socket: its unit must be active before"
+                " the service is started (systemctl status micamessenger.socket),"
+                " and have this FileDescriptorName="
             ) from None
+        except (NoListener, OSError) as error:
+            raise self._refusal(str(error)) from None
         # All endpoints that can be named so know at once.
         endpoint.listen(self._factory).addBoth(outcome.append)
         port = outcome[0]

@@ -23,7 +23,7 @@ from .config import load_config
 from .config.document import ConfigError
 from .config.values import Config
 from .errors import StoreUnavailable
-from .logs import LogWriter
+from .logs import LogWriter, is_journal, with_severity
 from .services import CannotStart, InTurn, SecondSignal, raise_file_limit
 from .systemd import ServiceManager
 from .web.tls import Unusable
@@ -59,7 +59,10 @@ class Options(UsageOptions):
 
 
 def _give_up(why: str) -> None:
-    print(why, file=sys.__stderr__)
+    out = sys.__stderr__
+    if out is not None and is_journal(out, os.environ):
+        why = with_severity(why, "error")
+    print(why, file=out)
     raise SystemExit(1)
 
 
@@ -101,7 +104,12 @@ def makeService(options: Options) -> IService:
     files = raise_file_limit()
     parent: Mapping[str, Any] = getattr(options, "parent", None) or {}
     elsewhere = any(parent.get(key) for key in ("logfile", "syslog", "logger"))
-    log = LogWriter(sys.stdout, level=config.log.level, format=config.log.format)
+    log = LogWriter(
+        sys.stdout,
+        level=config.log.level,
+        format=config.log.format,
+        journal=is_journal(sys.stdout, os.environ),
+    )
     path = Path(options["config"])
     root = Daemon(None if elsewhere else log)
     SecondSignal(reactor).setServiceParent(root)

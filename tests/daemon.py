@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,15 @@ DELIVERY = {
 }
 
 _ROOT = Path(__file__).resolve().parent.parent
+
+# Runs a command as systemd does with sockets, which are open from number 3 on.
+_HANDED_OVER = (
+    "import os, sys;"
+    "os.environ['LISTEN_PID'] = str(os.getpid());"
+    "os.environ['LISTEN_FDS'] = str(len(sys.argv[1].split(':')));"
+    "os.environ['LISTEN_FDNAMES'] = sys.argv[1];"
+    "os.execv(sys.argv[2], sys.argv[2:])"
+)
 
 _NOT_YET = (ConnectError, RequestTransmissionFailed, ResponseFailed, TimeoutError)
 
@@ -116,12 +125,14 @@ class Daemon(ProcessProtocol):
     :ivar directory: where it runs, and keeps its configuration and store.
     :ivar port: where it takes notifications, by plain HTTP.
     :ivar starter: the words of a command that runs the command after it.
+    :ivar sockets: by name, those that it is handed over as systemd does.
     """
 
     directory: Path
     port: int
     configuration: dict[str, Any]
     starter: Sequence[str] = ()
+    sockets: Mapping[str, socket.socket] = field(factory=dict)
 
     _output: list[bytes] = field(factory=list, init=False)
     _errors: list[bytes] = field(factory=list, init=False)
@@ -140,8 +151,19 @@ class Daemon(ProcessProtocol):
             environment.pop(name, None)
         twistd = [*_twistd(), "-n", "micamessenger", "--config", str(file)]
         command = [*self.starter, *twistd]
+        files: dict[int, int | str] = {0: "w", 1: "r", 2: "r"}
+        if self.sockets:
+            names = ":".join(self.sockets)
+            command = [sys.executable, "-c", _HANDED_OVER, names, *command]
+            numbers = [held.fileno() for held in self.sockets.values()]
+            files.update(enumerate(numbers, 3))
         self._process = reactor.spawnProcess(
-            self, command[0], command, env=environment, path=str(self.directory)
+            self,
+            command[0],
+            command,
+            env=environment,
+            path=str(self.directory),
+            childFDs=files,
         )
 
     async def ready(self, seconds: float = 20.0) -> None:

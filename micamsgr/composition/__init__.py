@@ -234,6 +234,7 @@ def build(
             runtime,
         ),
         OnHangup(reactor, [reload.on_hangup]),
+        Closing(site.leave),
         listeners,
         *([] if sandbox is None else [sandbox]),
         Notifying(reactor, manager, store.ping, lambda: _status(current)),

@@ -48,6 +48,9 @@ _PLACEHOLDER = re.compile(
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _COLON = re.compile(r"(?<!\\):")
 _EXAMPLE = "tcp:8080:interface=127.0.0.1"
+# What a socket of systemd's is named by: its domain and one more.
+_SOCKET = re.compile(r"domain=(INET6?|UNIX)|index=[0-9]{1,3}|name=[^=]+")
+_SOCKETS = ({"domain", "index"}, {"domain", "name"})
 
 
 def optional(read: Reader[T]) -> Reader[T | None]:
@@ -299,8 +302,8 @@ def endpoint(node: Node) -> str:
     named = {argument.partition("=")[0] for argument in arguments if "=" in argument}
     if kind == "systemd":
         # Twisted's own parser asks systemd for the socket at once.
-        if "domain" not in named or named.isdisjoint({"index", "name"}):
-            raise node.refusal("expected systemd:domain=INET:index=0")
+        if not all(map(_SOCKET.fullmatch, arguments)) or named not in _SOCKETS:
+            raise node.refusal("expected systemd:domain=INET:name=https")
         return text
     if kind in ("tcp", "tcp6"):
         port = arguments[0] if arguments else ""

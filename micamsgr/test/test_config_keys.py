@@ -254,6 +254,7 @@ class ValueTests(SynchronousTestCase):
             (r"tcp6:1:interface=\:\:", r"tcp6:1:interface=\:\::backlog=1024"),
             ("unix:/run/mica/socket:mode=660", "unix:/run/mica/socket:mode=660"),
             ("systemd:domain=INET:index=0", "systemd:domain=INET:index=0"),
+            ("systemd:name=a-b:domain=INET6", "systemd:name=a-b:domain=INET6"),
         ]:
             self.assertEqual(with_keys(f"listen: '{text}'").listen, (expected,))
         for text in (
@@ -269,6 +270,12 @@ class ValueTests(SynchronousTestCase):
             "systemd:",
             "systemd:index=0",
             "systemd:domain=INET",
+            "systemd:domain=IPX:index=0",
+            "systemd:domain=INET:index=first",
+            "systemd:domain=INET:index=-1",
+            "systemd:domain=INET:index=0:name=https",
+            "systemd:domain=INET:name=",
+            "systemd:INET:index=0",
             "unix:/x:mode=9",
             "tcp:1:backlog=x",
             "tcp:1\\",

@@ -36,9 +36,10 @@ ARROWS: dict[str, set[str]] = {
     "connecting": {"errors"},
     "clock": {"conversation.moment"},
     "logs": set(),
-    "services": {"accepting"},
+    "services": {"accepting", "inherited"},
     "systemd": {"errors"},
     "accepting": set(),
+    "inherited": set(),
     "unseen": set(),
     "cli": {"__version__", "check", "config", "control", "store"},
     "check": {

@@ -5,6 +5,7 @@ Tests for :mod:`micamsgr.logs`.
 from __future__ import annotations
 
 import json
+import os
 from io import StringIO
 from typing import Any
 
@@ -12,7 +13,7 @@ from twisted.logger import Logger, LogPublisher
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from micamsgr.logs import LogWriter
+from micamsgr.logs import LogWriter, is_journal
 
 # What people could write to forge a line, to hide one, or to break a terminal
 # or a program that reads the log.
@@ -42,13 +43,15 @@ class LogCase(SynchronousTestCase):
         lowest: str = "info",
         format: str = "text",
         namespace: str = "micamsgr.messenger.webhook",
+        journal: bool = False,
         **fields: Any,
     ) -> str:
         """
         Log something, and give what was written of it.
         """
         out = StringIO()
-        publisher = LogPublisher(LogWriter(out, level=lowest, format=format))
+        writer = LogWriter(out, level=lowest, format=format, journal=journal)
+        publisher = LogPublisher(writer)
         logger = Logger(namespace=namespace, observer=publisher)
         getattr(logger, level)(text, **fields)
         return out.getvalue()
@@ -169,7 +172,7 @@ class JSONTests(LogCase):
         """
         A field never takes the place of the time, or of where it is from.
         """
-        forged = dict.fromkeys(("time", "from", "event"), "x")
+        forged: dict[str, Any] = dict.fromkeys(("time", "from", "event"), "x")
         line = self.read(self.write(format="json", words="", **forged))
         self.assertEqual(line["event"], "{words}")
         self.assertNotIn("x", (line["time"], line["from"]))
@@ -184,6 +187,74 @@ class JSONTests(LogCase):
         )
         self.assertEqual(line["level"], "critical")
         self.assertIn("ValueError", line["traceback"])
+
+
+class JournalTests(LogCase):
+    """
+    Tests for the log where systemd's journal reads it.
+    """
+
+    severities = (("debug", 7), ("info", 6), ("warn", 4), ("error", 3))
+
+    def test_text(self) -> None:
+        """
+        A line begins with what the journal reads as its severity, and leaves
+        the time to it.
+        """
+        for level, severity in self.severities:
+            self.assertEqual(
+                self.write(level, "bot {bot}", lowest="debug", journal=True, bot="a"),
+                f"<{severity}>{level} micamsgr.messenger.webhook: bot a\n",
+            )
+
+    def test_failure(self) -> None:
+        """
+        Each line of a traceback, which the journal keeps by itself, is as
+        severe as the defect, and nothing that people write is.
+        """
+        for words in FORGERIES:
+            failure = Failure(ValueError(f"{words}\n<7>x"))
+            written = self.write("failure", "a defect", failure=failure, journal=True)
+            first, *rest = written.rstrip("\n").split("\n")
+            self.assertTrue(first.startswith("<2>critical "))
+            for line in rest:
+                self.assertTrue(line.startswith("<2>\t"), ascii(line))
+
+    def test_json(self) -> None:
+        """
+        Behind its severity a line is the same JSON as elsewhere.
+        """
+        for level, severity in self.severities:
+            told = [
+                self.write(
+                    level,
+                    format="json",
+                    lowest="debug",
+                    journal=journal,
+                    words="hi\n",
+                )
+                for journal in (False, True)
+            ]
+            plain, journaled = told
+            self.assertTrue(journaled.startswith(f"<{severity}>{{"))
+            before, after = json.loads(plain), json.loads(journaled[3:])
+            self.assertTrue(before.pop("time") and after.pop("time"))
+            self.assertEqual(before, after)
+
+    def test_found(self) -> None:
+        """
+        It is the journal only if the variable means the very stream: one that
+        was inherited by what writes elsewhere does not count.
+        """
+        first, second = (self.mktemp() for _ in range(2))
+        with open(first, "w") as out, open(second, "w") as other:  # noqa: PTH123
+            status = os.fstat(out.fileno())
+            environ = {"JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}"}
+            self.assertTrue(is_journal(out, environ))
+            self.assertFalse(is_journal(other, environ))
+            self.assertFalse(is_journal(out, {}))
+            self.assertFalse(is_journal(StringIO(), environ))
+        self.assertFalse(is_journal(out, environ))
 
 
 class LevelTests(LogCase):

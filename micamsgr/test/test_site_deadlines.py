@@ -301,6 +301,8 @@ class DocumentedTests(SynchronousTestCase):
             ("our answer", f"{deadlines.answer:g} s"),
             ("reading it", f"{deadlines.reading:g} s"),
             ("time between two requests", f"{deadlines.idle:g} s"),
+            ("a request, once the daemon stops", f"{deadlines.parting:g} s for its"),
+            ("a request, once the daemon stops", f"{deadlines.leaving:g} s for the"),
             ("requests of one connection", f"{MOST_REQUESTS}"),
             ("headers", f"{MOST_HEADERS}, "),
             ("JSON", f"{MAX_DEPTH} levels, {MAX_VALUES:,} values"),

@@ -17,6 +17,17 @@ from twisted.trial.unittest import SynchronousTestCase
 REPOSITORY = Path(__file__).parents[2]
 
 
+def parsed(text: str) -> RawConfigParser:
+    """
+    Read a unit.
+    """
+    unit = RawConfigParser(strict=False, comment_prefixes="#")
+    # systemd tells keys apart by case.
+    unit.optionxform = str  # type: ignore[method-assign, assignment]
+    unit.read_string(text)
+    return unit
+
+
 class UnitTests(SynchronousTestCase):
     """
     Tests for ``etc/micamessenger.service``.
@@ -24,10 +35,7 @@ class UnitTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.text = self.read("etc/micamessenger.service")
-        self.unit = RawConfigParser(strict=False, comment_prefixes="#")
-        # systemd tells keys apart by case.
-        self.unit.optionxform = str  # type: ignore[method-assign, assignment]
-        self.unit.read_string(self.text)
+        self.unit = parsed(self.text)
 
     def read(self, name: str) -> str:
         """Read a file of the repository, which an installed package lacks."""
@@ -53,28 +61,37 @@ class UnitTests(SynchronousTestCase):
 
     def test_user(self) -> None:
         """
-        It runs as the user whom its instructions make, and to whom those of
-        the certificate give the key.
+        It runs as the user whom the installation makes, and to whom the
+        instructions give the key of the certificate.
         """
         user = self.unit["Service"]["User"]
         self.assertEqual(self.unit["Service"]["Group"], user)
-        self.assertIn(f"adduser --system --group {user}\n", self.text)
+        self.assertIn(f"USER_NAME={user}\n", self.read("etc/install.sh"))
         operating = self.read("docs/operating.md")
-        given = {*re.findall(r"install\b.*? -[go] (\S+)", self.text + operating)}
+        given = {*re.findall(r"install\b.*? -[go] (\S+)", operating)} - {"root"}
         self.assertEqual(given, {user})
 
     def test_command(self) -> None:
         """
-        It starts what its instructions install, by the README's command.
+        It starts what the installation puts there, by the README's command.
         """
         program, *words = self.unit["Service"]["ExecStart"].split()
-        checkout = program.removesuffix("/.venv/bin/twistd")
-        self.assertIn(f"make -C {checkout} venv\n", self.text)
-        self.assertIn(f" {checkout}/etc/micamessenger.service\n", self.text)
-        self.assertIn(f" mica.yaml {words[-1]}\n", self.text)
+        prefix = program.removesuffix("/.venv/bin/twistd")
+        script = self.read("etc/install.sh")
+        self.assertIn(f"PREFIX:-{prefix}}}\n", script)
+        self.assertIn(f"CONFIG={words[-1]}\n", script)
         typed = " ".join([".venv/bin/twistd", *words[:-1], "mica.yaml"])
         self.assertIn(typed, self.read("README.md"))
         self.assertIn(words[-1], self.read("docs/operating.md"))
+
+    def test_socket(self) -> None:
+        """
+        The instructions name the socket as its unit does.
+        """
+        name = parsed(self.read("etc/micamessenger.socket"))["Socket"]
+        endpoint = f"systemd:domain=INET:name={name['FileDescriptorName']}"
+        for document in ("docs/operating.md", "README.md", "etc/micamessenger.socket"):
+            self.assertIn(endpoint, self.read(document))
 
     def test_directory(self) -> None:
         """
@@ -95,21 +112,41 @@ class UnitTests(SynchronousTestCase):
 
     def test_verified(self) -> None:
         """
-        systemd has nothing to say against it.
+        systemd has nothing to say against it, nor against its socket.
         """
-        verifier = shutil.which("systemd-analyze")
-        if verifier is None:
-            raise SkipTest("needs systemd-analyze")
-        directory = Path(self.mktemp())
-        directory.mkdir()
-        copy = directory / "micamessenger.service"
         program = self.unit["Service"]["ExecStart"].split()[0]
-        copy.write_text(self.text.replace(program, sys.executable))
-        done = subprocess.run(
-            [verifier, "verify", "--man=no", str(copy.absolute())],
+        directory = Path(self.mktemp()).absolute()
+        directory.mkdir()
+        units = []
+        for name in ("micamessenger.service", "micamessenger.socket"):
+            units.append(directory / name)
+            text = self.read(f"etc/{name}")
+            units[-1].write_text(text.replace(program, sys.executable))
+        done = self.analyze("verify", "--man=no", *map(str, units))
+        self.assertEqual((done.returncode, done.stdout + done.stderr), (0, ""))
+
+    def test_exposure(self) -> None:
+        """
+        It is among the best-hardened services, by systemd's own judgment.
+        """
+        unit = str(REPOSITORY / "etc" / "micamessenger.service")
+        done = self.analyze("security", "--offline=true", "--no-pager", unit)
+        found = re.search(r"Overall exposure level for \S+: ([0-9.]+)", done.stdout)
+        if found is None:
+            raise SkipTest(f"needs systemd 250: {done.stderr}")
+        self.assertLessEqual(float(found[1]), 1.3)
+
+    def analyze(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """
+        Ask systemd-analyze.
+        """
+        analyzer = shutil.which("systemd-analyze")
+        if analyzer is None:
+            raise SkipTest("needs systemd-analyze")
+        return subprocess.run(
+            [analyzer, *words],
             capture_output=True,
             text=True,
             timeout=60,
             check=False,
         )
-        self.assertEqual((done.returncode, done.stdout + done.stderr), (0, ""))

@@ -140,6 +140,19 @@ class LimitedChannel(HTTPChannel):
         """
         self._cut()
 
+    def leave(self) -> None:
+        """
+        Answer what is on its way, and close: the daemon stops.
+
+        Whoever has nothing on its way has a moment, lest it writes into a
+        connection that is being closed.
+        """
+        if self._phase in (Phase.BODY, Phase.ANSWER):
+            self.persistent = False
+            for request in self.requests:
+                request.responseHeaders.setRawHeaders(b"connection", [b"close"])
+        self._wait_again()
+
     # What Twisted calls, and what we make of it.
 
     def connectionMade(self) -> None:
@@ -147,6 +160,7 @@ class LimitedChannel(HTTPChannel):
         Begin; over TLS, with the handshake.
         """
         self.site.admission.enter(self.origin, self)
+        self.site.entered(self)
         call_later = self.site.reactor.callLater
         self._due, self._unread = Deadline(call_later), Deadline(call_later)
         super().connectionMade()
@@ -233,7 +247,7 @@ class LimitedChannel(HTTPChannel):
             self.refuse(417)
             return False
         if super().checkPersistence(request, version):
-            if self._requests < MOST_REQUESTS:
+            if self._requests < MOST_REQUESTS and not self.site.leaving:
                 return True
             request.responseHeaders.setRawHeaders(b"connection", [b"close"])
         return False
@@ -310,6 +324,7 @@ class LimitedChannel(HTTPChannel):
         self._due.lift()
         self._unread.lift()
         self.site.admission.leave(self.origin, self)
+        self.site.left(self)
         super().connectionLost(reason)
 
     @property
@@ -332,7 +347,18 @@ class LimitedChannel(HTTPChannel):
             self.site.admission.serve(self.origin, self)
         elif before is Phase.ANSWER:
             self.site.admission.wait(self.origin, self)
-        self._due.set(seconds, self._late)
+        if self.site.leaving:
+            self._wait_again()
+        else:
+            self._due.set(seconds, self._late)
+
+    def _wait_again(self) -> None:
+        """
+        Wait for the same, as long as a daemon that stops does.
+        """
+        deadlines = self.site.deadlines
+        short = self._phase in (Phase.FIRST, Phase.NEXT, Phase.END)
+        self._due.set(deadlines.parting if short else deadlines.leaving, self._late)
 
     def _late(self) -> None:
         if self._phase in (Phase.HEADERS, Phase.BODY):

@@ -25,6 +25,9 @@ class Deadlines:
     :ivar reading: for the client to take what was written: where so much waits
         for it that no more is written, or before it is closed.
     :ivar idle: between an answer and the next request.
+    :ivar parting: once the daemon stops, for the first byte of a request, be it
+        on its way already; and for a client to hang up after its answer.
+    :ivar leaving: once the daemon stops, for all that is left of a request.
     :ivar linger: for which a client that was refused may go on sending: long
         enough to read why, which closing at once could destroy.
     """
@@ -36,6 +39,9 @@ class Deadlines:
     answer: float | None = 30.0
     reading: float = 10.0
     idle: float = 30.0
+    parting: float = 1.0
+    # Meta's deadline: whoever takes longer has given up.
+    leaving: float = 5.0
     linger: float = 5.0
 
 

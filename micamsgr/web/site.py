@@ -6,8 +6,10 @@ connect, on how long each thing may take, and on what a request may hold.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from contextlib import suppress
 from typing import Any
 
+from twisted.internet.defer import Deferred, TimeoutError
 from twisted.internet.interfaces import IAddress
 from twisted.logger import Logger
 from twisted.web.resource import Resource
@@ -30,6 +32,7 @@ class LimitedSite(Site):
     :ivar admission: who may connect; by default so many as by the
         configuration's defaults.
     :ivar deadlines: how long a client may take for what.
+    :ivar leaving: whether each connection ends with the request that it is at.
     :ivar _due: says how many lines of a kind one line stands for, or 0 where
         none is due; see :class:`~micamsgr.messenger.seldom.Seldom`.
     """
@@ -65,6 +68,9 @@ class LimitedSite(Site):
         self.admission = Admission() if admission is None else admission
         self.deadlines = Deadlines() if deadlines is None else deadlines
         self._due = due
+        self.leaving = False
+        self._channels: set[LimitedChannel] = set()
+        self._empty: Deferred[None] | None = None
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """
@@ -87,6 +93,39 @@ class LimitedSite(Site):
         channel: Any = super().buildProtocol(addr)
         channel.origin = origin
         return channel
+
+    async def leave(self) -> None:
+        """
+        Answer what is on its way, and close all connections; where no port
+        makes another one.
+
+        Returns once there are none, at the latest a little after
+        :attr:`Deadlines.leaving`.
+        """
+        self.leaving = True
+        for channel in list(self._channels):
+            channel.leave()
+        if self._channels:
+            self._empty = Deferred()
+            # One that hangs up last is told so a little later.
+            most = self.deadlines.leaving + self.deadlines.parting
+            with suppress(TimeoutError):
+                await self._empty.addTimeout(most, self.reactor)
+            self._empty = None
+
+    def entered(self, channel: LimitedChannel) -> None:
+        """
+        Know of a connection.
+        """
+        self._channels.add(channel)
+
+    def left(self, channel: LimitedChannel) -> None:
+        """
+        Know that it is gone.
+        """
+        self._channels.discard(channel)
+        if self._empty is not None and not self._channels:
+            self._empty.callback(None)
 
     def log(self, request: object) -> None:
         """
