@@ -96,7 +96,8 @@ def max_level(level: Any) -> Any:
 
 def as_text(event: LogEvent) -> str:
     """
-    Spell an event as a line: time, level, where from, and what.
+    Spell an event as a line: time, level, where from, what, and of which message
+    it tells, if of one.
 
     What people can influence stays on its line: a control character is
     written as its escape.
@@ -145,8 +146,9 @@ def _level(event: LogEvent) -> str:
 
 
 def _without_time(event: LogEvent) -> str:
-    where = event.get("log_namespace", "-")
-    line = f"{_level(event)} {where}: {_one_line(formatEvent(event))}\n"
+    where, trace = event.get("log_namespace", "-"), event.get("trace")
+    told = f" [{trace}]" if trace else ""
+    line = f"{_level(event)} {where}: {_one_line(formatEvent(event) + told)}\n"
     return line + _traceback(event)
 
 

@@ -115,6 +115,7 @@ class Answerer:
             "turn {turn} of {bot} is thought about, for {person}, in conversation"
             " {conversation}: {count} utterances",
             turn=turn.id,
+            trace=turn.trace,
             bot=self._bot,
             person=self._alias(begun.situation.conversation.psid),
             conversation=begun.situation.id,
@@ -132,6 +133,7 @@ class Answerer:
         self._log.debug(
             "turn {turn} of {bot} has an answer of {tokens} tokens, in {seconds:.3f} s",
             turn=turn.id,
+            trace=turn.trace,
             bot=self._bot,
             tokens=reply.tokens,
             seconds=self._now().since(asked),
@@ -199,11 +201,18 @@ class Answerer:
         self._log.info(
             "turn {turn} of {bot} is late, and the person is told so",
             turn=turn.id,
+            trace=turn.trace,
             bot=self._bot,
         )
-        text = self._manners.apology_text
+        return self._part(turn, Kind.APOLOGY, 1, self._manners.apology_text, now)
+
+    def _part(
+        self, turn: Turn, kind: Kind, number: int, text: str, now: Moment
+    ) -> Part:
         entropy = self._entropy(10)
-        return lifecycle.compose(turn.id, Kind.APOLOGY, 1, text, now, entropy)
+        return lifecycle.compose(
+            turn.id, kind, number, text, now, entropy, trace=turn.trace
+        )
 
     async def _park(self, begun: Begun, error: Exception) -> Situation:
         """
@@ -223,6 +232,7 @@ class Answerer:
             level,
             "turn {turn} of {bot} has no answer yet: {detail}; again in {delay:.1f} s",
             turn=turn.id,
+            trace=turn.trace,
             bot=self._bot,
             detail=detail,
             delay=delay,
@@ -233,12 +243,13 @@ class Answerer:
         )
 
     async def _compose(self, begun: Begun, reply: Reply) -> Situation:
-        now = self._now()
+        turn, now = begun.turn, self._now()
         if self._texts:
-            self._log.info("turn {turn}: {text}", turn=begun.turn.id, text=reply.text)
-        turn = begun.turn.id
+            self._log.info(
+                "turn {turn}: {text}", turn=turn.id, trace=turn.trace, text=reply.text
+            )
         parts = [
-            lifecycle.compose(turn, Kind.ANSWER, number, text, now, self._entropy(10))
+            self._part(turn, Kind.ANSWER, number, text, now)
             for number, text in enumerate(self._split(reply.text), 1)
         ]
         may_send = (
@@ -255,7 +266,8 @@ class Answerer:
         )
         self._log.debug(
             "turn {turn} of {bot}: the answer is kept, in {count} parts",
-            turn=begun.turn.id,
+            turn=turn.id,
+            trace=turn.trace,
             bot=self._bot,
             count=len(parts),
         )
@@ -275,6 +287,7 @@ class Answerer:
             if turn.why
             else "turn {turn} of {bot} failed: {reason}",
             turn=turn.id,
+            trace=turn.trace,
             bot=self._bot,
             reason=reason,
             why=turn.why,
@@ -294,6 +307,7 @@ class Answerer:
         self._log.warn(
             "turn {turn} of {bot} is not answered: limits.{limit} is reached",
             turn=turn.id,
+            trace=turn.trace,
             bot=self._bot,
             limit=limit.value,
         )
@@ -304,5 +318,4 @@ class Answerer:
         )
 
     def _notice(self, turn: Turn, text: str, now: Moment) -> Part:
-        entropy = self._entropy(10)
-        return lifecycle.compose(turn.id, Kind.NOTICE, 1, text, now, entropy)
+        return self._part(turn, Kind.NOTICE, 1, text, now)

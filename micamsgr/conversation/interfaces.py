@@ -4,7 +4,7 @@ What the center needs of the rooms around it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from enum import Enum
 
 from attrs import field, frozen
@@ -34,6 +34,8 @@ class Recorded:
     :ivar wake: the conversations in which there may be something to do now.
     :ivar takeovers: those in which a human has taken over.
     :ivar doubled: parts of which two echoes tell that they were said twice.
+    :ivar traces: by what the log names what becomes of those that are new, or
+        what they are the echoes of; by bot and key.
     """
 
     known: frozenset[bytes] = frozenset()
@@ -42,6 +44,7 @@ class Recorded:
     wake: tuple[tuple[BotName, int], ...] = ()
     takeovers: tuple[tuple[BotName, int], ...] = ()
     doubled: tuple[str, ...] = ()
+    traces: Mapping[tuple[BotName, bytes], str] = field(factory=dict, eq=False)
 
 
 @frozen

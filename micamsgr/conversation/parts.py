@@ -101,6 +101,7 @@ class Part:
     :ivar echo: what its first echo called it; another echo with another ID
         proves that it was said twice.
     :ivar reason: why it ended as it did.
+    :ivar trace: by what the log names what its turn answers.
     """
 
     id: str
@@ -121,6 +122,7 @@ class Part:
     mid: Mid | None = None
     echo: Mid | None = None
     reason: str | None = None
+    trace: str = field(default="", eq=False)
 
     @property
     def metadata(self) -> str:
@@ -129,7 +131,13 @@ class Part:
 
 
 def compose(
-    turn: int, kind: Kind, number: int, text: str, now: Moment, entropy: bytes
+    turn: int,
+    kind: Kind,
+    number: int,
+    text: str,
+    now: Moment,
+    entropy: bytes,
+    trace: str = "",
 ) -> Part:
     """
     Make a part that is to be sent.
@@ -137,7 +145,7 @@ def compose(
     :param entropy: ten random bytes, for its ID.
     """
     part = ulid(now.wall, entropy)
-    return Part(id=part, turn=turn, kind=kind, number=number, text=text)
+    return Part(id=part, turn=turn, kind=kind, number=number, text=text, trace=trace)
 
 
 def part_named(metadata: str | None) -> str | None:

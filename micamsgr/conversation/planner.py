@@ -31,6 +31,7 @@ class Turn:
     :ivar rest: the LLM is not to be asked before.
     :ivar apologized: the person was told, or is being told, that the answer
         is late.
+    :ivar trace: by what the log names what it answers.
     """
 
     id: int
@@ -40,6 +41,7 @@ class Turn:
     why: str | None = None
     rest: Tick | None = None
     apologized: bool = False
+    trace: str = field(default="", eq=False)
 
 
 @frozen(kw_only=True)
@@ -55,6 +57,7 @@ class Situation:
         turn, in milliseconds by Meta's clock; ``None``: none does.
     :ivar farewell: the notice after which the thread is passed on, by its ID;
         ``None``: it is not to be, or has been.
+    :ivar trace: by what the log names what is answered, or is to be next.
     """
 
     id: int
@@ -64,6 +67,7 @@ class Situation:
     parts: tuple[Part, ...] = field(default=())
     waiting: int | None = None
     farewell: str | None = None
+    trace: str = field(default="", eq=False)
 
 
 @frozen

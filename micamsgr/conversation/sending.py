@@ -108,7 +108,9 @@ class Sender:
                     situation.conversation, part.text, part.metadata
                 )
             except Exception:
-                self._log.failure("a defect, sending part {part}", part=part.id)
+                self._log.failure(
+                    "a defect, sending part {part}", part=part.id, trace=part.trace
+                )
                 outcome = InDoubt("a defect")
         self.outlet.note(situation.id, outcome, now.tick.seconds)
         after = lifecycle.after_outcome(part, outcome, self._now(), self._random())
@@ -119,6 +121,7 @@ class Sender:
             person=self._alias(situation.conversation.psid),
             bot=self._bot,
             turn=part.turn,
+            trace=part.trace,
             kind=part.kind.value,
             number=part.number,
             part=part.id,
@@ -197,6 +200,7 @@ class Sender:
         self._log.warn(
             "part {part}, attempt {attempt} was in doubt: {evidence}; now {state}",
             part=part.id,
+            trace=part.trace,
             attempt=part.attempt,
             evidence=evidence,
             state=after.state.value,

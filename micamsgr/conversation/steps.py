@@ -207,6 +207,7 @@ class Steps:
         self._log.warn(
             "not answered in conversation {conversation} of {bot}: {reason}",
             conversation=situation.id,
+            trace=situation.trace,
             bot=self._bot,
             reason=step.reason,
         )

@@ -253,11 +253,11 @@ class Webhook:
                     person=_person(taken, channels[taken.bot]),
                 )
             elif taken.event.key in recorded.silenced:
-                self._tell_event(evolve(taken, reason="human"), channels[taken.bot])
+                self._tell_event(evolve(taken, reason="human"), channels, recorded)
             elif taken.event.key in recorded.erased:
-                self._tell_event(evolve(taken, reason="erased"), channels[taken.bot])
+                self._tell_event(evolve(taken, reason="erased"), channels, recorded)
             else:
-                self._tell_event(taken, channels[taken.bot])
+                self._tell_event(taken, channels, recorded)
         for bot, conversation in recorded.takeovers:
             channels[bot].hush(conversation)
             self._log.info(
@@ -273,8 +273,11 @@ class Webhook:
                 twice=True,
             )
 
-    def _tell_event(self, taken: Arrival, channel: Channel) -> None:
-        event = taken.event
+    def _tell_event(
+        self, taken: Arrival, channels: _Channels, recorded: Recorded
+    ) -> None:
+        event, channel = taken.event, channels[taken.bot]
+        trace = recorded.traces.get((taken.bot, event.key))
         if isinstance(event, Said):
             self._log.info(
                 "to {bot}, Page {page}, from {person}: {kind} {mid}; {state}",
@@ -284,9 +287,12 @@ class Webhook:
                 kind=event.kind,
                 mid=event.mid,
                 state=taken.reason or taken.state.value,
+                trace=trace,
             )
             if self.texts:
-                self._log.info("{mid}: {text}", mid=event.mid, text=event.text)
+                self._log.info(
+                    "{mid}: {text}", mid=event.mid, text=event.text, trace=trace
+                )
         elif isinstance(event, Echo):
             self._log.debug(
                 "to {bot}: echo {echo} of what was said to {person}, part {part}",
@@ -294,12 +300,14 @@ class Webhook:
                 echo=event.mid,
                 person=_person(taken, channel),
                 part=part_named(event.metadata),
+                trace=trace,
             )
         elif isinstance(event, Unreadable):
             self._log.error(
                 "to {bot}: an event that can't be read is kept as it is: {why}",
                 bot=taken.bot,
                 why=event.why,
+                trace=trace,
             )
 
 

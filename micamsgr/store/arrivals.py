@@ -27,7 +27,7 @@ from micamsgr.conversation.states import EventState, PartState
 
 from .erasure import ERASED, erased_until
 from .gaps import UNDECIDED, gives_way, known_from_thread
-from .rows import PART, close_turn, read_part, replace_part, utter
+from .rows import PART, close_turn, read_part, replace_part, trace, utter
 from .schema import OPEN_EVENT, OPEN_PART, OPEN_TURN
 
 # A thread in which nobody wrote for so many milliseconds is opened anew.
@@ -42,6 +42,7 @@ class _Tally:
     wake: dict[int, BotName] = field(factory=dict)
     takeovers: dict[int, BotName] = field(factory=dict)
     doubled: list[str] = field(factory=list)
+    traces: dict[tuple[BotName, bytes], str] = field(factory=dict)
 
 
 def record(
@@ -65,6 +66,7 @@ def record(
             (bot, conversation) for conversation, bot in tally.takeovers.items()
         ),
         doubled=tuple(tally.doubled),
+        traces=tally.traces,
     )
 
 
@@ -93,11 +95,13 @@ def _take(
     if isinstance(event, Said) and arrival.state is EventState.NEW and quiet:
         arrival = evolve(arrival, state=EventState.IGNORED, reason="human")
         tally.silenced.add(event.key)
-    _insert(database, arrival, conversation, now)
+    id = _insert(database, arrival, conversation, now)
+    tally.traces[arrival.bot, event.key] = trace(id)
     if conversation is None:
         return
     if arrival.state is EventState.NEW:
         tally.wake[conversation] = arrival.bot
+        tally.traces[arrival.bot, event.key] = _turn_to_be(database, conversation)
     elif isinstance(event, Said) and arrival.reason in ("human", "standby"):
         utter(database, conversation, "person", event.at, event.text)
     elif isinstance(event, Echo) and arrival.reason == "echo":
@@ -152,7 +156,12 @@ def _insert(
     arrival: Arrival,
     conversation: int | None,
     now: Moment,
-) -> None:
+) -> int | None:
+    """
+    Keep an event.
+
+    :return: its ID.
+    """
     event = arrival.event
     # Until Meta's clock has been heard of, ours may be days behind; a turn that
     # seems to have begun days ago would fail at the assistant's first error.
@@ -160,7 +169,7 @@ def _insert(
     whose, named = conversation is not None, arrival.reason != ERASED
     # An echo's text is compared, and not kept; nor are words of which nobody
     # could tell later whose they are.
-    database.execute(
+    return database.execute(
         "INSERT INTO event (key, conversation, bot, page, kind, mid, at, received,"
         " text, raw, state, reason, source)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -179,7 +188,19 @@ def _insert(
             arrival.reason,
             "backfill" if arrival.backfilled else "webhook",
         ),
-    )
+    ).lastrowid
+
+
+def _turn_to_be(database: sqlite3.Connection, conversation: int) -> str:
+    """
+    Say by what the log will name the turn over all the events that wait.
+    """
+    (first,) = database.execute(
+        f"SELECT min(id) FROM event WHERE conversation = ? AND {OPEN_EVENT}"
+        " AND state = 'new'",
+        (conversation,),
+    ).fetchone()
+    return trace(first)
 
 
 def _kind(event: Event) -> str:
@@ -199,6 +220,7 @@ def _echo(
     part = _part_of(database, echo, conversation)
     if part is not None:
         _settle(database, part, echo, tally)
+        tally.traces[arrival.bot, echo.key] = part.trace
         tally.wake[conversation] = arrival.bot
     elif not _ours(database, echo):
         _hand_over(database, arrival, conversation, now, tally)

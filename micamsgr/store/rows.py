@@ -16,12 +16,22 @@ from micamsgr.conversation.states import PartState, TurnState
 
 from .schema import OPEN_EVENT, OPEN_PART, OPEN_TURN
 
-# The columns that read_part() reads, in its order.
+# What read_part() reads, in its order.
 PART = (
     "id, turn, kind, number, text, state, attempt, absent, intended,"
     " first_intended, first_wall, looked, rest, boot, resent, withdrawn, mid, echo,"
-    " reason"
+    " reason, (SELECT first FROM turn WHERE turn.id = part.turn)"
 )
+
+
+def trace(event: int | None) -> str:
+    """
+    Say by what the log, and whoever asks about it, names an event; and all that
+    becomes of it and of what is answered together with it.
+
+    :param event: the ID of the oldest; ``None``: nobody wrote it down.
+    """
+    return "" if event is None else f"e{event}"
 
 
 def read_situation(database: sqlite3.Connection, conversation: int) -> Situation:
@@ -39,33 +49,35 @@ def read_situation(database: sqlite3.Connection, conversation: int) -> Situation
     bot, page, psid, heard, farewell = row
     turn = database.execute(
         "SELECT id, state, began, tries, reason, rest, boot, EXISTS (SELECT 1 FROM part"
-        " WHERE turn = turn.id AND kind = 'apology')"
+        " WHERE turn = turn.id AND kind = 'apology'), first"
         f" FROM turn WHERE conversation = ? AND {OPEN_TURN}",
         (conversation,),
     ).fetchone()
+    begun = None if turn is None else _read_turn(turn)
     parts = database.execute(
         f"SELECT {PART} FROM part WHERE conversation = ? AND {OPEN_PART}"
         " ORDER BY turn, number",
         (conversation,),
     )
-    (waiting,) = database.execute(
-        f"SELECT min(received) FROM event WHERE conversation = ? AND {OPEN_EVENT}"
-        " AND state = 'new'",
+    waiting, first = database.execute(
+        "SELECT min(received), min(id) FROM event"
+        f" WHERE conversation = ? AND {OPEN_EVENT} AND state = 'new'",
         (conversation,),
     ).fetchone()
     return Situation(
         id=conversation,
         conversation=Conversation(BotName(bot), PageId(page), Psid(psid)),
         heard=heard,
-        turn=None if turn is None else _read_turn(turn),
+        turn=begun,
         parts=tuple(read_part(part) for part in parts),
         waiting=waiting,
         farewell=farewell,
+        trace=trace(first) if begun is None else begun.trace,
     )
 
 
 def _read_turn(row: tuple[Any, ...]) -> Turn:
-    id, state, began, tries, why, rest, boot, apologized = row
+    id, state, began, tries, why, rest, boot, apologized, first = row
     return Turn(
         id=id,
         state=TurnState(state),
@@ -74,6 +86,7 @@ def _read_turn(row: tuple[Any, ...]) -> Turn:
         why=why,
         rest=_tick(rest, boot),
         apologized=bool(apologized),
+        trace=trace(first),
     )
 
 
@@ -101,6 +114,7 @@ def read_part(row: tuple[Any, ...]) -> Part:
         mid,
         echo,
         reason,
+        first,
     ) = row
     return Part(
         id=id,
@@ -121,6 +135,7 @@ def read_part(row: tuple[Any, ...]) -> Part:
         mid=mid,
         echo=echo,
         reason=reason,
+        trace=trace(first),
     )
 
 

@@ -194,6 +194,10 @@ MIGRATIONS = (
     CREATE INDEX conversation_farewell ON conversation (id)
         WHERE farewell IS NOT NULL;
     """,
+    """
+    -- The oldest of its events, by which the log names all that becomes of them.
+    ALTER TABLE turn ADD COLUMN first INTEGER;
+    """,
 )
 
 

@@ -342,17 +342,17 @@ def _conversation(database: sqlite3.Connection, turn: Turn) -> int:
 def _open_turn(
     database: sqlite3.Connection, conversation: int
 ) -> tuple[int, str] | None:
-    (began,) = database.execute(
-        f"SELECT min(received) FROM event WHERE conversation = ? AND {OPEN_EVENT}"
-        " AND state = 'new'",
+    began, first = database.execute(
+        "SELECT min(received), min(id) FROM event"
+        f" WHERE conversation = ? AND {OPEN_EVENT} AND state = 'new'",
         (conversation,),
     ).fetchone()
     if began is None:
         return None
     turn: tuple[int, str] = database.execute(
-        "INSERT INTO turn (conversation, state, began) VALUES (?, 'ready', ?)"
-        " RETURNING id, state",
-        (conversation, began),
+        "INSERT INTO turn (conversation, state, began, first)"
+        " VALUES (?, 'ready', ?, ?) RETURNING id, state",
+        (conversation, began, first),
     ).fetchone()
     database.execute(
         "UPDATE event SET state = 'in_turn', turn = ?"

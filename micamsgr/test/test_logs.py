@@ -72,6 +72,14 @@ class TextTests(LogCase):
             r" micamsgr\.messenger\.webhook: bot mica: 3\n$",
         )
 
+    def test_trace(self) -> None:
+        """
+        A line that tells of a message ends with the name that all such lines
+        have.
+        """
+        self.assertIn(": sent [e12]\n", self.write(words="sent", trace="e12"))
+        self.assertIn(": sent\n", self.write(words="sent", trace=""))
+
     def test_forgery(self) -> None:
         """
         Whatever people write stays on its line, and moves no cursor.
