@@ -30,7 +30,7 @@ from tests.simulation.faults import Faults
 from tests.simulation.machine import Process, Timeline
 from tests.simulation.neighbors import WORD, QuietSite, named, reply
 from tests.simulation.network import Wires
-from tests.simulation.plan import Cause, Life, Plan, psid
+from tests.simulation.plan import LONGEST, Cause, Life, Plan, psid
 from tests.simulation.settings import (
     APOLOGY,
     GRAPH,
@@ -341,7 +341,10 @@ class World:
             self._boots += 1
             self._booted = self.timeline.rightNow + life.down / 2.0
         self._wrong = life.wrong
-        self.timeline.callLater(life.down, self._start)
+        # A life that was too long leaves an outage less time than was planned.
+        left_of_it = max(0.0, self.plan.until - now)
+        down = life.down if life.down <= LONGEST else min(life.down, left_of_it)
+        self.timeline.callLater(down, self._start)
 
     def _written(self, process: Process, before: bool) -> None:
         if process is self._process:
