@@ -34,6 +34,9 @@ _ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 _LAG = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
 
 _CODES = frozenset({"200", "400", "403", "503"})
+_CLIENT_LIMITS = frozenset(
+    {"clients.connections", "clients.per_address", "clients.unverified"}
+)
 _TYPES = frozenset(
     {
         "message",
@@ -131,6 +134,8 @@ class Metrics:
             self._counters["mica_dead_letters"].labels(reason)
         for code in _CODES:
             self._counters["mica_webhook_requests"].labels(code)
+        for limit in _CLIENT_LIMITS:
+            self._counters["mica_clients_refused"].labels(limit)
 
     def page(self) -> bytes:
         """
@@ -147,6 +152,13 @@ class Metrics:
         name = _known(str(code), _CODES)
         self._counters["mica_webhook_requests"].labels(name).inc()
         self._histograms["mica_webhook_ack_seconds"].observe(seconds)
+
+    def refused(self, limit: str) -> None:
+        """
+        Note that a limit costs a client its connection.
+        """
+        name = _known(limit, _CLIENT_LIMITS)
+        self._counters["mica_clients_refused"].labels(name).inc()
 
     def committed(self, seconds: float, count: int) -> None:
         """
@@ -348,6 +360,7 @@ _TELLING: Mapping[str, Callable[[Metrics, LogEvent], None]] = {
 # prometheus-client adds _total to the names of counters.
 _COUNTERS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("mica_webhook_requests", "Deliveries answered.", ("code",)),
+    ("mica_clients_refused", "Clients that a limit cost their connection.", ("limit",)),
     (
         "mica_events",
         "Events taken, and what became of them.",

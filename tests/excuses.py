@@ -19,6 +19,7 @@ from micamsgr.sandbox.journal import (
     Posted,
     Refused,
     Spoiled,
+    Subscribed,
     Wrote,
 )
 from tests.oracle import Database, Row, rows
@@ -102,8 +103,9 @@ def unexcused(
     failed = [call.text or "" for call in spoiled if call.kind == "completion"]
     wrote = {message.mid: message.at for message in journal.of(Wrote)}
     told = _told(journal, parts)
-    last = max((posted.at for posted in journal.of(Posted)), default=0.0)
-    last = max([last, *(looked.at for looked in journal.of(LookedUp))])
+    posted, looked_up = journal.of(Posted), journal.of(LookedUp)
+    seen = [*posted, *looked_up, *journal.of(Subscribed)]
+    last = max((fact.at for fact in seen), default=0.0)
     events = rows(database, "SELECT * FROM event WHERE kind = 'message'")
     # Of several messages that are answered together the oldest counts.
     began: dict[int, float] = {}

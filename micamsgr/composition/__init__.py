@@ -179,6 +179,7 @@ def build(
         largest_body=clients.body,
         unverified=Budget(clients.unverified),
         admission=Admission(connections, clients.per_address, clients.trusted_proxies),
+        refused=metrics.refused,
         due=seldom.count,
     )
 

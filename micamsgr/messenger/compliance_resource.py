@@ -8,7 +8,7 @@ Source: docs/messenger-platform.md, section 11.
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from attrs import define, frozen
 from twisted.internet.defer import Deferred
@@ -134,6 +134,12 @@ class CallbackResource(_Waiting):
     def __attrs_post_init__(self) -> None:
         super().__init__()
 
+    def accepts(self, rest: Sequence[bytes]) -> Mapping[bytes, bool]:
+        """
+        Tell which methods there are, and whether each takes a body.
+        """
+        return {} if rest else {b"POST": True}
+
     def render(self, request: Request) -> bytes | int:
         if request.postpath:
             return _send(request, _refusal(404))
@@ -174,6 +180,12 @@ class StatusResource(_Waiting):
 
     def __attrs_post_init__(self) -> None:
         super().__init__()
+
+    def accepts(self, rest: Sequence[bytes]) -> Mapping[bytes, bool]:
+        """
+        Tell which methods there are, and whether each takes a body.
+        """
+        return {b"GET": False, b"HEAD": False}
 
     def render(self, request: Request) -> bytes | int:
         if request.method not in (b"GET", b"HEAD"):

@@ -7,7 +7,7 @@ Source: docs/messenger-platform.md, sections 1 and 2.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from attrs import define
 from twisted.internet.defer import Deferred
@@ -40,6 +40,12 @@ class WebhookResource(Resource):
 
     def __attrs_post_init__(self) -> None:
         super().__init__()
+
+    def accepts(self, rest: Sequence[bytes]) -> Mapping[bytes, bool]:
+        """
+        Tell which methods there are, and whether each takes a body.
+        """
+        return {} if rest else {b"GET": False, b"POST": True}
 
     def render(self, request: Request) -> bytes | int:
         if request.postpath:
@@ -179,6 +185,12 @@ class Nothing(Resource):
     """
     A path at which there is nothing, whatever is asked of it.
     """
+
+    def accepts(self, rest: Sequence[bytes]) -> Mapping[bytes, bool]:
+        """
+        Tell that there is no method.
+        """
+        return {}
 
     def getChild(self, path: bytes, request: Request) -> Resource:
         below = Nothing()

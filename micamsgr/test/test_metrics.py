@@ -40,6 +40,7 @@ mica_breaker_state host model
 mica_budget_spent_ratio bot
 mica_build_info version python twisted sqlite
 mica_check_ok check bot
+mica_clients_refused limit
 mica_dead_letters reason
 mica_duplicate_replies
 mica_event_states state
@@ -180,6 +181,7 @@ class NameTests(SynchronousTestCase):
             'mica_send_total{outcome="unknown"} 0.0',
             'mica_webhook_requests_total{code="503"} 0.0',
             'mica_part_states_total{state="dead"} 0.0',
+            'mica_clients_refused_total{limit="clients.unverified"} 0.0',
         ):
             self.assertIn(line, text)
 
@@ -190,6 +192,7 @@ class NameTests(SynchronousTestCase):
         metrics = Metrics()
         metrics.moved("arrival", "invented", "dead", "Alice's words", 2)
         metrics.answered(418, 0.1)
+        metrics.refused("Alice's limit")
         text = generate_latest(metrics.registry).decode()
         self.assertNotIn("Alice", text)
         self.assertNotIn("invented", text)

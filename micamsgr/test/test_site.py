@@ -277,6 +277,8 @@ class BodyTests(SiteCase):
         """
         for status, words in (
             (400, "bad request"),
+            (404, "not found"),
+            (405, "method not allowed"),
             (408, "request timeout"),
             (413, "content too large"),
             (417, "expectation failed"),

@@ -16,9 +16,11 @@ from micamsgr.clock import Clocks
 from micamsgr.composition import build
 from micamsgr.config import load_config
 from micamsgr.tap import Daemon
+from micamsgr.watching import Watching
 
 from .test_site import Peer
 from .test_tap import DaemonCase
+from .test_webhook import PATH, notification, post
 
 LIMITS = """
 clients:
@@ -77,6 +79,53 @@ class ClientsTests(DaemonCase):
         self.assertTrue(refused("198.51.100.1", 0))
         self.assertTrue(refused("127.0.0.1", 1))
         for peer in peers:
+            peer.go()
+
+    def test_counted(self) -> None:
+        """
+        Whom a limit costs the connection is counted by the limit: turned away,
+        closed for others, or refused with a body.
+        """
+        daemon = self.start(LIMITS + "  body: 1MiB\n  unverified: 1MiB\n")
+        (watching,) = (each for each in daemon if isinstance(each, Watching))
+        site = self.reactor.tcpServers[0][1]
+
+        def counted() -> list[float | None]:
+            return [
+                watching.metrics.registry.get_sample_value(
+                    "mica_clients_refused_total", {"limit": f"clients.{key}"}
+                )
+                for key in ("connections", "per_address", "unverified")
+            ]
+
+        self.assertEqual(counted(), [0, 0, 0])
+        head = b"POST " + PATH + b" HTTP/1.1\r\nContent-Length: 1048576\r\n\r\n"
+        peers = [Peer(site, "192.0.2.1") for _ in range(2)]
+        peers[0].send(head, b"x" * 1_048_575)
+        peers[1].send(head, b"xx")
+        self.assertEqual(peers[1].statuses(), [503])
+        self.assertEqual(counted(), [0, 0, 1])
+        self.assertIsNone(site.buildProtocol(IPv4Address("TCP", "192.0.2.1", 4711)))
+        self.assertEqual(counted(), [0, 1, 1])
+        peers += [Peer(site, "192.0.2.2"), Peer(site, "192.0.2.2")]
+        peers += [Peer(site, "203.0.113.1"), Peer(site, "203.0.113.2")]
+        self.assertEqual(counted(), [1, 1, 1])
+        for peer in peers:
+            peer.go()
+
+    def test_trusted(self) -> None:
+        """
+        Through a trusted proxy slow bodies keep nobody out.
+        """
+        self.start(LIMITS + "  body: 1MiB\n  unverified: 1MiB\n")
+        site = self.reactor.tcpServers[0][1]
+        head = b"POST " + PATH + b" HTTP/1.1\r\nContent-Length: 1048576\r\n\r\n"
+        slow, other = Peer(site, "198.51.100.1"), Peer(site, "198.51.100.2")
+        slow.send(head, b"x" * 1_048_575)
+        other.send(post(notification(), b"sha256=no"))
+        self.assertEqual(other.statuses(), [403])
+        self.assertEqual(slow.statuses(), [503])
+        for peer in (slow, other):
             peer.go()
 
     def test_few_files(self) -> None:

@@ -31,6 +31,9 @@ _CUSTOMER_BITS = {4: 8, 6: 16}
 Origin = tuple[int, int] | None
 """What a connection is counted by: version and number; ``None``: exempt."""
 
+SHARED: Hashable = None
+"""The network of all that is exempt: others' clients come through there."""
+
 Network = IPv4Network | IPv6Network
 
 
@@ -47,7 +50,12 @@ class Connection(Protocol):
     def __hash__(self) -> int: ...
 
 
-def _network(origin: tuple[int, int]) -> Hashable:
+def network_of(origin: Origin) -> Hashable:
+    """
+    Find of which network an origin is: a /48 of IPv6, a /24 of IPv4.
+    """
+    if origin is None:
+        return SHARED
     version, number = origin
     return version, number >> _CUSTOMER_BITS[version]
 
@@ -126,8 +134,7 @@ class Admission:
 
         :return: which; ``None`` where there is none that may be closed.
         """
-        newcomer = None if origin is None else _network(origin)
-        found = self._waiting.first(newcomer)
+        found = self._waiting.first(network_of(origin))
         if found is None or len(self._closing) >= MOST_CLOSING:
             return None
         network, connection = found
@@ -150,14 +157,14 @@ class Admission:
         Note that a connection waits for its client, from now on.
         """
         if origin is not None:
-            self._waiting.add(_network(origin), connection)
+            self._waiting.add(network_of(origin), connection)
 
     def serve(self, origin: Origin, connection: Connection) -> None:
         """
         Note that its client waits for us.
         """
         if origin is not None:
-            self._waiting.remove(_network(origin), connection)
+            self._waiting.remove(network_of(origin), connection)
 
     def leave(self, origin: Origin, connection: Connection) -> None:
         """

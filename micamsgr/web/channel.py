@@ -7,6 +7,7 @@ Twisted parses; what is here is when to stop.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +47,8 @@ _MOST_TRAILERS = 1024
 
 _PHRASES = {
     400: "Bad Request",
+    404: "Not Found",
+    405: "Method Not Allowed",
     408: "Request Timeout",
     413: "Content Too Large",
     417: "Expectation Failed",
@@ -53,19 +56,21 @@ _PHRASES = {
 }
 
 
-def refusal(status: int, hsts: int = 0) -> bytes:
+def refusal(status: int, hsts: int = 0, allow: Iterable[bytes] = ()) -> bytes:
     """
     Make the whole answer to a request that nobody looks at.
 
-    :param status: 400, 408, 413, 417 or 503.
+    :param status: 400, 404, 405, 408, 413, 417 or 503.
     :param hsts: as for :class:`LimitedChannel`.
+    :param allow: the methods that there are; told where the status is 405.
     """
     phrase = _PHRASES[status]
     body = f"{phrase.lower()}\n"
     strict = f"Strict-Transport-Security: max-age={hsts}\r\n" if hsts else ""
+    known = f"Allow: {b', '.join(allow).decode('ascii')}\r\n" if status == 405 else ""
     return (
         f"HTTP/1.1 {status} {phrase}\r\nConnection: close\r\n"
-        f"{strict}Content-Type: text/plain; charset=utf-8\r\n"
+        f"{strict}{known}Content-Type: text/plain; charset=utf-8\r\n"
         f"Content-Length: {len(body)}\r\n\r\n{body}"
     ).encode("ascii")
 
@@ -113,17 +118,23 @@ class LimitedChannel(HTTPChannel):
         """Whether nothing that still comes is looked at."""
         return self._phase is Phase.END
 
-    def refuse(self, status: int) -> None:
+    @property
+    def head(self) -> tuple[bytes, bytes]:
+        """Method and path of the request that is being read."""
+        # There is no public name for them before the request is whole.
+        return self._command, self._path
+
+    def refuse(self, status: int, allow: Iterable[bytes] = ()) -> None:
         """
         Answer a request that is still being read, and look at nothing more.
 
-        :param status: as for :func:`refusal`.
+        :param status: as for :func:`refusal`, and so is *allow*.
         """
         if self.ending:
             return
         for request in self.requests:
             request.forget()
-        self.transport.write(refusal(status, self.hsts))
+        self.transport.write(refusal(status, self.hsts, allow))
         self._end(self.site.deadlines.linger)
         has_halves = ITCPTransport.providedBy(self.transport) and not self._secure
         if has_halves:

@@ -7,44 +7,19 @@ from __future__ import annotations
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from attrs import define, field
 from twisted.python.failure import Failure
 from twisted.web.error import UnsupportedMethod
 from twisted.web.resource import IResource
 from twisted.web.server import Request
+
+from .admission import network_of
+from .unwanted import body_refusal, methods_at
 
 if TYPE_CHECKING:
     from .site import LimitedSite
 
 _PLAIN = b"text/plain; charset=utf-8"
 _ERROR = b"internal server error\n"
-
-
-@define(eq=False)
-class Budget:
-    """
-    Bytes that may be held at once.
-
-    :ivar limit: how many.
-    """
-
-    limit: int
-    held: int = field(default=0, init=False)
-
-    def take(self, count: int) -> bool:
-        """
-        Take so many bytes, if they are to be had.
-        """
-        if self.held + count > self.limit:
-            return False
-        self.held += count
-        return True
-
-    def give_back(self, count: int) -> None:
-        """
-        Give back what was taken.
-        """
-        self.held -= count
 
 
 class LimitedRequest(Request):
@@ -59,8 +34,8 @@ class LimitedRequest(Request):
     def __init__(self, *arguments: Any, **more: Any) -> None:
         super().__init__(*arguments, **more)
         self.size = 0
-        self._taken = 0
         self._limits: LimitedSite = self.channel.site
+        self._network = network_of(self.channel.origin)
         self._hsts: int = self.channel.hsts
 
     def gotLength(self, length: int | None) -> None:
@@ -72,6 +47,8 @@ class LimitedRequest(Request):
         self.content = BytesIO()
         if length is not None and length > self._limits.largest_body:
             self.channel.refuse(413)
+        elif length != 0:
+            self._refuse_unwanted()
 
     def handleContentChunk(self, data: bytes) -> None:
         """
@@ -82,12 +59,18 @@ class LimitedRequest(Request):
         self.size += len(data)
         if self.size > self._limits.largest_body:
             self.channel.refuse(413)
-        elif not self._limits.unverified.take(len(data)):
-            self.channel.refuse(503)
-        else:
-            self._taken += len(data)
+        elif self._limits.unverified.take(self._network, self, len(data)):
             assert self.content is not None
             self.content.write(data)
+
+    def give_way(self) -> None:
+        """
+        Be refused, for all bodies together hold too much.
+        """
+        if not self.channel.ending:
+            self._limits.gave_way(self.channel.transport.getPeer())
+            self.channel.refuse(503)
+        self.forget()
 
     def forget(self) -> None:
         """
@@ -144,9 +127,15 @@ class LimitedRequest(Request):
             self.finish()
         return reason
 
+    def _refuse_unwanted(self) -> None:
+        method, path = self.channel.head
+        methods = methods_at(self._limits.resource, path)
+        status = body_refusal(methods, method)
+        if status is not None:
+            self.channel.refuse(status, methods or ())
+
     def _give_back(self) -> None:
-        self._limits.unverified.give_back(self._taken)
-        self._taken = 0
+        self._limits.unverified.give_back(self._network, self)
 
 
 class _Brief:

@@ -16,9 +16,10 @@ from twisted.web.resource import Resource
 from twisted.web.server import Site
 
 from .admission import Admission
+from .budget import Budget
 from .channel import LimitedChannel
 from .deadlines import Deadlines
-from .request import Budget, LimitedRequest
+from .request import LimitedRequest
 
 __all__ = ["Admission", "Budget", "Deadlines", "LimitedSite"]
 
@@ -28,11 +29,14 @@ class LimitedSite(Site):
     A site for the public port.
 
     :ivar largest_body: the most bytes of one request's body.
-    :ivar unverified: what all bodies that were not looked at yet share.
+    :ivar unverified: what all bodies that were not looked at yet share. Of those
+        for which no resource is (see :class:`~.unwanted.Choosy`) none is read.
     :ivar admission: who may connect; by default so many as by the
         configuration's defaults.
     :ivar deadlines: how long a client may take for what.
     :ivar leaving: whether each connection ends with the request that it is at.
+    :ivar _refused: told of each client that a limit costs its connection, as the
+        key of the configuration that sets it.
     :ivar _due: says how many lines of a kind one line stands for, or 0 where
         none is due; see :class:`~micamsgr.messenger.seldom.Seldom`.
     """
@@ -53,6 +57,7 @@ class LimitedSite(Site):
         unverified: Budget,
         admission: Admission | None = None,
         deadlines: Deadlines | None = None,
+        refused: Callable[[str], None] = lambda _: None,
         due: Callable[[Hashable], int] = lambda _: 1,
     ) -> None:
         # Without Twisted's timeout: any byte makes that one begin anew.
@@ -67,6 +72,7 @@ class LimitedSite(Site):
         self.unverified = unverified
         self.admission = Admission() if admission is None else admission
         self.deadlines = Deadlines() if deadlines is None else deadlines
+        self._refused = refused
         self._due = due
         self.leaving = False
         self._channels: set[LimitedChannel] = set()
@@ -127,12 +133,31 @@ class LimitedSite(Site):
         if self._empty is not None and not self._channels:
             self._empty.callback(None)
 
+    def gave_way(self, address: object) -> None:
+        """
+        Learn that a body is refused, for all together hold too much.
+
+        :param address: where it comes from.
+        """
+        key = "clients.unverified"
+        self._refused(key)
+        count = self._due(key)
+        if count:
+            self._log.warn(
+                "too many bodies are unfinished: {count} were refused since it was"
+                " last told, the latest from {host}; the limit is {key}",
+                count=count,
+                host=getattr(address, "host", None),
+                key=key,
+            )
+
     def log(self, request: object) -> None:
         """
         Write no access log: what is worth a line has one.
         """
 
     def _tell_closed(self, key: str, address: object) -> None:
+        self._refused(key)
         count = self._due((key, "closed"))
         if count:
             self._log.warn(
@@ -146,6 +171,7 @@ class LimitedSite(Site):
             )
 
     def _tell(self, key: str, address: IAddress) -> None:
+        self._refused(key)
         count = self._due(key)
         if count:
             self._log.warn(
