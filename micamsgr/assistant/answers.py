@@ -48,7 +48,8 @@ class Trouble(Enum):
     nothing.  TOOLS: it calls tools, and we gave it none.  FILTERED: it may not
     be answered.  TOO_LONG: more was said than the model can take in.  UNPAID,
     NO_KEY and NO_MODEL: our account, key, or URL or model isn't taken.
-    INVALID: this request isn't.
+    FORBIDDEN: either our key or this request isn't.  INVALID: this request
+    isn't.
     """
 
     SHUT = "shut"
@@ -66,6 +67,7 @@ class Trouble(Enum):
     UNPAID = "unpaid"
     NO_KEY = "no key"
     NO_MODEL = "no model"
+    FORBIDDEN = "forbidden"
     INVALID = "invalid"
 
 
@@ -88,6 +90,8 @@ TABLE: dict[Trouble, tuple[Then, Health]] = {
     Trouble.UNPAID: (Then.MEND, Health.LOCKED),
     Trouble.NO_KEY: (Then.MEND, Health.LOCKED),
     Trouble.NO_MODEL: (Then.MEND, Health.LOCKED),
+    # Guards of what may be said to an LLM answer so, too.
+    Trouble.FORBIDDEN: (Then.MEND, Health.ILL),
     Trouble.INVALID: (Then.NEXT, Health.WELL),
 }
 
@@ -95,6 +99,7 @@ _TO_DO = {
     Trouble.UNPAID: ", check what llm_config's account may still spend",
     Trouble.NO_KEY: ", check llm_config's key",
     Trouble.NO_MODEL: ", check llm_config.server and llm_config.model",
+    Trouble.FORBIDDEN: ", check llm_config's key if that befalls everybody",
 }
 
 # By what an error calls itself, whatever its status.  OpenAI's words, and those
@@ -111,7 +116,7 @@ _NAMED = {
     "invalid_api_key": Trouble.NO_KEY,
     "model_not_found": Trouble.NO_MODEL,
     "not_found_error": Trouble.NO_MODEL,
-    "permission_error": Trouble.NO_KEY,
+    "permission_error": Trouble.FORBIDDEN,
     "string_above_max_length": Trouble.TOO_LONG,
 }
 
@@ -120,7 +125,7 @@ _NAMED = {
 _BY_STATUS = {
     401: Trouble.NO_KEY,
     402: Trouble.UNPAID,
-    403: Trouble.NO_KEY,
+    403: Trouble.FORBIDDEN,
     404: Trouble.NO_MODEL,
     405: Trouble.NO_MODEL,
     408: Trouble.BUSY,
@@ -142,6 +147,12 @@ _TOO_LONG = re.compile(
     r"context (length|size|window)|(prompt|input|request)s? (is|are) too (long|large)"
     r"|maximum number of tokens|too many (input )?tokens|must have less than \d+ tokens"
     r"|too large for model|max_new_tokens\W+must be",
+    re.IGNORECASE,
+)
+
+_GUARDED = re.compile(
+    r"moderation|guardrail|prompt injection|jailbreak|content policy|content filter"
+    r"|flagged",
     re.IGNORECASE,
 )
 
@@ -298,7 +309,9 @@ def _read_error(
 
 def _by_status(status: int, trouble: Trouble) -> Trouble:
     # Somebody else's 403 may be about the key all the same.
-    return Trouble.NO_KEY if status == 403 and trouble is Trouble.INVALID else trouble
+    if status == 403 and trouble is Trouble.INVALID:
+        return Trouble.FORBIDDEN
+    return trouble
 
 
 def _trouble(status: int, error: dict[str, Any]) -> Trouble:
@@ -340,12 +353,14 @@ def _trouble(status: int, error: dict[str, Any]) -> Trouble:
 def _flagged(error: dict[str, Any]) -> bool:
     """
     Tell a person's words that were not let through from a key that was not:
-    OpenRouter says both with a 403.
+    OpenRouter says both with a 403, and so do guards before an LLM.
     """
     metadata = error.get("metadata")
-    return isinstance(metadata, dict) and bool(
+    if isinstance(metadata, dict) and (
         metadata.get("reasons") or metadata.get("flagged_input")
-    )
+    ):
+        return True
+    return _GUARDED.search(str(error.get("message"))) is not None
 
 
 def _names(*values: object) -> list[str]:

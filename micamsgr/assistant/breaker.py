@@ -211,9 +211,8 @@ def after_call(
         as three quarters, so that many do not come back together.
     """
     if health is Health.LOCKED:
-        return Open(
-            until=now + _LONGEST_REST * (1.0 - jitter / 4.0), rest=_LONGEST_REST
-        )
+        until = now + _LONGEST_REST * (1.0 - jitter / 4.0)
+        return Open(until=until, rest=_LONGEST_REST, last=asker)
     recent = state.recent if isinstance(state, Closed) else Recent()
     recent = noted(recent, health, asker, now)
     failed = health is not Health.WELL

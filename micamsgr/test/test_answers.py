@@ -400,7 +400,11 @@ class FaultTests(SynchronousTestCase):
                 401,
                 "HTTP 401 invalid_api_key, check llm_config's key",
             ),
-            (failing(), 403, "HTTP 403, check llm_config's key"),
+            (
+                failing(),
+                403,
+                "HTTP 403, check llm_config's key if that befalls everybody",
+            ),
             (failing(code=401), 200, "HTTP 200 401, check llm_config's key"),
             (
                 failing(),
@@ -422,7 +426,7 @@ class FaultTests(SynchronousTestCase):
             (
                 failing(code="permission_error"),
                 400,
-                "HTTP 400 permission_error, check llm_config's key",
+                "HTTP 400 permission_error, check llm_config's key if that befalls everybody",
             ),
             ({}, 302, "HTTP 302, check llm_config.server and llm_config.model"),
         ):

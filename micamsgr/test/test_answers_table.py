@@ -183,6 +183,14 @@ class TableTests(SynchronousTestCase):
             (400, failing(code="content_policy_violation")),
             (403, flagged),
             (200, flagged),
+            *(
+                (403, failing(message=prose, code=403))
+                for prose in (
+                    "Request blocked: prompt injection patterns detected",
+                    "Content blocked by guardrail",
+                    "Your request was flagged.",
+                )
+            ),
         )
 
     def test_too_long(self) -> None:
@@ -239,10 +247,24 @@ class TableTests(SynchronousTestCase):
             Health.LOCKED,
             (401, failing(code="invalid_api_key")),
             (401, b"Unauthorized"),
+            (400, failing(code="invalid_api_key")),
+            (403, failing(code="invalid_api_key")),
+            (200, failing(code=401)),
+        )
+
+    def test_forbidden(self) -> None:
+        """
+        Where nobody can tell our key from one person's words that are not
+        let through, others are asked about before all have to wait.
+        """
+        self.row(
+            Trouble.FORBIDDEN,
+            Then.MEND,
+            Health.ILL,
             (403, failing(type="permission_error")),
             (403, failing(message="not allowed in your country")),
-            (400, failing(code="invalid_api_key")),
-            (200, failing(code=401)),
+            (403, failing(type="permission_denied")),
+            (200, failing(code=403)),
         )
 
     def test_no_model(self) -> None:

@@ -181,7 +181,7 @@ class AfterCallTests(SynchronousTestCase):
         """
         for state in (Closed(), Closed(most=8), Open(until=0.0, rest=5.0)):
             opened = after_call(state, LOCKED, None, ALICE, 0.0, 1.0)
-            self.assertEqual(opened, Open(until=45.0, rest=60.0))
+            self.assertEqual(opened, Open(until=45.0, rest=60.0, last=ALICE))
 
     def test_recovers(self) -> None:
         """
