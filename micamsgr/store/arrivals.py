@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from attrs import define, evolve, field
 
 from micamsgr.conversation import parts as lifecycle
+from micamsgr.conversation.echoes import whose
 from micamsgr.conversation.events import (
     BotName,
     Echo,
@@ -28,7 +29,7 @@ from micamsgr.conversation.states import EventState, PartState
 from .erasure import ERASED, erased_until
 from .gaps import UNDECIDED, gives_way, known_from_thread
 from .rows import PART, close_turn, read_part, replace_part, trace, utter
-from .schema import OPEN_EVENT, OPEN_PART, OPEN_TURN
+from .schema import GIVEN_UP, OPEN_EVENT, OPEN_PART, OPEN_TURN
 
 # A thread in which nobody wrote for so many milliseconds is opened anew.
 _IDLE = 24 * 3600 * 1000
@@ -217,7 +218,7 @@ def _echo(
     now: Moment,
     tally: _Tally,
 ) -> None:
-    part = _part_of(database, echo, conversation)
+    part = _part_of(database, echo, conversation, now)
     if part is not None:
         _settle(database, part, echo, tally)
         tally.traces[arrival.bot, echo.key] = part.trace
@@ -261,12 +262,12 @@ def set_quiet(database: sqlite3.Connection, conversation: int, until: int) -> No
 
 
 def _part_of(
-    database: sqlite3.Connection, echo: Echo, conversation: int
+    database: sqlite3.Connection, echo: Echo, conversation: int, now: Moment
 ) -> Part | None:
     """
     Find the part that an echo is of: by what we gave the Send API, else by
-    its ID, else by the words of a part whose fate is open; first of one that
-    is being sent, for an echo comes soon.
+    its ID, else by the words of a part whose fate is open, or, if the echo does
+    not even name an app, was given up.
     """
     named = lifecycle.part_named(echo.metadata)
     for condition, value in (("id = ?", named), ("mid = ?", echo.mid)):
@@ -278,13 +279,16 @@ def _part_of(
             return read_part(row)
     rows = database.execute(
         f"SELECT {PART} FROM part WHERE conversation = ? AND {OPEN_PART}"
-        " AND state <> 'composed' ORDER BY state <> 'sending', turn, number",
+        " AND state <> 'composed' ORDER BY turn, number",
         (conversation,),
     ).fetchall()
-    parts = map(read_part, rows)
-    return next(
-        (part for part in parts if lifecycle.same_words(part.text, echo.text)), None
-    )
+    if named is None and echo.app_id is None:
+        rows += database.execute(
+            f"SELECT {PART} FROM part WHERE conversation = ? AND {GIVEN_UP}"
+            " AND echo IS NULL ORDER BY turn, number",
+            (conversation,),
+        ).fetchall()
+    return whose(map(read_part, rows), echo.text, echo.at, now)
 
 
 def _ours(database: sqlite3.Connection, echo: Echo) -> bool:

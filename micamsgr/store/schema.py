@@ -39,6 +39,7 @@ def _names(states: tuple[Enum, ...]) -> str:
 OPEN_EVENT = f"state IN ({_names(OPEN_EVENTS)})"
 OPEN_TURN = f"state IN ({_names(OPEN_TURNS)})"
 OPEN_PART = f"state IN ({_names(OPEN_PARTS)})"
+GIVEN_UP = "attempt > 0 AND mid IS NULL AND state IN ('refused', 'expired', 'dead')"
 SPOKEN = "kind IN ('message', 'quick_reply', 'postback', 'echo')"
 
 MIGRATIONS = (
@@ -194,9 +195,10 @@ MIGRATIONS = (
     CREATE INDEX conversation_farewell ON conversation (id)
         WHERE farewell IS NOT NULL;
     """,
-    """
+    f"""
     -- The oldest of its events, by which the log names all that becomes of them.
     ALTER TABLE turn ADD COLUMN first INTEGER;
+    CREATE INDEX part_given_up ON part (conversation) WHERE {GIVEN_UP};
     """,
 )
 

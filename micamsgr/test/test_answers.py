@@ -426,7 +426,8 @@ class FaultTests(SynchronousTestCase):
             (
                 failing(code="permission_error"),
                 400,
-                "HTTP 400 permission_error, check llm_config's key if that befalls everybody",
+                "HTTP 400 permission_error, check llm_config's key if that befalls"
+                " everybody",
             ),
             ({}, 302, "HTTP 302, check llm_config.server and llm_config.model"),
         ):

@@ -23,6 +23,7 @@ T = TypeVar("T")
 
 # Takes from a store what came after version 3 of its tables.
 BACK_TO_VERSION_3 = """
+    DROP INDEX part_given_up;
     ALTER TABLE turn DROP COLUMN first;
     DROP INDEX conversation_farewell;
     ALTER TABLE conversation DROP COLUMN farewell;

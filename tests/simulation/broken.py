@@ -128,8 +128,8 @@ def deaf(world: World, put: Patch) -> None:
     one_look(world, put)
     named = arrivals._part_of
 
-    def part_of(database: Any, echo: Echo, conversation: int) -> Part | None:
-        part = named(database, echo, conversation)
+    def part_of(database: Any, echo: Echo, *more: Any) -> Part | None:
+        part = named(database, echo, *more)
         # Nor are they a human's.
         return (
             None if part is None else evolve(part, echo=echo.mid, state=PartState.SENT)
