@@ -363,7 +363,7 @@ class Meta:
     def _begin(self, app: App, pages: list[Page], body: bytes) -> None:
         delivering = Deferred.fromCoroutine(self._deliver(app, pages, body))
         delivering.addErrback(
-            lambda failure: self._log.failure("could not deliver", failure)
+            lambda failure: self._log.failure("a defect, delivering", failure)
         )
 
     async def _deliver(self, app: App, pages: list[Page], body: bytes) -> None:
