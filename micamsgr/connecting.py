@@ -11,6 +11,8 @@ from contextlib import suppress
 from typing import Any
 
 from attrs import define, field, frozen
+from OpenSSL.SSL import Error
+from service_identity import VerificationError
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import HostnameEndpoint
 from twisted.internet.error import ConnectingCancelledError
@@ -128,7 +130,7 @@ class _Endpoint:
             raise Unavailable("no connection in time") from error
         except Exception as error:
             # Names and addresses, but nothing of the request.
-            raise Unavailable(f"{type(error).__name__}: {error}"[:300]) from error
+            raise Unavailable(_words(error)) from error
 
 
 @implementer(IHandshakeListener)
@@ -193,6 +195,18 @@ class _Connection(Protocol):
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.transport, name)
+
+
+def _words(error: Exception) -> str:
+    """
+    Spell an error, but not the lists and objects that some have for words.
+    """
+    words = str(error)
+    if isinstance(error, VerificationError):
+        words = "the certificate is for other names"
+    elif isinstance(error, Error) and error.args and isinstance(error.args[0], list):
+        words = ", ".join(str(entry[-1]) for entry in error.args[0])
+    return f"{type(error).__name__}: {words}"[:300]
 
 
 def _set_options(transport: object) -> None:

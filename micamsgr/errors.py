@@ -21,9 +21,21 @@ class RejectedRequest(Exception):
     status: int
     reason: str
 
+    def __str__(self) -> str:
+        return self.reason
+
 
 class RemoteError(Exception):
-    """A call to somebody else's service did not succeed.  Catch a subclass."""
+    """
+    A call to somebody else's service did not succeed.  Catch a subclass.
+
+    :ivar detail: for the log; holds no secret and no text that people wrote.
+    """
+
+    detail: str
+
+    def __str__(self) -> str:
+        return self.detail
 
 
 @frozen
@@ -31,7 +43,6 @@ class Unavailable(RemoteError):
     """
     The call surely had no effect, and may be repeated.
 
-    :ivar detail: for the log; holds no secret and no text that people wrote.
     :ivar retry_after: the least time to wait, in seconds, where the remote
         end named one.
     :ivar tokens: what an LLM may have charged for the call all the same; 0
@@ -89,3 +100,6 @@ class StoreUnavailable(Exception):
     """
 
     detail: str
+
+    def __str__(self) -> str:
+        return self.detail

@@ -133,7 +133,7 @@ def as_json(event: LogEvent) -> str:
     }
     for name, value in event.items():
         if not name.startswith("log_") and name not in document:
-            document[name] = value if _is_plain(value) else repr(value)
+            document[name] = _plain(value)
     traceback = _traceback(event)
     if traceback:
         document["traceback"] = traceback
@@ -152,10 +152,20 @@ def _without_time(event: LogEvent) -> str:
     return line + _traceback(event)
 
 
-def _is_plain(value: object) -> bool:
-    if isinstance(value, float):
-        return isfinite(value)
-    return value is None or isinstance(value, (str, int))
+def _plain(value: object) -> object:
+    """
+    Make what JSON can hold of a field: what it is as text, where it is nothing
+    such.
+    """
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if value is None or isinstance(value, (str, int)):
+        return value
+    if isinstance(value, float) and isfinite(value):
+        return value
+    return str(value)
 
 
 def _traceback(event: LogEvent) -> str:

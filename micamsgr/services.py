@@ -5,6 +5,7 @@ Services that start one after another, and stop in the reverse order.
 from __future__ import annotations
 
 import errno
+import os
 import resource
 import signal
 import socket
@@ -15,6 +16,7 @@ from typing import Any
 
 from attrs import define, field
 from twisted.application.service import MultiService, Service
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import (
     AdoptedStreamServerEndpoint,
@@ -86,7 +88,9 @@ class InTurn(MultiService):
             try:
                 await maybeDeferred(child.stopService)
             except Exception:
-                self._log.failure("{child} did not stop cleanly", child=child)
+                self._log.failure(
+                    "a defect, stopping the {child}", child=type(child).__name__
+                )
 
 
 @define(eq=False)
@@ -139,7 +143,7 @@ class Listener(Service):
             raise self._refusal(why_not(port.value, self._endpoint))
         self._port = port
         self._patience = PatientPort(self._reactor, port, self._cannot_accept)
-        self._log.info("listening on {host}", host=self._port.getHost())
+        self._log.info("listening on {host}", host=spelled(self._port.getHost()))
 
     def serve(self, factory: IProtocolFactory) -> None:
         """
@@ -173,6 +177,18 @@ class Listener(Service):
                 error=error.strerror,
                 count=count,
             )
+
+
+def spelled(address: object) -> str:
+    """
+    Spell where somebody listens or is: address and port, or a path.
+    """
+    if isinstance(address, IPv4Address):
+        return f"{address.host}:{address.port}"
+    if isinstance(address, IPv6Address):
+        return f"[{address.host}]:{address.port}"
+    name = getattr(address, "name", None)
+    return "a socket without a name" if name is None else os.fsdecode(name)
 
 
 def why_not(error: object, endpoint: str) -> str:

@@ -5,6 +5,7 @@ The daemon as a process of its own, started as an operator starts it.
 from __future__ import annotations
 
 import os
+import re
 import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -32,6 +33,12 @@ reactor: Any = _reactor
 
 #: What Meta must know for its verification to be answered.
 VERIFY_TOKEN = "verify-token"
+
+# What only programmers read: Python's own spelling of objects, enumerations,
+# exceptions, bytes, tables and lists of text.
+_FOR_PROGRAMMERS = re.compile(
+    r"\b[A-Z]\w*\((\w+=|'|\"|\))|<[\w.]+: |<[\w.]+ object|\bb'|\{'|\[['(]|\('|\bNone\b"
+)
 
 #: How messages are sent where doubts are to be over soon.
 DELIVERY = {
@@ -352,6 +359,7 @@ class DaemonCase(TestCase):
             ballast.unlink()
         for daemon in self.daemons:
             self.assertNotIn("Traceback", daemon.output)
+            self.assertNotRegex(daemon.output, _FOR_PROGRAMMERS)
             for secret in self.secrets(daemon):
                 self.assertNotIn(secret, daemon.output)
         if self.judged:

@@ -381,7 +381,7 @@ class PageTests(DaemonCase):
             lambda: [p.status for p in self.stand_ins.journal.of(Posted)] == [200]
         )
         await eventually(lambda: "does not say which Page" in daemon.output)
-        await eventually(lambda: "NotSent" in daemon.output)
+        await eventually(lambda: "surely not sent" in daemon.output)
         graph.open()
         self.assertEqual(await self.said(ALICE), ["You said: Anybody at home?"])
         await eventually(lambda: f"speaks for Page {self.page.id}" in daemon.output)

@@ -73,7 +73,7 @@ class Greeting(Service):
     def startService(self) -> None:
         super().startService()
         for warning in self._config.warnings:
-            self._log.warn("{warning}", warning=warning)
+            self._log.warn("a setting to look at: {warning}", warning=warning)
         if self._connections < self._config.clients.connections:
             self._log.warn(
                 "clients.connections: {connections} is all that the limit on open"

@@ -19,6 +19,8 @@ from micamsgr.web.tls import Unusable
 
 from .changes import BotChanges, at_next_start, bot_changes
 
+_LATER = "{key} is another than at the start: it takes effect at the next"
+
 
 class ReloadRefused(Exception):
     """
@@ -110,11 +112,10 @@ class Reload:
             changes="; ".join(said) or "nothing has changed but what files hold",
         )
         for key in at_next_start(self._started, after):
-            line = f"{key} is another than at the start: it takes effect at the next"
-            said.append(line)
-            self._log.warn("{line}", line=line)
+            said.append(_LATER.format(key=key))
+            self._log.warn(_LATER, key=key)
         for warning in after.warnings:
-            self._log.warn("{warning}", warning=warning)
+            self._log.warn("a setting to look at: {warning}", warning=warning)
         return said
 
 

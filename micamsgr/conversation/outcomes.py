@@ -1,5 +1,6 @@
 """
-What came of an attempt to send a part, and what a look-up tells of it.
+What came of an attempt to send a part, and what a look-up tells of it; as text,
+for the log.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ class Sent:
     """The Graph API took it."""
 
     mid: Mid
+
+    def __str__(self) -> str:
+        return f"sent as {self.mid}"
 
 
 @frozen(kw_only=True)
@@ -34,6 +38,10 @@ class NotSent:
     pause: bool = False
     alarm: bool = False
 
+    def __str__(self) -> str:
+        rest = f"; not again for {self.rest:g} s" if self.rest else ""
+        return f"surely not sent: {self.detail}{rest}"
+
 
 @frozen
 class NeverSent:
@@ -47,12 +55,18 @@ class NeverSent:
     detail: str
     human: bool = False
 
+    def __str__(self) -> str:
+        return f"refused for good ({self.reason}): {self.detail}"
+
 
 @frozen
 class InDoubt:
     """It may have been sent."""
 
     detail: str
+
+    def __str__(self) -> str:
+        return f"it may have been sent: {self.detail}"
 
 
 Outcome = Sent | NotSent | NeverSent | InDoubt
@@ -80,10 +94,16 @@ class Found:
 
     mid: Mid
 
+    def __str__(self) -> str:
+        return f"it is there, as {self.mid}"
+
 
 @frozen
 class Absent:
     """It is not there, as far as this look-up sees."""
+
+    def __str__(self) -> str:
+        return "this look-up does not show it"
 
 
 @frozen
@@ -96,6 +116,10 @@ class NoEvidence:
 
     detail: str
     lasting: bool
+
+    def __str__(self) -> str:
+        which = "no evidence can be had" if self.lasting else "no evidence yet"
+        return f"{which}: {self.detail}"
 
 
 @frozen

@@ -191,7 +191,7 @@ class Sender:
         try:
             looked = await self._messenger.look_up(situation.conversation)
         except RemoteError as error:
-            evidence = NoEvidence(repr(error), lasting=isinstance(error, Refused))
+            evidence = NoEvidence(error.detail, lasting=isinstance(error, Refused))
         else:
             evidence = await self._evidence(part, looked)
         if isinstance(evidence, NoEvidence) and self._hopeless(part):

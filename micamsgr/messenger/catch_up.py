@@ -5,13 +5,14 @@ Reads the threads of a Page for what nobody delivered.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Sequence, Set
+from datetime import datetime, timezone
 from functools import partial
 
 from attrs import define, evolve, field
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
-from twisted.logger import Logger
+from twisted.logger import Logger, LogLevel
 
 from micamsgr.conversation.events import BotName, Echo, PageId, Psid, Said
 from micamsgr.conversation.interfaces import IStore, Recorded
@@ -103,7 +104,7 @@ class CatchUp:
         """
         listed = await self._list(page, gap)
         agreed = await self._store.ids_agree(self._bot)
-        found: Counter[str] = Counter()
+        found: Counter[EventState] = Counter()
         refused: list[Refused] = []
         for thread in listed:
             if self._done.get(thread.psid) == thread:
@@ -123,14 +124,18 @@ class CatchUp:
             self._done[thread.psid] = thread
         if refused:
             self._tell_refused(refused, len(listed))
-        self._log.info(
+        self._log.emit(
+            LogLevel.warn if found[EventState.DEAD] else LogLevel.info,
             "bot {bot}: {threads} threads were read, from {since} on; {missed} messages"
-            " had not been delivered, of which {answered} are answered",
+            " had not been delivered: {answered} to be answered, {ignored} that need"
+            " no answer, {listed} to be seen to",
             bot=self._bot,
             threads=len(listed),
-            since=gap.begins,
+            since=_utc(gap.begins),
             missed=sum(found.values()),
-            answered=found[EventState.NEW.value],
+            answered=found[EventState.NEW],
+            ignored=found[EventState.IGNORED],
+            listed=found[EventState.DEAD],
         )
 
     async def _list(self, page: PageId, gap: Gap) -> list[Listed]:
@@ -204,7 +209,7 @@ class CatchUp:
         gap: Gap,
         resumed: Moment,
         agreed: bool,
-        found: Counter[str],
+        found: Counter[EventState],
     ) -> bool:
         """
         :return: whether it is proved that IDs are those of webhooks.
@@ -245,8 +250,9 @@ class CatchUp:
         if judge(known):
             # By then more may be known: Meta delivers all the time.
             arrivals, recorded = await self._store.record_missed(*whose, judge, now)
+            untimed = {it.key for it in thread.messages if it.at is None}
             for taken in arrivals:
-                self._tell(taken, recorded, found)
+                self._tell(taken, recorded, found, untimed)
             for _, conversation in recorded.takeovers:
                 self._hush(conversation)
                 self._log.info(
@@ -257,28 +263,42 @@ class CatchUp:
             self._wake([conversation for _, conversation in recorded.wake])
         return agreed
 
-    def _tell(self, taken: Arrival, recorded: Recorded, found: Counter[str]) -> None:
+    def _tell(
+        self,
+        taken: Arrival,
+        recorded: Recorded,
+        found: Counter[EventState],
+        untimed: Set[bytes],
+    ) -> None:
+        """
+        :param untimed: the keys of those of which nobody knows when they were
+            written.
+        """
         event = taken.event
         if event.key in recorded.known:
             return
         if isinstance(event, Echo):
             self._log.info(
-                "not delivered: the Page of {bot} wrote to {person}: {mid}",
+                "not delivered: the Page of {bot} wrote to {person}, {written}: {mid}",
                 bot=self._bot,
                 person=self._alias(event.psid),
+                written=_utc(event.at),
                 mid=event.mid,
             )
         if not isinstance(event, Said):
             return
         if event.key in recorded.silenced:
             taken = evolve(taken, state=EventState.IGNORED, reason="human")
-        found[taken.state.value] += 1
-        self._log.warn(
-            "not delivered to {bot}, from {person}: {mid}; {state}",
+        found[taken.state] += 1
+        new = taken.state is EventState.NEW
+        self._log.emit(
+            LogLevel.warn if taken.state is EventState.DEAD else LogLevel.info,
+            "not delivered to {bot}, from {person}, written {written}: {mid}; {state}",
             bot=self._bot,
             person=self._alias(event.psid),
+            written="nobody knows when" if event.key in untimed else _utc(event.at),
             mid=event.mid,
-            state=taken.reason or taken.state.value,
+            state="to be answered" if new else taken.reason or taken.state.value,
         )
 
     async def _turn(self) -> None:
@@ -298,3 +318,8 @@ class CatchUp:
 def _is_since(thread: Listed, begins: int) -> bool:
     # Times are whole seconds.
     return thread.updated is None or thread.updated + 999 >= begins
+
+
+def _utc(milliseconds: int) -> str:
+    moment = datetime.fromtimestamp(milliseconds // 1000, timezone.utc)
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"

@@ -16,7 +16,13 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from micamsgr.conversation.deletion import Deletion, Deletions, code_in, code_of
+from micamsgr.conversation.deletion import (
+    Deletion,
+    Deletions,
+    Progress,
+    code_in,
+    code_of,
+)
 from micamsgr.conversation.events import BotName, Psid
 from micamsgr.conversation.moment import Moment
 from micamsgr.conversation.pacing import TokenBucket
@@ -108,8 +114,13 @@ class Compliance:
         asking = self._deletions.ask(code, signed.user, bots, self._now())
         deletion = await self._in_time(asking)
         self._log.info(
-            "bot {bot}: somebody asks through Facebook to be erased: {progress}",
+            "bot {bot}: {person} asks through Facebook to be erased: {progress}",
             bot=channel.bot,
+            person=(
+                channel.alias(Psid(signed.user))
+                if deletion.progress is Progress.UNDER_WAY
+                else "somebody"
+            ),
             progress=deletion.progress.value,
         )
         return Accepted(f"{public_url}{STATUS_PATH}/{code}", code)

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from attrs import define, frozen
 from twisted.internet.defer import Deferred
-from twisted.logger import Logger
+from twisted.logger import Logger, LogLevel
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
@@ -154,8 +154,8 @@ class CallbackResource(_Waiting):
         bot = self._channel.bot
         count = self._compliance.strangers.count((bot, who, error.reason))
         if count:
-            say = self._log.error if error.reason == NO_URL else self._log.warn
-            say(
+            self._log.emit(
+                LogLevel.error if error.reason == NO_URL else LogLevel.warn,
                 "bot {bot}: {who} is answered {status}: {reason}{hint} ({count} since"
                 " it was last told)",
                 bot=bot,

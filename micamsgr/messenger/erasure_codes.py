@@ -6,11 +6,13 @@ Source: docs/messenger-platform.md, section 11.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from attrs import define, evolve, frozen
 from twisted.logger import Logger
 
 from micamsgr.conversation.deletion import Deletions, Progress, code_in
-from micamsgr.conversation.events import Said
+from micamsgr.conversation.events import Psid, Said
 from micamsgr.conversation.reception import Arrival
 from micamsgr.conversation.states import EventState
 
@@ -22,7 +24,7 @@ class Asking:
     """
 
     bot: str
-    psid: str
+    psid: Psid
     at: int
     code: str
 
@@ -61,13 +63,20 @@ class ErasureCodes:
             found.append(Asking(bot=taken.bot, psid=event.psid, at=event.at, code=code))
         return found
 
-    async def claim(self, asking: list[Asking]) -> None:
+    async def claim(self, asking: list[Asking], alias: Callable[[Asking], str]) -> None:
         """
         Have them erased; durably, as soon as this is over.
+
+        :param alias: names somebody in the log, where an operator finds whom to
+            erase again after going back to an old copy of the store.
 
         :raises StoreUnavailable: where that can't be kept.
         """
         for it in asking:
             deletion = await self._deletions.claim(it.code, it.bot, it.psid, it.at)
             if deletion is not None and deletion.progress is Progress.UNDER_WAY:
-                self._log.info("bot {bot}: somebody is to be erased", bot=it.bot)
+                self._log.info(
+                    "bot {bot}: {person} is to be erased, as they ask through Facebook",
+                    bot=it.bot,
+                    person=alias(it),
+                )

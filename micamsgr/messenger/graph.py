@@ -149,9 +149,9 @@ class GraphMessenger:
             )
             if answer.status == 200:
                 return
-            why: object = read_error(answer).detail
+            why = read_error(answer).detail
         except RemoteError as error:
-            why = error
+            why = error.detail
         self._log.error(
             "a thread could not be passed to app {app}: {why}", app=app, why=why
         )
@@ -159,19 +159,16 @@ class GraphMessenger:
     async def show(self, conversation: Conversation, presence: Presence) -> None:
         if presence is Presence.SEEN and not self._mark_seen:
             return
-        action = {
-            "recipient": {"id": conversation.psid},
-            "sender_action": _ACTIONS[presence],
-        }
+        name = _ACTIONS[presence]
+        action = {"recipient": {"id": conversation.psid}, "sender_action": name}
         try:
             answer = await self._post(conversation.page, action)
+            if answer.status == 200:
+                return
+            why = read_error(answer).detail
         except RemoteError as error:
-            self._log.debug("{action} failed: {error!r}", action=presence, error=error)
-            return
-        if answer.status != 200:
-            self._log.debug(
-                "{action} failed: {error!r}", action=presence, error=read_error(answer)
-            )
+            why = error.detail
+        self._log.debug("{action} failed: {why}", action=name, why=why)
 
     async def page(self) -> PageId:
         """

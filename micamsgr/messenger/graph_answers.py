@@ -79,10 +79,9 @@ def read_error(answer: Answer) -> GraphError:
         means, todo = Meaning.PAGE, "check facebook.secret"
     trace = error.get("fbtrace_id")
     known = isinstance(trace, str) and _TRACE.fullmatch(trace)
-    detail = (
-        f"status {answer.status}, code {code}, subcode {subcode},"
-        f" fbtrace_id {trace if known else '-'}"
-    )
+    numbers = {"status": answer.status, "code": code, "subcode": subcode}
+    detail = "".join(f"{it} {n}, " for it, n in numbers.items() if n is not None)
+    detail += f"fbtrace_id {trace if known else '-'}"
     if means is Meaning.PAGE:
         detail += f": {todo}"
     return GraphError(means, code, detail, read_rest(answer.headers))

@@ -204,7 +204,9 @@ class Webhook:
         self._tell(via, channels, arrivals, recorded)
         if self.codes is not None and asking is not None:
             # Their words must be there to be erased.
-            await self.codes.claim(asking)
+            await self.codes.claim(
+                asking, lambda it: channels[BotName(it.bot)].alias(it.psid)
+            )
 
     def _arrival(
         self, event: Event, via: Channel, channels: _Channels, now: Moment

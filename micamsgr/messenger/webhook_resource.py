@@ -73,7 +73,14 @@ class WebhookResource(Resource):
             return _answer(request, 400)
         known = hmac.compare_digest(token, self._channel.verify_token)
         if not known or mode != b"subscribe":
-            self._warn_of_strangers("verification failed; check facebook.verify_token")
+            count = self._of_strangers("verification")
+            if count:
+                self._log.warn(
+                    "bot {bot}: verification failed; check facebook.verify_token"
+                    " ({count} since it was last told)",
+                    bot=self._channel.bot,
+                    count=count,
+                )
             return _answer(request, 403)
         if self._webhook.strangers.count((self._channel.bot, "verified")):
             self._log.info("bot {bot}: webhook verified", bot=self._channel.bot)
@@ -101,8 +108,16 @@ class WebhookResource(Resource):
             error = failure.value
             assert isinstance(error, RejectedRequest)
             if error.status == 403:
-                hint = _HINTS.get(error.reason, "")
-                self._warn_of_strangers(f"a delivery is refused: {error.reason}{hint}")
+                count = self._of_strangers(error.reason)
+                if count:
+                    self._log.warn(
+                        "bot {bot}: a delivery is refused: {reason}{hint} ({count}"
+                        " since it was last told)",
+                        bot=self._channel.bot,
+                        reason=error.reason,
+                        hint=_HINTS.get(error.reason, ""),
+                        count=count,
+                    )
                 return error.status
             # While the disk is full, each that Meta delivers is one of these.
             count = self._webhook.refusals.count(
@@ -121,15 +136,8 @@ class WebhookResource(Resource):
         self._log.failure("a defect, taking a delivery", failure)
         return 503
 
-    def _warn_of_strangers(self, what: str) -> None:
-        count = self._webhook.strangers.count((self._channel.bot, what))
-        if count:
-            self._log.warn(
-                "bot {bot}: {what} ({count} since it was last told)",
-                bot=self._channel.bot,
-                what=what,
-                count=count,
-            )
+    def _of_strangers(self, what: str) -> int:
+        return self._webhook.strangers.count((self._channel.bot, what))
 
     def _finish(
         self, status: int | None, request: Request, gone: list[object], began: float

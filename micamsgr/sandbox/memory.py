@@ -82,11 +82,11 @@ class Memory:
         except OSError as error:
             self._complain(error)
 
-    def _complain(self, error: Exception) -> None:
+    def _complain(self, error: OSError | ValueError) -> None:
         self._log.warn(
-            "the sandbox can't remember its chats in {path}: {error}",
+            "the sandbox can't remember its chats in {path}: {why}",
             path=self._path,
-            error=error,
+            why=getattr(error, "strerror", None) or "it is damaged",
         )
 
 

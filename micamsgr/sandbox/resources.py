@@ -266,7 +266,7 @@ class SandboxRoot(Resource):
         try:
             check_origin(host or "", origin)
         except RejectedRequest as error:
-            self._log.warn("refused: {reason}", reason=error.reason)
+            self._log.warn("the sandbox refuses: {reason}", reason=error.reason)
             return _Refusal(error.status)
         if _VERSION.fullmatch(path):
             # It is a leaf that reads the path from the request itself.

@@ -182,7 +182,7 @@ _TELLING: tuple[
     (("turn", "count"), _composed),
     (("turn", "delay", "detail"), _parked),
     (("turn", "reason"), _failed),
-    (("bot", "person"), _known),
+    (("bot", "person", "again"), _known),
     (("bot", "conversation", "reason"), _lapsed),
     (("bot", "conversation"), _handed_over),
 )

@@ -78,6 +78,16 @@ class Task:
     work: Callable[[sqlite3.Connection, int, int, int], Slice]
     alone: bool = False
 
+    @property
+    def key(self) -> str:
+        """The key of the configuration that sets the age."""
+        return f"retention.{self.age}"
+
+    @property
+    def kind(self) -> str:
+        """Of what it erases rows, or what they hold; for the log."""
+        return f"{self.name.partition('.')[2]}s"
+
 
 def position(database: sqlite3.Connection, task: str) -> int:
     """

@@ -173,14 +173,25 @@ class Sweeping(Service):
             if more:
                 self._log.warn(
                     "more is too old than one sweep erases; the next one goes on with"
-                    " {task}",
-                    task=task.name,
+                    " the {kind}, by {key}",
+                    kind=task.kind,
+                    key=task.key,
                 )
                 break
         if any(changed.values()):
-            self._log.info("erased, as it was too old: {erased}", erased=changed)
+            self._log.info(
+                "erased, as it was too old: {what}",
+                what=", ".join(
+                    f"{changed[task.name]} {task.kind} by {task.key}"
+                    for task in TASKS
+                    if changed[task.name]
+                ),
+                erased=changed,
+            )
             if not await empty_soon(self._alone, self._clock):
-                self._log.warn("what was erased may stay in the log for a while")
+                self._log.warn(
+                    "what was erased may stay in the store's log for a while"
+                )
         return _FIRST if more else _INTERVAL
 
     async def _slice(self, task: Task, now: int) -> Slice:

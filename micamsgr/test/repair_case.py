@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, timezone
+from math import isnan
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -125,6 +126,8 @@ class PageAtMeta:
 
 
 def _time(at: float) -> str:
+    if isnan(at):
+        return "nobody knows"
     moment = datetime.fromtimestamp(int(at), timezone.utc)
     return moment.strftime("%Y-%m-%dT%H:%M:%S+0000")
 

@@ -6,7 +6,14 @@ what it leaves.
 from __future__ import annotations
 
 import random
+import re
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
 from typing import Any
+from unittest import SkipTest
 from urllib.parse import urlsplit
 
 from attrs import evolve
@@ -15,11 +22,11 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from micamsgr.clock import Clocks
-from micamsgr.composition.bots import Bots, RunningBot, Surroundings
+from micamsgr.composition.bots import Bots, RunningBot, Surroundings, alias_of
 from micamsgr.composition.changes import BotChanges
 from micamsgr.config.values import Bot, Secret
 from micamsgr.conversation.policy import Delivery
-from micamsgr.testing import memory_store
+from micamsgr.testing import ALICE, BOB, memory_store
 
 from .test_changes import config
 
@@ -27,6 +34,39 @@ from .test_changes import config
 OTHER_TOKEN = evolve(
     BOT, facebook=evolve(BOT.facebook, page_access_token=Secret("another-token"))
 )
+
+
+class AliasTests(SynchronousTestCase):
+    """
+    Tests for how the log names people.
+    """
+
+    def test_found(self) -> None:
+        """
+        Who has the app's secret finds out by the script in the manual who it is
+        that the log names, and nobody else.
+        """
+        manual = Path(__file__).parents[2] / "docs" / "operating.md"
+        if not manual.exists():
+            raise SkipTest("needs docs/operating.md")
+        text = manual.read_text(encoding="utf-8")
+        [script] = re.findall(r"^python3 - .* <<'END'\n(.*?)^END$", text, re.M | re.S)
+        path = self.mktemp()
+        with closing(sqlite3.connect(path)) as database, database:
+            database.execute("CREATE TABLE conversation (psid TEXT)")
+            rows = [(ALICE,), (BOB,), ("erased 1",)]
+            database.executemany("INSERT INTO conversation VALUES (?)", rows)
+        name = alias_of(BOT)(BOB)
+        for secret, found in ((BOT.facebook.secret.value, f"{BOB}\n"), ("other", "")):
+            said = subprocess.run(
+                [sys.executable, "-", name, path],
+                input=script,
+                env={"SECRET": secret},
+                capture_output=True,
+                text=True,
+                check=True,
+            )
+            self.assertEqual(said.stdout, found)
 
 
 class Silent:

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.logger import formatEvent
+
 from micamsgr.store.deletions import Deletions
 from micamsgr.store.forgetting import Forgetting
 from micamsgr.store.requests import Requests
@@ -36,6 +38,10 @@ class ErasureTests(ComplianceCase):
         self.write("Bob's words", BOB, "m_3")
         code = self.ask(user_id=ALICE)
         self.assertIn("are being erased", self.look(code)[1])
+        self.assertIn(
+            "bot mica: person 62 asks through Facebook to be erased: under way",
+            [formatEvent(event) for event in self.events],
+        )
         self.erase()
         self.assertGone(ALICE, "Alice's")
         self.assertIn("Your messages are erased", self.look(code)[1])
@@ -53,7 +59,7 @@ class ErasureTests(ComplianceCase):
         """
         Otherwise a person shows who they are by writing the code, which nobody
         answers: then all that they said is gone, the code too, and the page
-        says so.
+        says so.  The log tells of it, for who goes back to an old copy.
         """
         self.write("Alice's words")
         self.write("Bob's words", BOB, "m_2")
@@ -64,6 +70,10 @@ class ErasureTests(ComplianceCase):
         self.erase()
         self.assertEqual(self.look(code)[1], page)
         self.assertEqual(self.write(f" {code.lower()}\n", mid="m_3"), 200)
+        self.assertIn(
+            "bot mica: person 62 is to be erased, as they ask through Facebook",
+            [formatEvent(event) for event in self.events],
+        )
         states = "SELECT state, reason FROM event WHERE mid = 'm_3'"
         self.assertEqual(self.rows(states), [("ignored", "erasure")])
         self.erase()

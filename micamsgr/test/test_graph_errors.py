@@ -400,5 +400,5 @@ class ErrorTests(SynchronousTestCase):
             )
             self.assertEqual(
                 read_error(error).detail,
-                f"status 400, code 100, subcode None, fbtrace_id {shown}",
+                f"status 400, code 100, fbtrace_id {shown}",
             )

@@ -13,6 +13,7 @@ from twisted.logger import Logger, LogPublisher
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from micamsgr.conversation.outcomes import Absent, NotSent
 from micamsgr.logs import LogWriter, is_journal
 
 # What people could write to forge a line, to hide one, or to break a terminal
@@ -170,11 +171,31 @@ class JSONTests(LogCase):
 
     def test_any_value(self) -> None:
         """
-        A field that JSON can't hold is written as its repr.
+        A field that JSON can't hold is written as text.
         """
-        for value in (b"\xff", {1: 2}, object, float("nan"), float("inf"), 1 + 2j):
+        for value in (b"\xff", object, float("nan"), float("inf"), 1 + 2j):
             line = self.read(self.write(format="json", words=value))
-            self.assertEqual(line["words"], repr(value))
+            self.assertEqual(line["words"], str(value))
+
+    def test_outcome(self) -> None:
+        """
+        What became of something is written in words, in JSON as in the text,
+        and not as a programmer writes it.
+        """
+        told = "surely not sent: status 613; not again for 30 s"
+        value = NotSent(detail="status 613", rest=30.0, pause=True)
+        line = self.read(self.write(format="json", words=value))
+        self.assertEqual((line["words"], line["text"]), (told, told))
+
+    def test_several(self) -> None:
+        """
+        Of a field that is a table or a list, a program can read each value.
+        """
+        value = {"raw.event": 0, 1: (2, Absent())}
+        line = self.read(self.write(format="json", words=value))
+        self.assertEqual(
+            line["words"], {"raw.event": 0, "1": [2, "this look-up does not show it"]}
+        )
 
     def test_own_fields(self) -> None:
         """

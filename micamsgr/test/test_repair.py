@@ -5,13 +5,15 @@ Tests for :mod:`micamsgr.messenger.repair` and
 
 from __future__ import annotations
 
+import math
 from hashlib import sha256
 
 from attrs import evolve
 from twisted.internet.defer import Deferred
+from twisted.logger import LogLevel
 
 from micamsgr.conversation.events import Mid, PageId, Psid
-from micamsgr.conversation.missed import NO_TEXT, TWICE
+from micamsgr.conversation.missed import NO_TEXT, NO_TIME, TWICE
 from micamsgr.conversation.policy import Handover
 from micamsgr.conversation.reception import arrival
 from micamsgr.messenger.notifications import event_key
@@ -50,7 +52,8 @@ class StartTests(RepairCase):
     def test_missed(self) -> None:
         """
         What was written in an outage becomes an event, and its conversation
-        has something to do; it is told in the log without its words.
+        has something to do; it is told in the log without its words, with the
+        time at which it was written, and nobody has to do anything.
         """
         self.outage()
         self.write(BOB, "missed", "m_1", ago=3000)
@@ -61,10 +64,42 @@ class StartTests(RepairCase):
         rows = self.store.database.connection.execute("SELECT source, key FROM event")
         self.assertEqual(rows.fetchall()[1], ("backfill", event_key("message", "m_1")))
         events = list(self.events)
-        self.assertEqual(
-            self.logged("warn"), ["not delivered to mica, from person 0: m_1; new"]
+        told = self.logged("info")
+        self.assertIn(
+            "not delivered to mica, from person 0, written 2026-11-22T16:10:17Z: m_1;"
+            " to be answered",
+            told,
+        )
+        self.assertIn(
+            "bot mica: 1 threads were read, from 2026-11-22T15:40:17Z on; 1 messages"
+            " had not been delivered: 1 to be answered, 0 that need no answer, 0 to be"
+            " seen to",
+            told,
         )
         self.assertNotIn("missed", str([it for it in events if "text" in it]))
+        self.assertEqual([it for it in events if it["log_level"] >= LogLevel.warn], [])
+
+    def test_listed(self) -> None:
+        """
+        What is left to the operator is a warning each, with the time at which
+        it was written, if that is known, and counted in a last one.
+        """
+        self.outage()
+        self.write(BOB, "", "m_1", ago=3000)
+        self.write(CAROL, "", "m_2", ago=math.nan)
+        self.start()
+        self.wait(30)
+        told = self.logged("warn")
+        self.assertEqual(
+            sorted(told)[1:],
+            [
+                "not delivered to mica, from person 0, written 2026-11-22T16:10:17Z:"
+                f" m_1; {NO_TEXT}",
+                "not delivered to mica, from person 5, written nobody knows when: m_2;"
+                f" {NO_TIME}",
+            ],
+        )
+        self.assertIn("0 that need no answer, 2 to be seen to", told[-1])
 
     def test_delivered_meanwhile(self) -> None:
         """

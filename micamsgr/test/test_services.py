@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from attrs import define, field
 from twisted.application.service import Service
+from twisted.internet.address import UNIXAddress
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import CannotListenError
 from twisted.internet.protocol import Factory
@@ -20,6 +21,7 @@ from twisted.logger import (
     ILogObserver,
     LogEvent,
     LogLevel,
+    capturedLogs,
     formatEvent,
     globalLogPublisher,
 )
@@ -33,6 +35,7 @@ from micamsgr.services import (
     Listener,
     SecondSignal,
     raise_file_limit,
+    spelled,
     why_not,
 )
 
@@ -136,6 +139,22 @@ class ListenerTests(SynchronousTestCase):
         listener.startService()
         ((port, _, backlog, interface),) = reactor.tcpServers
         self.assertEqual((port, backlog, interface), (8080, 1024, "127.0.0.1"))
+
+    def test_told(self) -> None:
+        """
+        The log says where it listens as one would write it.
+        """
+        for endpoint, address in (
+            ("tcp:8080", "0.0.0.0:8080"),
+            ("tcp:8080:interface=\\:\\:1", "[::1]:8080"),
+        ):
+            with capturedLogs() as events:
+                self.listener(MemoryReactor(), endpoint).startService()
+            self.assertEqual(
+                [formatEvent(event) for event in events], [f"listening on {address}"]
+            )
+        for name, path in (("/run/m.sock", "/run/m.sock"), (None, "a socket without")):
+            self.assertIn(path, spelled(UNIXAddress(name)))
 
     def test_taken(self) -> None:
         """

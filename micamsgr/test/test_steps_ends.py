@@ -5,13 +5,13 @@ hours in which a Page may answer, and humans who answer instead.
 
 from __future__ import annotations
 
-from twisted.logger import LogLevel, capturedLogs
+from twisted.logger import LogLevel, capturedLogs, formatEvent
 
 from micamsgr.conversation.interfaces import Presence
-from micamsgr.conversation.outcomes import InDoubt, NeverSent, NotSent
+from micamsgr.conversation.outcomes import InDoubt, LookedUp, NeverSent, NotSent
 from micamsgr.conversation.policy import Manners
 from micamsgr.conversation.states import PartState
-from micamsgr.errors import Unavailable
+from micamsgr.errors import Refused, RemoteError, Unavailable
 from micamsgr.test.conversation_case import NEVER, ConversationTestCase
 from micamsgr.testing import ALICE, BOB, echo
 
@@ -104,21 +104,50 @@ class RefusedTests(ConversationTestCase):
     def test_logged(self) -> None:
         """
         What was sent is logged as information, what was refused as an error,
-        and the rest as a warning.
+        and the rest as a warning; in words.
         """
-        for outcome, level in (
-            (None, LogLevel.info),
-            (NeverSent("person", "code 551"), LogLevel.error),
-            (NotSent(detail="later"), LogLevel.warn),
-            (InDoubt("timeout"), LogLevel.warn),
+        for outcome, level, words in (
+            (None, LogLevel.info, "sent as m_1"),
+            (
+                NeverSent("person", "code 551"),
+                LogLevel.error,
+                "refused for good (person): code 551",
+            ),
+            (NotSent(detail="later"), LogLevel.warn, "surely not sent: later"),
+            (
+                InDoubt("timeout"),
+                LogLevel.warn,
+                "it may have been sent: timeout",
+            ),
         ):
             self.setUp()
             self.say()
             self.assistant.answer()
             with capturedLogs() as events:
                 self.messenger.settle(outcome)
-            levels = [event["log_level"] for event in events if "attempt" in event]
-            self.assertEqual(levels, [level])
+            [event] = [event for event in events if "attempt" in event]
+            self.assertEqual(event["log_level"], level)
+            self.assertIn(f", attempt 1: {words}, in 0.000 s", formatEvent(event))
+
+    def test_logged_look_up(self) -> None:
+        """
+        What a look-up tells is logged in words, also where it fails.
+        """
+        looks: tuple[tuple[LookedUp | RemoteError, str], ...] = (
+            (LookedUp(()), "this look-up does not show it; now unknown"),
+            (Unavailable("busy"), "no evidence yet: busy; now unknown"),
+            (Refused("denied"), "no evidence can be had: denied; now composed"),
+        )
+        for looked, words in looks:
+            self.setUp()
+            self.messenger.look_ups = [looked]
+            self.say()
+            self.assistant.answer()
+            self.messenger.settle(InDoubt("timeout"))
+            with capturedLogs() as events:
+                self.clock.advance(30)
+            [event] = [event for event in events if "evidence" in event]
+            self.assertIn(f"attempt 1 was in doubt: {words}", formatEvent(event))
 
 
 class WindowTests(ConversationTestCase):

@@ -12,6 +12,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from micamsgr.conversation.moment import Moment, Tick
@@ -110,6 +111,20 @@ class SweepingTests(SweepingCase):
         self.pump(5)
         self.assertEqual(self.left(), 0)
         self.assertEqual(self.emptied, 1)
+
+    def test_told(self) -> None:
+        """
+        The log tells in words how much of what was erased, and by which key.
+        """
+        self.fill(3)
+        self.start()
+        self.clock.advance(60)
+        with capturedLogs() as events:
+            self.pump(5)
+        self.assertEqual(
+            [formatEvent(event) for event in events],
+            ["erased, as it was too old: 3 events by retention.texts"],
+        )
 
     def test_hourly(self) -> None:
         """

@@ -121,7 +121,7 @@ class CertificateWatch(Service):
 
     def _say_doubts(self) -> None:
         for doubt in self._current.doubts():
-            self._log.warn("{doubt}", doubt=doubt)
+            self._log.warn("a certificate to look at: {doubt}", doubt=doubt)
 
     def _look(self) -> None:
         self._call = self._clock.callLater(self._interval, self._look)

@@ -165,7 +165,7 @@ class LimitedSite(Site):
                 " since it was last told, the latest from {host}; {open} are"
                 " connected; the limit is {key}",
                 count=count,
-                host=getattr(address, "host", None),
+                host=_host(address),
                 open=self.admission.open,
                 key=key,
             )
@@ -178,7 +178,11 @@ class LimitedSite(Site):
                 "too many connect: {count} turned away since it was last told, the"
                 " latest from {host}; {open} are connected; the limit is {key}",
                 count=count,
-                host=getattr(address, "host", None),
+                host=_host(address),
                 open=self.admission.open,
                 key=key,
             )
+
+
+def _host(address: object) -> str:
+    return getattr(address, "host", None) or "a socket of this machine"
