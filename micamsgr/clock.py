@@ -111,6 +111,7 @@ class Clocks:
             self._log.warn(
                 "this machine's clock is {seconds:.0f} s behind Meta's: set it right;"
                 " until then Meta's is used",
+                event="clock.wrong",
                 seconds=difference,
             )
 

@@ -128,7 +128,7 @@ def as_json(event: LogEvent) -> str:
         "time": formatTime(event.get("log_time")),
         "level": _level(event),
         "from": event.get("log_namespace", "-"),
-        "event": event.get("log_format") or "",
+        "event": event.get("event", "other"),
         "text": formatEvent(event),
     }
     for name, value in event.items():

@@ -20,7 +20,7 @@ from prometheus_client import (
     generate_latest,
 )
 from prometheus_client.process_collector import ProcessCollector
-from twisted.logger import ILogObserver, LogEvent, LogLevel
+from twisted.logger import ILogObserver, LogEvent
 from zope.interface import implementer
 
 #: In which media type :meth:`Metrics.page` writes.
@@ -300,61 +300,65 @@ class Metrics:
     # What the log tells.
 
     def __call__(self, event: LogEvent) -> None:
-        tell = _TELLING.get(event.get("log_namespace", ""))
+        tell = _TELLING.get(event.get("event", ""))
         if tell is not None:
             tell(self, event)
 
-    def _delivered(self, event: LogEvent) -> None:
-        if "twice" in event:
-            self._counters["mica_duplicate_replies"].inc()
-        elif "mid" in event and "state" in event:
-            gauge = self._gauges["mica_last_event_timestamp_seconds"]
-            gauge.labels(event["bot"]).set(event["log_time"])
-        elif "again" in event:
-            self._counters["mica_redeliveries"].inc()
+    def _doubled(self, event: LogEvent) -> None:
+        self._counters["mica_duplicate_replies"].inc()
 
-    def _sent(self, event: LogEvent) -> None:
-        if "outcome" in event:
-            outcome = _SENDS[type(event["outcome"]).__name__]
-            self._counters["mica_send"].labels(outcome).inc()
-            waited = event.get("waited")
-            if outcome == "sent" and waited is not None:
-                self._histograms["mica_turn_seconds"].observe(waited)
-        elif "evidence" in event:
-            name = _EVIDENCE[type(event["evidence"]).__name__]
-            self._counters["mica_lookups"].labels(name).inc()
+    def _taken(self, event: LogEvent) -> None:
+        gauge = self._gauges["mica_last_event_timestamp_seconds"]
+        gauge.labels(event["bot"]).set(event["log_time"])
 
-    def _asked(self, event: LogEvent) -> None:
-        if "outcome" in event:
-            outcome = event["outcome"].replace(" ", "_")
-            self._counters["mica_llm_calls"].labels(outcome).inc()
-            self._counters["mica_llm_tokens"].inc(event["tokens"])
-            self._histograms["mica_llm_seconds"].observe(event["seconds"])
+    def _redelivered(self, event: LogEvent) -> None:
+        self._counters["mica_redeliveries"].inc()
+
+    def _attempted(self, event: LogEvent) -> None:
+        outcome = _SENDS[type(event["outcome"]).__name__]
+        self._counters["mica_send"].labels(outcome).inc()
+        waited = event["waited"]
+        if outcome == "sent" and waited is not None:
+            self._histograms["mica_turn_seconds"].observe(waited)
+
+    def _looked_up(self, event: LogEvent) -> None:
+        name = _EVIDENCE[type(event["evidence"]).__name__]
+        self._counters["mica_lookups"].labels(name).inc()
+
+    def _called(self, event: LogEvent) -> None:
+        outcome = event["outcome"].replace(" ", "_")
+        self._counters["mica_llm_calls"].labels(outcome).inc()
+        self._counters["mica_llm_tokens"].inc(event["tokens"])
+        self._histograms["mica_llm_seconds"].observe(event["seconds"])
 
     def _left_alone(self, event: LogEvent) -> None:
-        well = event["log_level"] is LogLevel.info
+        well = event["event"] == "llm.recovered"
         labels = event["host"], event["model"]
         self._gauges["mica_breaker_state"].labels(*labels).set(0 if well else 1)
 
     def _limited(self, event: LogEvent) -> None:
-        if "limit" in event:
-            self._counters["mica_limits_reached"].labels(event["limit"]).inc()
+        self._counters["mica_limits_reached"].labels(event["limit"]).inc()
 
-    def _erased(self, event: LogEvent) -> None:
-        for task, rows in event.get("erased", {}).items():
+    def _swept(self, event: LogEvent) -> None:
+        for task, rows in event["erased"].items():
             self._counters["mica_retention_rows"].labels(task).inc(rows)
 
 
 _EVIDENCE = {"Found": "found", "Absent": "absent", "NoEvidence": "none"}
 
-# By the module that speaks.
+# By what docs/events.md calls it.
 _TELLING: Mapping[str, Callable[[Metrics, LogEvent], None]] = {
-    "micamsgr.messenger.webhook.Webhook": Metrics._delivered,
-    "micamsgr.conversation.sending.Sender": Metrics._sent,
-    "micamsgr.conversation.answering.Answerer": Metrics._limited,
-    "micamsgr.assistant.chat_completions.ChatCompletions": Metrics._asked,
-    "micamsgr.assistant.breaker.Breaker": Metrics._left_alone,
-    "micamsgr.store.sweeping.Sweeping": Metrics._erased,
+    "event.redelivered": Metrics._redelivered,
+    "llm.called": Metrics._called,
+    "llm.left_alone": Metrics._left_alone,
+    "llm.locked": Metrics._left_alone,
+    "llm.recovered": Metrics._left_alone,
+    "message.taken": Metrics._taken,
+    "part.attempted": Metrics._attempted,
+    "part.doubled": Metrics._doubled,
+    "part.looked_up": Metrics._looked_up,
+    "retention.swept": Metrics._swept,
+    "turn.limited": Metrics._limited,
 }
 
 # prometheus-client adds _total to the names of counters.

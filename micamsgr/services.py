@@ -89,7 +89,9 @@ class InTurn(MultiService):
                 await maybeDeferred(child.stopService)
             except Exception:
                 self._log.failure(
-                    "a defect, stopping the {child}", child=type(child).__name__
+                    "a defect, stopping the {child}",
+                    event="defect",
+                    child=type(child).__name__,
                 )
 
 
@@ -143,7 +145,11 @@ class Listener(Service):
             raise self._refusal(why_not(port.value, self._endpoint))
         self._port = port
         self._patience = PatientPort(self._reactor, port, self._cannot_accept)
-        self._log.info("listening on {host}", host=spelled(self._port.getHost()))
+        self._log.info(
+            "listening on {host}",
+            event="listener.opened",
+            host=spelled(self._port.getHost()),
+        )
 
     def serve(self, factory: IProtocolFactory) -> None:
         """
@@ -173,6 +179,7 @@ class Listener(Service):
             self._log.error(
                 "{place}: no connection can be taken ({error}), {count} times since it"
                 " was last told; it is tried on",
+                event="listener.failed",
                 place=self._place,
                 error=error.strerror,
                 count=count,
@@ -244,6 +251,7 @@ class Draining(MultiService):
             self._log.warn(
                 "stopping: what is in flight may take {most:g} s to finish; another"
                 " Ctrl-C or SIGTERM ends it at once, and loses nothing",
+                event="stop.begun",
                 most=self._most,
             )
         return stopping
@@ -312,7 +320,10 @@ class OnHangup(Service):
         self._reactor.callFromThread(self._go)
 
     def _go(self) -> None:
-        self._log.info("SIGHUP: the configuration and the certificates are read again")
+        self._log.info(
+            "SIGHUP: the configuration and the certificates are read again",
+            event="configuration.read",
+        )
         for reload in self._reload:
             reload()
 

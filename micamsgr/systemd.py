@@ -131,6 +131,7 @@ class Notifying(Service):
         self._log.error(
             "the store's writer has not answered for {seconds:.0f} s; systemd ends"
             " this process if it goes on",
+            event="store.silent",
             seconds=self._missed * self._manager.watchdog / 3.0,
         )
 
@@ -142,4 +143,6 @@ class Notifying(Service):
     def _unwell(self, failure: Failure) -> None:
         self._asked = None
         if not failure.check(CancelledError):
-            self._log.failure("a defect, asking the store's writer", failure)
+            self._log.failure(
+                "a defect, asking the store's writer", failure, event="defect"
+            )

@@ -116,7 +116,9 @@ class Watching(Service):
     def _failed(self, failure: Failure) -> None:
         # A store that fails is told of by those who need it.
         if not failure.check(CancelledError, StoreUnavailable):
-            self._log.failure("a defect, looking at what is the case", failure)
+            self._log.failure(
+                "a defect, looking at what is the case", failure, event="defect"
+            )
 
     def _looked(self, _: None) -> None:
         self._looking = None

@@ -384,12 +384,15 @@ class Breaker:
         said = {"host": self._host, "model": self._model, "detail": detail}
         if isinstance(state, Closed):
             self._alarmed = False
-            self._log.info("{host} answers again, for {model}", **said)
+            self._log.info(
+                "{host} answers again, for {model}", event="llm.recovered", **said
+            )
         elif health is Health.LOCKED and not self._alarmed:
             self._alarmed = True
             self._log.error(
                 "{host} takes no call for {model}: {detail}; until that is done,"
                 " it is tried about once in a minute",
+                event="llm.locked",
                 **said,
             )
         else:
@@ -397,6 +400,7 @@ class Breaker:
                 LogLevel.warn if isinstance(before, Closed) else LogLevel.debug,
                 "{host} is not asked for {model} for {seconds:.0f} s, as it fails:"
                 " {detail}",
+                event="llm.left_alone",
                 seconds=state.until - now,
                 **said,
             )

@@ -216,6 +216,7 @@ class ChatCompletions:
             self._log.emit(
                 LogLevel.warn if several else LogLevel.debug,
                 "no answer from {host}: {detail}; {then}",
+                event="llm.failed",
                 host=prepared.host,
                 detail=outcome.detail,
                 then=outcome.then.value,
@@ -265,6 +266,7 @@ class ChatCompletions:
         said = "reply" if isinstance(outcome, Reply) else outcome.trouble.value
         self._log.debug(
             "{host} was asked for {model}: {outcome}, in {seconds:.3f} s",
+            event="llm.called",
             host=prepared.host,
             model=prepared.endpoint.model,
             outcome=said,

@@ -73,18 +73,29 @@ class Greeting(Service):
     def startService(self) -> None:
         super().startService()
         for warning in self._config.warnings:
-            self._log.warn("a setting to look at: {warning}", warning=warning)
+            self._log.warn(
+                "a setting to look at: {warning}",
+                event="configuration.doubtful",
+                warning=warning,
+            )
         if self._connections < self._config.clients.connections:
             self._log.warn(
                 "clients.connections: {connections} is all that the limit on open"
                 " files allows; raise that one (LimitNOFILE=, ulimit -Hn)",
+                event="clients.capped",
                 connections=self._connections,
             )
         for key in self._config.without_effect:
-            self._log.warn("{key} has no effect yet: it is not built", key=key)
+            self._log.warn(
+                "{key} has no effect yet: it is not built",
+                event="configuration.without_effect",
+                key=key,
+            )
         for bot in self._config.bots:
             self._log.info(
-                "bot {bot}: webhook at /v1/facebook/webhook/{bot}", bot=bot.name
+                "bot {bot}: webhook at /v1/facebook/webhook/{bot}",
+                event="bot.served",
+                bot=bot.name,
             )
 
 

@@ -149,6 +149,7 @@ class AdminListener(Listener):
                 "{place}: {endpoint} is not on loopback: whoever can connect there"
                 " reads the metrics, without a password; put interface=127.0.0.1"
                 " there, or see to it that only those can who may",
+                event="admin.exposed",
                 place=self._place,
                 endpoint=self._endpoint,
             )

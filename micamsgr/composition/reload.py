@@ -98,6 +98,7 @@ class Reload:
         except (ConfigError, Unusable, CannotStart) as error:
             self._log.error(
                 "the configuration in force stays: {why}",
+                event="configuration.refused",
                 why="; ".join(str(error).splitlines()),
             )
             raise ReloadRefused(str(error)) from error
@@ -109,13 +110,18 @@ class Reload:
         said = list(_said(changes, opened, closed))
         self._log.info(
             "a configuration is put in force: {changes}",
+            event="configuration.loaded",
             changes="; ".join(said) or "nothing has changed but what files hold",
         )
         for key in at_next_start(self._started, after):
             said.append(_LATER.format(key=key))
-            self._log.warn(_LATER, key=key)
+            self._log.warn(_LATER, event="configuration.later", key=key)
         for warning in after.warnings:
-            self._log.warn("a setting to look at: {warning}", warning=warning)
+            self._log.warn(
+                "a setting to look at: {warning}",
+                event="configuration.doubtful",
+                warning=warning,
+            )
         return said
 
 

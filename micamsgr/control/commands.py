@@ -158,7 +158,11 @@ class Commands:
     ) -> Mapping[str, Any]:
         decided = await self._write(work)
         self._log.info(
-            "an operator has {what} {id} of {bot}", what=what, id=id, bot=decided.bot
+            "an operator has {what} {id} of {bot}",
+            event="operator.decided",
+            what=what,
+            id=id,
+            bot=decided.bot,
         )
         self._wake(decided.bot, decided.conversation)
         return {"said": decided.said.split("\n")}
@@ -252,6 +256,7 @@ class Commands:
     def _say(self, what: str, found: Mapping[str, Any]) -> None:
         self._log.info(
             "an operator has {what} in conversation {conversation} of {bot}",
+            event="operator.spoke",
             what=what,
             conversation=found["id"],
             bot=found["bot"],

@@ -125,6 +125,7 @@ class ControlSocket(Service):
             cause = getattr(error, "socketError", error)
             self._log.error(
                 "commands can't reach this daemon: {path}: {why}",
+                event="control.unreachable",
                 path=str(self.path),
                 why=getattr(cause, "strerror", None) or str(cause),
             )
@@ -160,7 +161,9 @@ class ControlSocket(Service):
         self._lines.add(line)
         user = self._peer(line.transport)
         if user not in (0, os.geteuid()):
-            self._log.warn("user {user} may not give commands", user=user)
+            self._log.warn(
+                "user {user} may not give commands", event="control.stranger", user=user
+            )
             return "only the daemon's user and root may give commands"
         if len(self._lines) > _MOST:
             return f"{_MOST} commands are being done: try again"
@@ -196,7 +199,9 @@ class ControlSocket(Service):
             raise
         except Exception:
             self._log.failure(
-                "a defect, doing the command {command}", command=request.command[:40]
+                "a defect, doing the command {command}",
+                event="defect",
+                command=request.command[:40],
             )
             return self.refusal("a defect; see the daemon's log")
         return encode_answer(self._program, result=result)
@@ -309,7 +314,7 @@ class Line(Protocol):
 
     def _failed(self, failure: Failure) -> None:
         if not failure.check(CancelledError):
-            self._log.failure("a defect, answering a command", failure)
+            self._log.failure("a defect, answering a command", failure, event="defect")
         self.give_up()
 
     def _say(self, answer: bytes) -> None:

@@ -114,6 +114,7 @@ class Answerer:
         self._log.debug(
             "turn {turn} of {bot} is thought about, for {person}, in conversation"
             " {conversation}: {count} utterances",
+            event="turn.begun",
             turn=turn.id,
             trace=turn.trace,
             bot=self._bot,
@@ -132,6 +133,7 @@ class Answerer:
             return await self._park(begun, error)
         self._log.debug(
             "turn {turn} of {bot} has an answer of {tokens} tokens, in {seconds:.3f} s",
+            event="turn.answered",
             turn=turn.id,
             trace=turn.trace,
             bot=self._bot,
@@ -200,6 +202,7 @@ class Answerer:
     def _apology(self, turn: Turn, now: Moment) -> Part:
         self._log.info(
             "turn {turn} of {bot} is late, and the person is told so",
+            event="turn.late",
             turn=turn.id,
             trace=turn.trace,
             bot=self._bot,
@@ -224,13 +227,14 @@ class Answerer:
             if not error.tried:
                 level = LogLevel.debug
         else:
-            self._log.failure("a defect, asking the assistant")
+            self._log.failure("a defect, asking the assistant", event="defect")
             detail, least = f"a defect: {type(error).__name__}", _AFTER_A_DEFECT
             tokens = self._assistant.estimate(begun.utterances)
         delay = after_failure(turn.tries + 1, least, self._random())
         self._log.emit(
             level,
             "turn {turn} of {bot} has no answer yet: {detail}; again in {delay:.1f} s",
+            event="turn.parked",
             turn=turn.id,
             trace=turn.trace,
             bot=self._bot,
@@ -246,7 +250,11 @@ class Answerer:
         turn, now = begun.turn, self._now()
         if self._texts:
             self._log.info(
-                "turn {turn}: {text}", turn=turn.id, trace=turn.trace, text=reply.text
+                "turn {turn}: {text}",
+                event="turn.text",
+                turn=turn.id,
+                trace=turn.trace,
+                text=reply.text,
             )
         parts = [
             self._part(turn, Kind.ANSWER, number, text, now)
@@ -266,6 +274,7 @@ class Answerer:
         )
         self._log.debug(
             "turn {turn} of {bot}: the answer is kept, in {count} parts",
+            event="turn.composed",
             turn=turn.id,
             trace=turn.trace,
             bot=self._bot,
@@ -286,6 +295,7 @@ class Answerer:
             "turn {turn} of {bot} failed: {reason}; before: {why}"
             if turn.why
             else "turn {turn} of {bot} failed: {reason}",
+            event="turn.failed",
             turn=turn.id,
             trace=turn.trace,
             bot=self._bot,
@@ -306,6 +316,7 @@ class Answerer:
         """
         self._log.warn(
             "turn {turn} of {bot} is not answered: limits.{limit} is reached",
+            event="turn.limited",
             turn=turn.id,
             trace=turn.trace,
             bot=self._bot,

@@ -180,6 +180,7 @@ class Dispatcher(Service):
     def _cut_off(self) -> None:
         self._log.warn(
             "stopping with {count} conversations at work; they go on at the next start",
+            event="stop.unfinished",
             count=len(self._at_work),
         )
         for work in [*self._at_work.values(), self._looking]:
@@ -336,7 +337,9 @@ class Dispatcher(Service):
             if error.detail != self._trouble:
                 self._trouble = error.detail
                 self._log.error(
-                    "can't look into the store: {detail}", detail=error.detail
+                    "can't look into the store: {detail}",
+                    event="store.failed",
+                    detail=error.detail,
                 )
             return self._interval
         self._trouble = None
@@ -351,7 +354,9 @@ class Dispatcher(Service):
 
     def _not_looked(self, failure: Failure) -> float:
         if not failure.check(CancelledError):
-            self._log.failure("a defect, looking into the store", failure)
+            self._log.failure(
+                "a defect, looking into the store", failure, event="defect"
+            )
         return self._interval
 
     def _looked(self, interval: float) -> None:
@@ -368,10 +373,14 @@ class Dispatcher(Service):
         except CancelledError:
             return Rest()
         except StoreUnavailable as error:
-            self._log.error("the store fails: {detail}", detail=error.detail)
+            self._log.error(
+                "the store fails: {detail}", event="store.failed", detail=error.detail
+            )
             return Wait(1.0 + self._jitter())
         except Exception:
             self._log.failure(
-                "a defect, in conversation {conversation}", conversation=conversation
+                "a defect, in conversation {conversation}",
+                event="defect",
+                conversation=conversation,
             )
             return Wait(_AFTER_A_DEFECT)

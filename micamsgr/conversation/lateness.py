@@ -72,12 +72,14 @@ class Lateness:
         try:
             settled = await self._apologize()
         except StoreUnavailable as error:
-            self._log.error("the store fails: {detail}", detail=error.detail)
+            self._log.error(
+                "the store fails: {detail}", event="store.failed", detail=error.detail
+            )
             settled = False
         except CancelledError:
             settled = True
         except Exception:
-            self._log.failure("a defect, apologizing")
+            self._log.failure("a defect, apologizing", event="defect")
             settled = True
         if not (settled or self._ended):
             self._call = self._clock.callLater(_AGAIN, self._begin)

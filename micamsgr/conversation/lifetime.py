@@ -73,6 +73,10 @@ class Lifetime:
             except StoreUnavailable as error:
                 if self._over:
                     raise
-                self._log.error("the store fails: {detail}", detail=error.detail)
+                self._log.error(
+                    "the store fails: {detail}",
+                    event="store.failed",
+                    detail=error.detail,
+                )
             await deferLater(self._clock, delay)
             delay = min(5.0, delay * 2.0)

@@ -273,6 +273,7 @@ class Outlet:
             self._log.warn(
                 "nothing is sent for bot {bot} for {rest:.0f} s, to keep a limit:"
                 " {detail}",
+                event="sending.limited",
                 bot=self._bot,
                 rest=pressure.rest,
                 detail=pressure.detail,
@@ -280,6 +281,7 @@ class Outlet:
         elif (pressure.share < 1.0) != (share < 1.0):
             self._log.info(
                 "bot {bot} sends at {percent:.0f} % of its rate: {detail}",
+                event="sending.slowed",
                 bot=self._bot,
                 percent=pressure.share * 100.0,
                 detail=pressure.detail,
@@ -320,13 +322,16 @@ class Outlet:
         self._log.emit(
             LogLevel.error if outcome.alarm else LogLevel.warn,
             "nothing is sent for bot {bot} for {rest:.0f} s: {detail}",
+            event="sending.paused",
             bot=self._bot,
             rest=self._pause.length,
             detail=outcome.detail,
         )
 
     def _reopen(self) -> None:
-        self._log.info("sending goes on for bot {bot}", bot=self._bot)
+        self._log.info(
+            "sending goes on for bot {bot}", event="sending.resumed", bot=self._bot
+        )
         self._pause = self._tried = None
         long_ago = self._ticks() - _LONGEST_PAUSE
         for conversation, own in list(self._aside.items()):
@@ -344,6 +349,7 @@ class Outlet:
             LogLevel.error if outcome.alarm else LogLevel.warn,
             "nothing is sent in conversation {conversation} of {bot} for"
             " {rest:.0f} s, while others get through: {detail}",
+            event="sending.set_aside",
             conversation=conversation,
             bot=self._bot,
             rest=own.length,

@@ -109,7 +109,10 @@ class Sender:
                 )
             except Exception:
                 self._log.failure(
-                    "a defect, sending part {part}", part=part.id, trace=part.trace
+                    "a defect, sending part {part}",
+                    event="defect",
+                    part=part.id,
+                    trace=part.trace,
                 )
                 outcome = InDoubt("a defect")
         self.outlet.note(situation.id, outcome, now.tick.seconds)
@@ -118,6 +121,7 @@ class Sender:
             _LEVELS.get(type(outcome), LogLevel.warn),
             "to {person} of {bot}, turn {turn}, {kind} {number}, part {part},"
             " attempt {attempt}: {outcome}, in {seconds:.3f} s",
+            event="part.attempted",
             person=self._alias(situation.conversation.psid),
             bot=self._bot,
             turn=part.turn,
@@ -153,6 +157,7 @@ class Sender:
         """
         self._log.info(
             "bot {bot}: another app has the thread of conversation {conversation}",
+            event="human.took_over",
             bot=self._bot,
             conversation=situation.id,
         )
@@ -199,6 +204,7 @@ class Sender:
         after = lifecycle.after_look_up(part, evidence, self._now(), self._delivery)
         self._log.warn(
             "part {part}, attempt {attempt} was in doubt: {evidence}; now {state}",
+            event="part.looked_up",
             part=part.id,
             trace=part.trace,
             attempt=part.attempt,

@@ -206,6 +206,7 @@ class Steps:
         assert isinstance(step, Lapse)
         self._log.warn(
             "not answered in conversation {conversation} of {bot}: {reason}",
+            event="turn.lapsed",
             conversation=situation.id,
             trace=situation.trace,
             bot=self._bot,

@@ -129,6 +129,7 @@ class CatchUp:
             "bot {bot}: {threads} threads were read, from {since} on; {missed} messages"
             " had not been delivered: {answered} to be answered, {ignored} that need"
             " no answer, {listed} to be seen to",
+            event="catch_up.done",
             bot=self._bot,
             threads=len(listed),
             since=_utc(gap.begins),
@@ -162,6 +163,7 @@ class CatchUp:
         if unclear:
             self._log.warn(
                 "bot {bot}: {count} threads are not read: they show no one person",
+                event="catch_up.threads_unclear",
                 bot=self._bot,
                 count=unclear,
             )
@@ -169,6 +171,7 @@ class CatchUp:
         for psid in found.keys() & given_up:
             self._log.error(
                 "bot {bot}: the thread of {person} can't be read; look at it yourself",
+                event="catch_up.thread_unreadable",
                 bot=self._bot,
                 person=self._alias(psid),
             )
@@ -189,6 +192,7 @@ class CatchUp:
         self._log.error(
             "bot {bot}: {count} threads can't be read, so that what was missed in"
             " them stays unknown: {detail}; look at the Page's inbox",
+            event="catch_up.threads_unreadable",
             bot=self._bot,
             count=len(refused),
             detail=refused[0].detail,
@@ -198,6 +202,7 @@ class CatchUp:
         self._log.warn(
             "bot {bot}: more threads were updated than are read: {count} or more; look"
             " at the older ones in the Page's inbox",
+            event="catch_up.too_many",
             bot=self._bot,
             count=count,
         )
@@ -242,6 +247,7 @@ class CatchUp:
             self._log.warn(
                 "bot {bot}: not all of the thread of {person} could be read: only its"
                 " {most} newest messages are shown, and {unclear} were unclear",
+                event="catch_up.thread_partial",
                 bot=self._bot,
                 person=self._alias(psid),
                 most=SHOWN,
@@ -257,6 +263,7 @@ class CatchUp:
                 self._hush(conversation)
                 self._log.info(
                     "bot {bot}: a human answers in conversation {conversation}",
+                    event="human.took_over",
                     bot=self._bot,
                     conversation=conversation,
                 )
@@ -280,6 +287,7 @@ class CatchUp:
         if isinstance(event, Echo):
             self._log.info(
                 "not delivered: the Page of {bot} wrote to {person}, {written}: {mid}",
+                event="catch_up.page_wrote",
                 bot=self._bot,
                 person=self._alias(event.psid),
                 written=_utc(event.at),
@@ -294,10 +302,12 @@ class CatchUp:
         self._log.emit(
             LogLevel.warn if taken.state is EventState.DEAD else LogLevel.info,
             "not delivered to {bot}, from {person}, written {written}: {mid}; {state}",
+            event="catch_up.missed",
             bot=self._bot,
             person=self._alias(event.psid),
             written="nobody knows when" if event.key in untimed else _utc(event.at),
             mid=event.mid,
+            trace=recorded.traces.get((taken.bot, event.key)),
             state="to be answered" if new else taken.reason or taken.state.value,
         )
 

@@ -115,6 +115,7 @@ class Compliance:
         deletion = await self._in_time(asking)
         self._log.info(
             "bot {bot}: {person} asks through Facebook to be erased: {progress}",
+            event="erasure.requested",
             bot=channel.bot,
             person=(
                 channel.alias(Psid(signed.user))
@@ -163,6 +164,7 @@ class Compliance:
                 self._log.warn(
                     "bot {bot}: the app was removed from Page {page}, which is no"
                     " bot's here, as far as is known",
+                    event="app.removed_elsewhere",
                     bot=channel.bot,
                     page=signed.page,
                 )
@@ -171,6 +173,7 @@ class Compliance:
                 "bot {bot}: {person} removed the app; if the Page's token was made"
                 " with their account it works no more: make another, and put it into"
                 " facebook.page_access_token; else there is nothing to do",
+                event="app.removed_by_person",
                 bot=channel.bot,
                 person=(
                     "somebody"
@@ -187,6 +190,7 @@ class Compliance:
                     " probably ceased to work, and nothing more is delivered: connect"
                     " the app to the Page again, and put the new token into"
                     " facebook.page_access_token",
+                    event="app.removed",
                     bot=bot,
                     page=page,
                     removed=True,

@@ -100,7 +100,9 @@ class _Waiting(Resource):
             if isinstance(error, RejectedRequest):
                 self.tell(who, error)
                 return _refusal(error.status, error.reason)
-            self._log.failure("a defect, answering {who}", failure, who=who)
+            self._log.failure(
+                "a defect, answering {who}", failure, event="defect", who=who
+            )
             return _refusal(503)
 
         def finish(answer: _Answer) -> None:
@@ -158,6 +160,7 @@ class CallbackResource(_Waiting):
                 LogLevel.error if error.reason == NO_URL else LogLevel.warn,
                 "bot {bot}: {who} is answered {status}: {reason}{hint} ({count} since"
                 " it was last told)",
+                event="callback.refused",
                 bot=bot,
                 who=who,
                 status=error.status,
@@ -209,6 +212,7 @@ class StatusResource(_Waiting):
         if count:
             self._log.warn(
                 "{who} is answered {status}: {reason} ({count} since it was last told)",
+                event="callback.refused",
                 who=who,
                 status=error.status,
                 reason=error.reason,

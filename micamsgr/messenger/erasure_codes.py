@@ -77,6 +77,7 @@ class ErasureCodes:
             if deletion is not None and deletion.progress is Progress.UNDER_WAY:
                 self._log.info(
                     "bot {bot}: {person} is to be erased, as they ask through Facebook",
+                    event="erasure.begun",
                     bot=it.bot,
                     person=alias(it),
                 )

@@ -153,7 +153,10 @@ class GraphMessenger:
         except RemoteError as error:
             why = error.detail
         self._log.error(
-            "a thread could not be passed to app {app}: {why}", app=app, why=why
+            "a thread could not be passed to app {app}: {why}",
+            event="thread.not_passed",
+            app=app,
+            why=why,
         )
 
     async def show(self, conversation: Conversation, presence: Presence) -> None:
@@ -168,7 +171,9 @@ class GraphMessenger:
             why = read_error(answer).detail
         except RemoteError as error:
             why = error.detail
-        self._log.debug("{action} failed: {why}", action=name, why=why)
+        self._log.debug(
+            "{action} failed: {why}", event="presence.failed", action=name, why=why
+        )
 
     async def page(self) -> PageId:
         """

@@ -76,6 +76,7 @@ class PageFinder(Service):
             self._log.error(
                 "the token of bot {bot} is of Page {found}, not of {page}: check"
                 " facebook.page_access_token and facebook.page_id",
+                event="page.mistaken",
                 bot=self._bot,
                 found=found,
                 page=configured,
@@ -86,18 +87,26 @@ class PageFinder(Service):
         try:
             self.page = await self._store.remembered_page(self._bot, fingerprint)
         except StoreUnavailable as error:
-            self._log.error("can't read the store: {detail}", detail=error.detail)
+            self._log.error(
+                "can't read the store: {detail}",
+                event="store.failed",
+                detail=error.detail,
+            )
         found, remembered = await self._ask(), self.page
         if found == remembered:
             return
         self.page = found
         if remembered is None:
             self._log.info(
-                "bot {bot} speaks for Page {page}", bot=self._bot, page=found
+                "bot {bot} speaks for Page {page}",
+                event="page.found",
+                bot=self._bot,
+                page=found,
             )
         else:
             self._log.warn(
                 "bot {bot} speaks for Page {page}, no longer for {remembered}",
+                event="page.changed",
                 bot=self._bot,
                 page=found,
                 remembered=remembered,
@@ -105,7 +114,11 @@ class PageFinder(Service):
         try:
             await self._store.remember_page(self._bot, fingerprint, found)
         except StoreUnavailable as error:
-            self._log.error("can't write the store: {detail}", detail=error.detail)
+            self._log.error(
+                "can't write the store: {detail}",
+                event="store.failed",
+                detail=error.detail,
+            )
 
     async def _ask(self) -> PageId:
         rest = _FIRST_REST
@@ -120,6 +133,7 @@ class PageFinder(Service):
                 self._log.error(
                     "the Graph API does not say which Page bot {bot} speaks for:"
                     " {detail}; until it does, events of {page} are taken",
+                    event="page.unknown",
                     bot=self._bot,
                     detail=error.detail,
                     page=f"Page {self.page}" if self.page else _ANY,
@@ -131,5 +145,8 @@ class PageFinder(Service):
     def _failed(self, failure: Failure) -> None:
         if self.running:
             self._log.failure(
-                "a defect, finding the Page of {bot}", failure, bot=self._bot
+                "a defect, finding the Page of {bot}",
+                failure,
+                event="defect",
+                bot=self._bot,
             )

@@ -219,7 +219,9 @@ class Repair(Service):
         except Exception:
             # The subscription is looked after all the same.
             self._log.failure(
-                "a defect, looking for what bot {bot} missed", bot=self._bot
+                "a defect, looking for what bot {bot} missed",
+                event="defect",
+                bot=self._bot,
             )
             return _LONGEST_REST
         else:
@@ -254,6 +256,7 @@ class Repair(Service):
             raise error
         self._log.warn(
             "bot {bot}: whether something was missed is not known yet: {detail}",
+            event="catch_up.postponed",
             bot=self._bot,
             detail=error.detail,
         )
@@ -268,6 +271,7 @@ class Repair(Service):
         self._log.error(
             "the threads of bot {bot} can't be read, so that messages that Meta did"
             " not deliver stay unknown: {detail}; {todo}",
+            event="catch_up.denied",
             bot=self._bot,
             detail=error.detail,
             todo=_PERMISSIONS,
@@ -322,5 +326,8 @@ class Repair(Service):
     def _failed(self, failure: Failure) -> None:
         if self.running:
             self._log.failure(
-                "a defect, looking for what bot {bot} missed", failure, bot=self._bot
+                "a defect, looking for what bot {bot} missed",
+                failure,
+                event="defect",
+                bot=self._bot,
             )

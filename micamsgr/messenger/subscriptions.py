@@ -198,6 +198,7 @@ class Subscriptions:
                 self._log.error(
                     "whether Meta tells bot {bot} of what happens on Page {page} can't"
                     " be looked after: {detail}; {todo}",
+                    event="subscription.denied",
                     bot=self._bot,
                     page=page,
                     detail=error.detail,
@@ -208,6 +209,7 @@ class Subscriptions:
         self._log.warn(
             "bot {bot} was not told of all that it needs on Page {page}: only of"
             " {before}; it is subscribed again, to {fields}",
+            event="subscription.repaired",
             bot=self._bot,
             page=page,
             before=_listed(there),
@@ -222,6 +224,7 @@ class Subscriptions:
         self._log.warn(
             "whether Meta tells bot {bot} of what happens on Page {page} is not known,"
             " and nothing is changed: {why}",
+            event="subscription.unknown",
             bot=self._bot,
             page=page,
             why=why,
@@ -232,6 +235,7 @@ class Subscriptions:
             "bot {bot} is not told of all that it needs on Page {page}: only of"
             " {before}; subscribe it to {needed}, or let it do so by"
             " subscriptions.repair: true",
+            event="subscription.lacking",
             bot=self._bot,
             page=page,
             before=_listed(there),

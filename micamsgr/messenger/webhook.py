@@ -223,6 +223,7 @@ class Webhook:
             self._log.error(
                 "Page {page} writes to bot {bot}, whose token is of Page {own}: check"
                 " facebook.page_access_token or facebook.page_id",
+                event="page.foreign",
                 page=event.page,
                 bot=channel.bot,
                 own=channel.page(),
@@ -250,8 +251,8 @@ class Webhook:
             if taken.event.key in recorded.known:
                 self._log.info(
                     "to {bot}: again, and known",
+                    event="event.redelivered",
                     bot=taken.bot,
-                    again=True,
                     person=_person(taken, channels[taken.bot]),
                 )
             elif taken.event.key in recorded.silenced:
@@ -264,15 +265,16 @@ class Webhook:
             channels[bot].hush(conversation)
             self._log.info(
                 "bot {bot}: a human answers in conversation {conversation}",
+                event="human.took_over",
                 bot=bot,
                 conversation=conversation,
             )
         for part in recorded.doubled:
             self._log.error(
                 "bot {bot}: part {part} was said twice",
+                event="part.doubled",
                 bot=via.bot,
                 part=part,
-                twice=True,
             )
 
     def _tell_event(
@@ -283,6 +285,7 @@ class Webhook:
         if isinstance(event, Said):
             self._log.info(
                 "to {bot}, Page {page}, from {person}: {kind} {mid}; {state}",
+                event="message.taken",
                 bot=taken.bot,
                 page=event.page,
                 person=channel.alias(event.psid),
@@ -293,11 +296,16 @@ class Webhook:
             )
             if self.texts:
                 self._log.info(
-                    "{mid}: {text}", mid=event.mid, text=event.text, trace=trace
+                    "{mid}: {text}",
+                    event="message.text",
+                    mid=event.mid,
+                    text=event.text,
+                    trace=trace,
                 )
         elif isinstance(event, Echo):
             self._log.debug(
                 "to {bot}: echo {echo} of what was said to {person}, part {part}",
+                event="echo.taken",
                 bot=taken.bot,
                 echo=event.mid,
                 person=_person(taken, channel),
@@ -307,6 +315,7 @@ class Webhook:
         elif isinstance(event, Unreadable):
             self._log.error(
                 "to {bot}: an event that can't be read is kept as it is: {why}",
+                event="event.unreadable",
                 bot=taken.bot,
                 why=event.why,
                 trace=trace,

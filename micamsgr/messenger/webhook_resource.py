@@ -78,12 +78,17 @@ class WebhookResource(Resource):
                 self._log.warn(
                     "bot {bot}: verification failed; check facebook.verify_token"
                     " ({count} since it was last told)",
+                    event="webhook.not_verified",
                     bot=self._channel.bot,
                     count=count,
                 )
             return _answer(request, 403)
         if self._webhook.strangers.count((self._channel.bot, "verified")):
-            self._log.info("bot {bot}: webhook verified", bot=self._channel.bot)
+            self._log.info(
+                "bot {bot}: webhook verified",
+                event="webhook.verified",
+                bot=self._channel.bot,
+            )
         request.setHeader("Content-Type", "text/plain; charset=utf-8")
         request.setHeader("X-Content-Type-Options", "nosniff")
         return challenge
@@ -113,6 +118,7 @@ class WebhookResource(Resource):
                     self._log.warn(
                         "bot {bot}: a delivery is refused: {reason}{hint} ({count}"
                         " since it was last told)",
+                        event="delivery.refused",
                         bot=self._channel.bot,
                         reason=error.reason,
                         hint=_HINTS.get(error.reason, ""),
@@ -127,13 +133,14 @@ class WebhookResource(Resource):
                 self._log.warn(
                     "bot {bot}: a delivery is answered {status}: {reason} ({count}"
                     " since it was last told)",
+                    event="delivery.failed",
                     bot=self._channel.bot,
                     status=error.status,
                     reason=error.reason,
                     count=count,
                 )
             return error.status
-        self._log.failure("a defect, taking a delivery", failure)
+        self._log.failure("a defect, taking a delivery", failure, event="defect")
         return 503
 
     def _of_strangers(self, what: str) -> int:

@@ -132,7 +132,9 @@ class GraphAPI(Resource):
         gone: list[object] = []
         request.notifyFinish().addErrback(gone.append)
         serving = Deferred.fromCoroutine(self._serve(request, gone))
-        serving.addErrback(lambda failure: self._log.failure("a defect", failure))
+        serving.addErrback(
+            lambda failure: self._log.failure("a defect", failure, event="defect")
+        )
         return NOT_DONE_YET
 
     async def _serve(self, request: Request, gone: list[object]) -> None:

@@ -85,6 +85,7 @@ class Memory:
     def _complain(self, error: OSError | ValueError) -> None:
         self._log.warn(
             "the sandbox can't remember its chats in {path}: {why}",
+            event="sandbox.forgets",
             path=self._path,
             why=getattr(error, "strerror", None) or "it is damaged",
         )

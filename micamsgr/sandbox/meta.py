@@ -282,7 +282,11 @@ class Meta:
                 _DEADLINE, self._clock
             )
         except Exception as error:
-            self._log.debug("no answer, verifying: {why}", why=type(error).__name__)
+            self._log.debug(
+                "no answer, verifying: {why}",
+                event="sandbox.not_verified",
+                why=type(error).__name__,
+            )
             return False
         return answer == (200, challenge.encode("ascii"))
 
@@ -323,7 +327,9 @@ class Meta:
     def _begin(self, app: App, pages: list[Page], body: bytes) -> None:
         delivering = Deferred.fromCoroutine(self._deliver(app, pages, body))
         delivering.addErrback(
-            lambda failure: self._log.failure("a defect, delivering", failure)
+            lambda failure: self._log.failure(
+                "a defect, delivering", failure, event="defect"
+            )
         )
 
     async def _deliver(self, app: App, pages: list[Page], body: bytes) -> None:
@@ -363,7 +369,11 @@ class Meta:
             )
         except Exception as error:
             # Meta makes no difference between one failure and another.
-            self._log.debug("no answer to a delivery: {why}", why=type(error).__name__)
+            self._log.debug(
+                "no answer to a delivery: {why}",
+                event="sandbox.not_delivered",
+                why=type(error).__name__,
+            )
             status = None
         self.journal.add(
             Posted(at=self.now(), url=url, body=body, attempt=attempt, status=status)

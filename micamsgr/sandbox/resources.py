@@ -231,7 +231,9 @@ class _Act(Resource):
                 raise RejectedRequest(415, "not JSON")
             self._do(read_action(self._name, cast(IO[bytes], request.content).read()))
         except RejectedRequest as error:
-            self._log.info("refused: {reason}", reason=error.reason)
+            self._log.info(
+                "refused: {reason}", event="sandbox.refused", reason=error.reason
+            )
             return _answer(request, error.status)
         request.setResponseCode(204)
         return b""
@@ -266,7 +268,11 @@ class SandboxRoot(Resource):
         try:
             check_origin(host or "", origin)
         except RejectedRequest as error:
-            self._log.warn("the sandbox refuses: {reason}", reason=error.reason)
+            self._log.warn(
+                "the sandbox refuses: {reason}",
+                event="sandbox.stranger",
+                reason=error.reason,
+            )
             return _Refusal(error.status)
         if _VERSION.fullmatch(path):
             # It is a leaf that reads the path from the request itself.

@@ -218,7 +218,9 @@ class Sandbox(Service):
             while len(self._chats) < _AT_FIRST:
                 self._join(bot.name)
         verifying = Deferred.fromCoroutine(self._verify())
-        verifying.addErrback(lambda why: self._log.failure("a defect", why))
+        verifying.addErrback(
+            lambda why: self._log.failure("a defect", why, event="defect")
+        )
 
     def stopService(self) -> None:
         super().stopService()

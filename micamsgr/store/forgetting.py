@@ -333,9 +333,13 @@ class Forgetting(Service):
             # Once for each trouble: it is tried again every second.
             if detail != self._trouble:
                 self._trouble = detail
-                self._log.error("nobody is forgotten for now: {detail}", detail=detail)
+                self._log.error(
+                    "nobody is forgotten for now: {detail}",
+                    event="erasure.postponed",
+                    detail=detail,
+                )
         elif not failure.check(CancelledError):
-            self._log.failure("a defect, forgetting somebody", failure)
+            self._log.failure("a defect, forgetting somebody", failure, event="defect")
 
     def _worked(self, _: None) -> None:
         self._working = None
@@ -356,7 +360,7 @@ class Forgetting(Service):
                 raise
             except Exception:
                 # One that can't be done holds up no other.
-                self._log.failure("a defect, forgetting somebody")
+                self._log.failure("a defect, forgetting somebody", event="defect")
                 answer = {"failed": "a defect; see the daemon's log"}
             await self._reply(name, answer)
         await self._delete()
@@ -385,7 +389,10 @@ class Forgetting(Service):
                 raise
             # Last, for the request named them, too.
             if not await empty_soon(self._alone, self._clock):
-                self._log.warn("what was erased may stay in the store's log")
+                self._log.warn(
+                    "what was erased may stay in the store's log",
+                    event="erasure.lingers",
+                )
 
     async def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
         try:
@@ -409,6 +416,7 @@ class Forgetting(Service):
             self._busy = False
         self._log.info(
             "somebody is forgotten: {conversations} conversations, {rows} rows",
+            event="erasure.done",
             conversations=conversations,
             rows=rows,
         )

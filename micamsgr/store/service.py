@@ -35,25 +35,30 @@ _INSPECT_AFTER = 5.0
 
 _NEWS = {
     News.FULL: (
+        "disk.full",
         LogLevel.error,
         "the disk of the store {path} is full: {detail}, to finish what was begun;"
         " what is new is answered 503 until there is room: make some",
     ),
     News.ROOM: (
+        "disk.has_room",
         LogLevel.info,
         "there is room on the disk of the store {path}: all is taken again",
     ),
     News.NO_BALLAST: (
+        "disk.no_ballast",
         LogLevel.warn,
         "no ballast beside the store {path}: {detail}; make room",
     ),
     News.FAILING: (
+        "store.closed",
         LogLevel.error,
         "the store {path} is closed and opened again: {detail}; until then"
         " deliveries are answered 503",
     ),
-    News.REOPENED: (LogLevel.info, "the store {path} is open again"),
+    News.REOPENED: ("store.reopened", LogLevel.info, "the store {path} is open again"),
     News.DAMAGED: (
+        "store.damaged",
         LogLevel.error,
         "the store {path} is damaged: {detail}; deliveries are answered 503 from"
         " now on: stop the daemon, and restore a backup",
@@ -205,8 +210,8 @@ class StoreService(Service):
                 " system's log; the daemon ends, to be started anew"
             )
             return
-        level, format = _NEWS[news]
-        self._log.emit(level, format, path=self._path, detail=detail)
+        event, level, format = _NEWS[news]
+        self._log.emit(level, format, event=event, path=self._path, detail=detail)
         if news is News.REOPENED and self.running:
             self._inspect_soon()
 

@@ -142,10 +142,13 @@ class Sweeping(Service):
         if failure.check(StoreUnavailable):
             self._log.warn(
                 "what is too old is erased later: the store fails: {detail}",
+                event="retention.postponed",
                 detail=getattr(failure.value, "detail", ""),
             )
         elif not failure.check(CancelledError):
-            self._log.failure("a defect, erasing what is too old", failure)
+            self._log.failure(
+                "a defect, erasing what is too old", failure, event="defect"
+            )
             return _INTERVAL
         return _AGAIN
 
@@ -174,6 +177,7 @@ class Sweeping(Service):
                 self._log.warn(
                     "more is too old than one sweep erases; the next one goes on with"
                     " the {kind}, by {key}",
+                    event="retention.behind",
                     kind=task.kind,
                     key=task.key,
                 )
@@ -181,6 +185,7 @@ class Sweeping(Service):
         if any(changed.values()):
             self._log.info(
                 "erased, as it was too old: {what}",
+                event="retention.swept",
                 what=", ".join(
                     f"{changed[task.name]} {task.kind} by {task.key}"
                     for task in TASKS
@@ -190,7 +195,8 @@ class Sweeping(Service):
             )
             if not await empty_soon(self._alone, self._clock):
                 self._log.warn(
-                    "what was erased may stay in the store's log for a while"
+                    "what was erased may stay in the store's log for a while",
+                    event="erasure.lingers",
                 )
         return _FIRST if more else _INTERVAL
 

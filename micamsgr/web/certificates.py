@@ -92,6 +92,7 @@ class CertificateWatch(Service):
                 self._fault = (version, str(error))
                 self._log.error(
                     "the certificate in force stays, until {expires}: {why}",
+                    event="certificate.refused",
                     expires=_at(self._current.expires),
                     why="; ".join(error.args),
                 )
@@ -115,13 +116,18 @@ class CertificateWatch(Service):
         for one in self._current.certificates:
             self._log.info(
                 "a certificate is put in force, until {expires}: {file}",
+                event="certificate.loaded",
                 expires=_at(one.expires),
                 file=one.file,
             )
 
     def _say_doubts(self) -> None:
         for doubt in self._current.doubts():
-            self._log.warn("a certificate to look at: {doubt}", doubt=doubt)
+            self._log.warn(
+                "a certificate to look at: {doubt}",
+                event="certificate.doubtful",
+                doubt=doubt,
+            )
 
     def _look(self) -> None:
         self._call = self._clock.callLater(self._interval, self._look)
@@ -129,7 +135,10 @@ class CertificateWatch(Service):
             self._take()
         elif self._fault is not None:
             self._fault = None
-            self._log.info("the files of the certificate in force are back")
+            self._log.info(
+                "the files of the certificate in force are back",
+                event="certificate.back",
+            )
         for one in self._current.certificates:
             self._warn(one)
 
@@ -154,6 +163,7 @@ class CertificateWatch(Service):
             " to its names: renew it{fault}"
             if expired
             else "{key}: {file} expires at {expires}, in {days} days: renew it{fault}",
+            event="certificate.expires",
             key=one.key,
             file=one.file,
             expires=_at(expires),

@@ -71,7 +71,7 @@ class Page(Resource):
         return await self._look()
 
     def _failed(self, failure: Failure) -> View:
-        self._log.failure("a defect, looking at how it is", failure)
+        self._log.failure("a defect, looking at how it is", failure, event="defect")
         return _DEFECT
 
 

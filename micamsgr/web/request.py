@@ -116,7 +116,7 @@ class LimitedRequest(Request):
         """
         Answer for a defect of ours, without telling of it.
         """
-        self._log.failure("a defect, answering a request", reason)
+        self._log.failure("a defect, answering a request", reason, event="defect")
         if self.startedWriting:
             self.channel.transport.abortConnection()
         else:

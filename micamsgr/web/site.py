@@ -146,6 +146,7 @@ class LimitedSite(Site):
             self._log.warn(
                 "too many bodies are unfinished: {count} were refused since it was"
                 " last told, the latest from {host}; the limit is {key}",
+                event="clients.bodies_refused",
                 count=count,
                 host=getattr(address, "host", None),
                 key=key,
@@ -164,6 +165,7 @@ class LimitedSite(Site):
                 "too many connect: {count} that kept us waiting were closed for others"
                 " since it was last told, the latest from {host}; {open} are"
                 " connected; the limit is {key}",
+                event="clients.displaced",
                 count=count,
                 host=_host(address),
                 open=self.admission.open,
@@ -177,6 +179,7 @@ class LimitedSite(Site):
             self._log.warn(
                 "too many connect: {count} turned away since it was last told, the"
                 " latest from {host}; {open} are connected; the limit is {key}",
+                event="clients.turned_away",
                 count=count,
                 host=_host(address),
                 open=self.admission.open,
