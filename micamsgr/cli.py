@@ -15,13 +15,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TextIO
 
+from attrs import asdict
+
 from . import __version__
 from .check.command import run as run_check
 from .config import load_config, load_store
 from .config.document import ConfigError
 from .control.arguments import add_commands
 from .store.erasure import PSID, Person
-from .store.forgetting import run as forget_person
+from .store.forgetting import run_and_tell as forget_person
 
 
 def parser() -> ArgumentParser:
@@ -57,6 +59,7 @@ def parser() -> ArgumentParser:
     forget.add_argument("psid", metavar="PSID", type=_psid, help="their page-scoped ID")
     forget.add_argument("--page", metavar="ID", type=_page, help="only of this Page")
     forget.add_argument("--bot", metavar="NAME", help="only of this bot")
+    forget.add_argument("--json", action="store_true", help="for programs to read")
     forget.set_defaults(command=_forget)
     check = commands.add_parser(
         "check",
@@ -96,7 +99,10 @@ def _forget(given: Namespace) -> tuple[int, str]:
         if bot.facebook.page_id is not None
     )
     person = Person(psid=given.psid, page=given.page, bot=given.bot, pages=pages)
-    return forget_person(config.store, person)
+    status, line, done = forget_person(config.store, person)
+    if given.json and status == 0 and done is not None:
+        return 0, json.dumps(asdict(done), indent=2, sort_keys=True)
+    return status, line
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

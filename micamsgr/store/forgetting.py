@@ -246,8 +246,20 @@ def run(
 
     :return: the exit status, and a line for the operator.
     """
+    return run_and_tell(path, person, sleep)[:2]
+
+
+def run_and_tell(
+    path: str, person: Person, sleep: Callable[[float], None] = time.sleep
+) -> tuple[int, str, Done | None]:
+    """
+    Do as :func:`run` does.
+
+    :return: the exit status, a line for the operator, and what came of it:
+        ``None`` where nothing did.
+    """
     if not Path(path).is_file():
-        return 1, (
+        return _not_done(
             f"there is no store {path}; where the daemon is a service, set"
             " STATE_DIRECTORY to its directory, such as /var/lib/micamessenger"
         )
@@ -260,20 +272,21 @@ def run(
                 raise
             done = ask_daemon(path, person, sleep)
     except StoreUnavailable as error:
-        return 1, error.detail
+        return _not_done(error.detail)
     except OSError as error:
-        return 1, f"can't use the store {path}: {error.strerror}"
+        return _not_done(f"can't use the store {path}: {error.strerror}")
     if not done.emptied:
-        return 1, (
-            "erased, but for the store's log, which somebody is reading: run this"
-            " again when they are done"
-        )
+        line = "erased, but for the store's log, which somebody is reading: run this"
+        return 1, f"{line} again when they are done", done
     if not done.known:
-        return 1, "the store knows nobody of that ID; nothing is read from Meta"
-    return 0, (
-        f"forgotten: {done.conversations} conversations, {done.rows} rows; what Meta"
-        " keeps, and copies of the store, are not touched"
-    )
+        line = "the store knows nobody of that ID; nothing is read from Meta"
+        return 1, line, done
+    line = f"forgotten: {done.conversations} conversations, {done.rows} rows; what Meta"
+    return 0, f"{line} keeps, and copies of the store, are not touched", done
+
+
+def _not_done(line: str) -> tuple[int, str, None]:
+    return 1, line, None
 
 
 @define(eq=False)
