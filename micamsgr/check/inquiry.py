@@ -20,9 +20,11 @@ from twisted.python.failure import Failure
 from micamsgr.config.values import Bot, Config
 from micamsgr.httpcall import HTTPCaller
 from micamsgr.store.look import Look, look
+from micamsgr.web.tls import Unusable
 
 from .asking_graph import GraphAsker, judge_answers
 from .files import (
+    Seen,
     certificate_files,
     judge_certificates,
     judge_configuration,
@@ -115,8 +117,7 @@ class Inquiry:
     async def _ask_files(self) -> list[Finding]:
         config = self._config
         now = datetime.fromtimestamp(self._wall(), timezone.utc)
-        files = [] if config.tls is None else certificate_files(config.tls)
-        seen = {str(it.certificate): look_at_certificate(it, now) for it in files}
+        seen = _certificates(config, now)
         return [
             *judge_configuration(str(self._path), config),
             *judge_secrets(look_at_modes(self._path, self._environ)),
@@ -188,7 +189,10 @@ class Inquiry:
                 ),
             ]
         knocker = Knocker(self._caller.call, self._reactor.seconds)
-        return await ask_webhook(knocker, bot, public_url, _stand_in(bot))
+        modern = self._config.tls is not None and self._config.tls.modern
+        return await ask_webhook(
+            knocker, bot, public_url, _stand_in(bot), modern=modern
+        )
 
     async def _ask_llm(self, bot: Bot) -> list[Finding]:
         if bot.llm.provider == "demo":
@@ -264,6 +268,16 @@ def _shared(result: Deferred[T]) -> Deferred[T]:
 
     result.addBoth(pass_on)
     return mine
+
+
+def _certificates(config: Config, now: datetime) -> list[tuple[str, Seen | Unusable]]:
+    tls = config.tls
+    if tls is None:
+        return []
+    return [
+        (str(it.certificate), look_at_certificate(it, now, modern=tls.modern))
+        for it in certificate_files(tls)
+    ]
 
 
 def _stand_in(bot: Bot) -> bool:

@@ -203,6 +203,10 @@ class WebhookTests(SynchronousTestCase):
         ):
             found = judge_reach("mica", url, came, stand_in)
             self.assertEqual(name_of(found), name, came)
+        # A daemon that speaks 1.3 alone answers us; Meta may be older.
+        found = judge_reach("mica", URL, reply(200), False, modern=True)
+        self.assertEqual(name_of(found), "ok")
+        self.assertIn("tls.modern", found.line)
 
     def test_answers(self) -> None:
         """
