@@ -19,9 +19,10 @@ from attrs import asdict
 
 from . import __version__
 from .check.command import run as run_check
+from .check.watch import PATIENCE
 from .config import load_config, load_store
 from .config.document import ConfigError
-from .control.arguments import add_commands
+from .control.arguments import add_commands, seconds
 from .store.erasure import PSID, Person
 from .store.forgetting import run_and_tell as forget_person
 
@@ -71,6 +72,18 @@ def parser() -> ArgumentParser:
         " nothing is changed.",
     )
     check.add_argument("--json", action="store_true", help="for programs")
+    check.add_argument(
+        "--watch",
+        action="store_true",
+        help="then wait until somebody writes to the Page, and tell what becomes of it",
+    )
+    check.add_argument(
+        "--for",
+        dest="seconds",
+        metavar="TIME",
+        type=seconds,
+        help="with --watch: how long, such as 90s or 10m (5m)",
+    )
     check.set_defaults(command=None)
     top.set_defaults(command=_operate)
     return top
@@ -113,10 +126,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     :return: the exit status.
     """
-    given = parser().parse_args(arguments)
+    reading = parser()
+    given = reading.parse_args(arguments)
     if given.command is None:
-        # It tells of the configuration's faults itself.
-        return run_check(Path(given.config), os.environ, sys.stdout, as_json=given.json)
+        if given.seconds is not None and not given.watch:
+            reading.error("--for needs --watch")
+        return _check(given)
     try:
         command: Callable[[Namespace], tuple[int, str]] = given.command
         status, line = command(given)
@@ -127,6 +142,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         line = json.dumps({"error": line})
     _print(sys.stderr if status and not as_json else sys.stdout, line)
     return status
+
+
+def _check(given: Namespace) -> int:
+    # It tells of the configuration's faults itself.
+    return run_check(
+        Path(given.config),
+        os.environ,
+        sys.stdout,
+        as_json=given.json,
+        patience=float(given.seconds or PATIENCE) if given.watch else None,
+    )
 
 
 def _operate(given: Namespace) -> tuple[int, str]:
