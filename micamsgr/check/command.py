@@ -18,9 +18,10 @@ from micamsgr.config import load_config
 from micamsgr.config.document import ConfigError
 from micamsgr.httpcall import HTTPCaller, outbound_client
 
+from .discretion import without_secrets
 from .files import judge_faults, judge_secrets, look_at_modes
 from .findings import Finding, Verdict, exit_status
-from .inquiry import Inquiry, without_secrets
+from .inquiry import Inquiry
 from .watch import watch
 
 _CONNECTIONS = 8

@@ -12,7 +12,7 @@ from threading import Thread
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from attrs import define, evolve, field
+from attrs import define, field
 from twisted.internet.defer import Deferred, DeferredSemaphore, gatherResults
 from twisted.internet.interfaces import IReactorFromThreads, IReactorTime
 from twisted.python.failure import Failure
@@ -282,38 +282,3 @@ def _certificates(config: Config, now: datetime) -> list[tuple[str, Seen | Unusa
 
 def _stand_in(bot: Bot) -> bool:
     return urlsplit(bot.facebook.graph_url).hostname in _LOOPBACK
-
-
-def without_secrets(findings: Sequence[Finding], config: Config) -> list[Finding]:
-    """
-    Take out what is secret in a configuration, wherever it got into a finding.
-
-    The last of several nets: nothing here is meant to show one.
-    """
-    secrets = sorted(_secrets(config), key=len, reverse=True)
-
-    def clean(text: str) -> str:
-        for secret in secrets:
-            text = text.replace(secret, "(a secret)")
-        return text
-
-    return [
-        evolve(each, line=clean(each.line), about=clean(each.about))
-        for each in findings
-    ]
-
-
-def _secrets(config: Config) -> set[str]:
-    found: set[str] = set()
-    for bot in config.bots:
-        facebook = bot.facebook
-        for secret in (facebook.verify_token, facebook.page_access_token):
-            found.add(secret.value)
-        found.add(facebook.secret.value)
-        for model in (bot.llm, *bot.llm.fallbacks):
-            values = [value.value for value in model.headers.values()]
-            values += [] if model.api_key is None else [model.api_key.value]
-            found.update(part for value in values for part in value.split())
-            found.update(values)
-    # What is shorter is in other words, too.
-    return {secret for secret in found if len(secret) >= 8}

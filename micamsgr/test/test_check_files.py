@@ -266,3 +266,39 @@ class CertificateTests(SynchronousTestCase):
         late = look_at_certificate(files, now + timedelta(days=3))
         assert isinstance(late, Unusable)
         self.assertIn("expired", str(late))
+
+    def test_unusable(self) -> None:
+        """
+        Each thing for which the daemon would not take the files is told: dates,
+        a key of another certificate or one that others may read, a chain in the
+        wrong order; a chain that does not hold together is doubtful.
+        """
+        place = Path(self.mktemp())
+        pem, key = certificate(place)
+        other, other_key = certificate(place, "other.example")
+        chain, turned = place / "chain", place / "turned"
+        chain.write_bytes(Path(pem).read_bytes() + Path(other).read_bytes())
+        turned.write_bytes(Path(other).read_bytes() + Path(pem).read_bytes())
+        readable = place / "readable"
+        readable.write_bytes(Path(key).read_bytes())
+        readable.chmod(0o644)
+        now = datetime.now(timezone.utc)
+        day = timedelta(days=1)
+        for file, private, at, word in (
+            (pem, key, now + 3 * day, "expired"),
+            (pem, key, now - 3 * day, "valid only from"),
+            (pem, other_key, now, "is not the key of"),
+            (pem, str(readable), now, "mode 0644"),
+            (str(turned), key, now, "it must come first"),
+            (pem, "/nowhere", now, "No such file"),
+            (str(chain), key, now, "did not issue"),
+        ):
+            seen = look_at_certificate(CertificateFiles(Path(file), Path(private)), at)
+            if isinstance(seen, Seen):
+                # What is worse, or sooner, would be told instead.
+                seen = evolve(seen, self_signed=False, expires=now + 60 * day)
+            (found,) = judge_certificates([(file, seen)], None, now)
+            doubtful = file == str(chain)
+            name = "certificate.doubtful" if doubtful else "certificate.unusable"
+            self.assertEqual(name_of(found), name, word)
+            self.assertIn(word, found.line)

@@ -15,8 +15,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.http_headers import Headers
 
 from micamsgr.check.command import in_json, in_lines
+from micamsgr.check.discretion import without_secrets
 from micamsgr.check.findings import Finding, Verdict, exit_status, fine
-from micamsgr.check.inquiry import without_secrets
 from micamsgr.check.llm import Asked, judge_llm
 from micamsgr.check.machine import Holder, Port, judge_port, judge_store
 from micamsgr.check.subscribed import judge_mode
@@ -124,6 +124,23 @@ class FindingTests(SynchronousTestCase):
         (clean,) = without_secrets([odd], config)
         self.assertEqual(clean.line, "with (a secret) and (a secret)")
         self.assertEqual(clean.about, "(a secret)")
+
+    def test_written(self) -> None:
+        """
+        So it is as URLs have it, and where it was cut short; what only begins
+        as a secret does, stays.
+        """
+        text = FILLED.replace("EAAB1", "EAAB1+a/long=token")
+        config = parse_config(text, directory=Path("/"), environ={})
+        for line, wanted in (
+            ("at ?t=EAAB1%2Ba%2Flong%3Dtoken&x", "at ?t=(a secret)&x"),
+            ("at EAAB1%2Ba/long%3Dtoken", "at (a secret)"),
+            ("the Page of EAAB1+a/lo…", "the Page of (a secret)…"),
+            ("EAAB1+a/long=token EAAB1+a/lo… x…", "(a secret) (a secret)… x…"),
+            ("one of EAAB1+… and EAAB1+a/l", "one of EAAB1+… and EAAB1+a/l"),
+        ):
+            (clean,) = without_secrets([fine("page", "", line)], config)
+            self.assertEqual(clean.line, wanted)
 
 
 class MachineTests(SynchronousTestCase):
