@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -131,10 +132,12 @@ class FindingTests(SynchronousTestCase):
         as a secret does, stays.
         """
         text = FILLED.replace("EAAB1", "EAAB1+a/long=token")
+        text = re.sub("verify_token: .*", "verify_token: of an+app secret", text)
         config = parse_config(text, directory=Path("/"), environ={})
         for line, wanted in (
             ("at ?t=EAAB1%2Ba%2Flong%3Dtoken&x", "at ?t=(a secret)&x"),
             ("at EAAB1%2Ba/long%3Dtoken", "at (a secret)"),
+            ("as of+an%2Bapp+secret", "as (a secret)"),
             ("the Page of EAAB1+a/lo…", "the Page of (a secret)…"),
             ("EAAB1+a/long=token EAAB1+a/lo… x…", "(a secret) (a secret)… x…"),
             ("one of EAAB1+… and EAAB1+a/l", "one of EAAB1+… and EAAB1+a/l"),

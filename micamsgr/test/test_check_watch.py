@@ -113,6 +113,13 @@ class WatchTests(SynchronousTestCase):
         self.wait(EMPTY, evolve(EMPTY, messages=(MADE,)))
         self.assertEqual(self.asked, 1)
         self.assertEqual(self.status, 2)
+        self.setUp()
+        both = evolve(EMPTY, messages=(MADE, evolve(MADE, id=9, conversation=4)))
+        one = evolve(EMPTY, messages=(MADE,))
+        told = self.wait(EMPTY, *[one] * 10, both)
+        late = [it for it in told if it["said"] == "it is made, and not sent yet"]
+        self.assertEqual([it["message"] for it in late], [1, 2])
+        self.assertEqual(self.asked, 1)
 
     def test_interrupted(self) -> None:
         """
@@ -134,9 +141,10 @@ class WatchTests(SynchronousTestCase):
         store = Path(self.mktemp()).absolute()
         text = f"{FILLED}store: 'sqlite:{store}'\n"
         config = parse_config(text, directory=Path("/"), environ={})
-        before = signal.getsignal(signal.SIGINT)
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        self.addCleanup(signal.signal, signal.SIGINT, before)
         status = watch(config, {}, self.out, patience=0.05)
-        self.assertIs(signal.getsignal(signal.SIGINT), before)
+        self.assertIs(signal.getsignal(signal.SIGINT), signal.SIG_IGN)
         self.assertEqual(status, 2)
         self.assertIn("the daemon doesn't run", self.out.getvalue())
         self.assertFalse(store.exists())
