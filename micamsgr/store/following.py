@@ -100,8 +100,13 @@ def follow(path: Path, after: int | None) -> Sight:
 
     :param after: its number; ``None``: only the last one's is wanted.
     """
-    path = path.resolve()
-    if not path.exists():
+    try:
+        path = path.resolve()
+        there = path.exists()
+    except OSError as error:
+        # As where the directory is closed to whoever asks.
+        return Sight(runs=False, problem=f"{path}: {error.strerror}")
+    if not there:
         return Sight(runs=is_taken(path), last=0)
     if not os.access(path, os.R_OK):
         return Sight(runs=False, problem=f"{path}: whoever asks may not read it")

@@ -184,6 +184,12 @@ class FollowTests(SynchronousTestCase):
         self.database.execute("PRAGMA user_version = 999")
         self.assertIn("newer", follow(self.path, 1).problem)
 
+    def test_nowhere(self) -> None:
+        """
+        A place that can't be looked at is a problem, and no defect.
+        """
+        self.assertIn("too long", follow(self.path / ("x" * 300), 1).problem)
+
     @skipIf(os.geteuid() == 0, "root may read everything")
     def test_forbidden(self) -> None:
         """
