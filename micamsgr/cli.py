@@ -15,13 +15,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TextIO
 
+from attrs import asdict
+
 from . import __version__
 from .check.command import run as run_check
+from .check.watch import PATIENCE
 from .config import load_config, load_store
 from .config.document import ConfigError
-from .control.arguments import add_commands
+from .control.arguments import add_commands, seconds
 from .store.erasure import PSID, Person
-from .store.forgetting import run as forget_person
+from .store.forget_command import run_and_tell as forget_person
 
 
 def parser() -> ArgumentParser:
@@ -57,6 +60,7 @@ def parser() -> ArgumentParser:
     forget.add_argument("psid", metavar="PSID", type=_psid, help="their page-scoped ID")
     forget.add_argument("--page", metavar="ID", type=_page, help="only of this Page")
     forget.add_argument("--bot", metavar="NAME", help="only of this bot")
+    forget.add_argument("--json", action="store_true", help="for programs to read")
     forget.set_defaults(command=_forget)
     check = commands.add_parser(
         "check",
@@ -68,6 +72,18 @@ def parser() -> ArgumentParser:
         " nothing is changed.",
     )
     check.add_argument("--json", action="store_true", help="for programs")
+    check.add_argument(
+        "--watch",
+        action="store_true",
+        help="then wait until somebody writes to the Page, and tell what becomes of it",
+    )
+    check.add_argument(
+        "--for",
+        dest="seconds",
+        metavar="TIME",
+        type=seconds,
+        help="with --watch: how long, such as 90s or 10m (5m)",
+    )
     check.set_defaults(command=None)
     top.set_defaults(command=_operate)
     return top
@@ -96,7 +112,10 @@ def _forget(given: Namespace) -> tuple[int, str]:
         if bot.facebook.page_id is not None
     )
     person = Person(psid=given.psid, page=given.page, bot=given.bot, pages=pages)
-    return forget_person(config.store, person)
+    status, line, done = forget_person(config.store, person)
+    if given.json and status == 0 and done is not None:
+        return 0, json.dumps(asdict(done), indent=2, sort_keys=True)
+    return status, line
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -107,10 +126,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     :return: the exit status.
     """
-    given = parser().parse_args(arguments)
+    reading = parser()
+    given = reading.parse_args(arguments)
     if given.command is None:
-        # It tells of the configuration's faults itself.
-        return run_check(Path(given.config), os.environ, sys.stdout, as_json=given.json)
+        if given.seconds is not None and not given.watch:
+            reading.error("--for needs --watch")
+        return _check(given)
     try:
         command: Callable[[Namespace], tuple[int, str]] = given.command
         status, line = command(given)
@@ -121,6 +142,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         line = json.dumps({"error": line})
     _print(sys.stderr if status and not as_json else sys.stdout, line)
     return status
+
+
+def _check(given: Namespace) -> int:
+    # It tells of the configuration's faults itself.
+    return run_check(
+        Path(given.config),
+        os.environ,
+        sys.stdout,
+        as_json=given.json,
+        patience=float(given.seconds or PATIENCE) if given.watch else None,
+    )
 
 
 def _operate(given: Namespace) -> tuple[int, str]:

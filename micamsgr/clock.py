@@ -78,6 +78,16 @@ class Clocks:
             sure=self._sure,
         )
 
+    @property
+    def ahead(self) -> float | None:
+        """
+        By how many seconds this machine's clock is ahead of Meta's, to about two;
+        ``None`` while that is not known.
+        """
+        if not self._sure or self._date is None:
+            return None
+        return self._wall() - self._at(self._ticks())
+
     def correct(self, date: str | None) -> None:
         """
         Learn what Meta's clock shows from the ``Date`` header of an answer

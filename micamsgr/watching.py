@@ -59,6 +59,10 @@ class Watching(Service):
         default=lambda: None, kw_only=True
     )
 
+    #: Bytes that are free on the store's disk, as of the last look; ``None``: not
+    #: known.
+    free: int | None = field(default=None, init=False)
+
     _look_call: IDelayedCall | None = field(default=None, init=False)
     _lag_call: IDelayedCall | None = field(default=None, init=False)
     _looking: Deferred[None] | None = field(default=None, init=False)
@@ -144,10 +148,11 @@ class Watching(Service):
 
     def _see_disk(self) -> None:
         log = free = size = 0
+        self.free = None
         with suppress(OSError):
             log = Path(f"{self._path}-wal").stat().st_size
         with suppress(OSError):
             disk = os.statvfs(Path(self._path).parent)
-            free = disk.f_bavail * disk.f_frsize
+            free = self.free = disk.f_bavail * disk.f_frsize
             size = disk.f_blocks * disk.f_frsize
         self.metrics.disk(log, free, size)

@@ -148,6 +148,7 @@ class PageTests(AdminCase):
             [
                 ("serving", None, "ok"),
                 ("store", None, "ok"),
+                ("clock", None, "ok"),
                 ("backlog", None, "ok"),
                 ("token", "mica", "ok"),
                 ("subscribed", "mica", "ok"),

@@ -256,3 +256,48 @@ class TLSTests(CheckCase):
         (place / "key").chmod(0o644)
         status, said = await self.run_command(file, **trusting)
         self.assertRegex(said, "failed   certificate .*mode 0644")
+
+    async def test_further(self) -> None:
+        """
+        With several certificates Meta is shown the one for the name in
+        public_url, also by TLS 1.3 alone; each other one is looked at, too.
+        """
+        authority = Authority()
+        place = self.directory.resolve()
+        (place / "ca").write_bytes(authority.pem)
+        for host in ("other.example", "localhost"):
+            chain, key = authority.issue(host)
+            (place / f"{host}.crt").write_bytes(chain)
+            (place / f"{host}.key").touch(0o600)
+            (place / f"{host}.key").write_bytes(key)
+        first, second = (
+            {
+                "certificate": str(place / f"{host}.crt"),
+                "private_key": str(place / f"{host}.key"),
+            }
+            for host in ("other.example", "localhost")
+        )
+        port = free_port()
+        listen = f"tcp:{port}:interface=127.0.0.1"
+        tls = {"listen": listen, "modern": True, **first, "further": [second]}
+        plain = f"tcp:{self.port}:interface=127.0.0.1"
+        await self.serve(listen=plain, tls=tls)
+        root = f"https://localhost:{port}"
+        self.page.app.callback = f"{root}/v1/facebook/webhook/mica"
+        trusting = {"SSL_CERT_FILE": str(place / "ca")}
+        changes: dict[str, Any] = {"listen": plain, "tls": tls, "public_url": root}
+        status, said = await self.run_command(
+            self.write_configuration(**changes), **trusting
+        )
+        self.assertEqual(status, 0, said)
+        self.assertIn("Meta is shown it for localhost", said)
+        self.assertIn("it is for other.example", said)
+        self.assertIn("with tls.modern it is 1.3", said)
+        self.assertEqual(said.count("the daemon listens there"), 2)
+        (place / "other.example.key").write_bytes(b"no key")
+        status, said = await self.run_command(
+            self.write_configuration(**changes), **trusting
+        )
+        self.assertEqual(status, 2, said)
+        self.assertRegex(said, r"failed   certificate \(.*/other.example.crt\)")
+        self.assertRegex(said, r"ok       certificate \(.*/localhost.crt\)")

@@ -18,29 +18,40 @@ from micamsgr.config import load_config
 from micamsgr.config.document import ConfigError
 from micamsgr.httpcall import HTTPCaller, outbound_client
 
+from .discretion import without_secrets
 from .files import judge_faults, judge_secrets, look_at_modes
 from .findings import Finding, Verdict, exit_status
-from .inquiry import Inquiry, without_secrets
+from .inquiry import Inquiry
+from .watch import watch
 
 _CONNECTIONS = 8
 
 
-def run(path: Path, environ: Mapping[str, str], out: TextIO, *, as_json: bool) -> int:
+def run(
+    path: Path,
+    environ: Mapping[str, str],
+    out: TextIO,
+    *,
+    as_json: bool,
+    patience: float | None = None,
+) -> int:
     """
     Check a configuration, and what it needs.
 
     :param path: of its file.
     :param out: what was found is written there.
     :param as_json: whether as one JSON document, and not in lines.
+    :param patience: for how many seconds to :func:`~micamsgr.check.watch.watch`
+        then for a message; ``None``: not at all.
 
     :return: 0 where all is well, 1 where there are warnings, 2 where something
-        failed.
+        failed; of what was watched, if anything was.
     """
     try:
         config = load_config(path, environ)
     except ConfigError as error:
         found = judge_faults(error) + judge_secrets(look_at_modes(path, environ))
-        return _tell(found, out, as_json)
+        return _tell(found, out, as_json, in_one_line=patience is not None)
     status = 2
 
     async def ask(reactor: Any) -> None:
@@ -50,20 +61,28 @@ def run(path: Path, environ: Mapping[str, str], out: TextIO, *, as_json: bool) -
         inquiry = Inquiry(reactor, caller, path, config, environ, time.time)
         found = without_secrets(await inquiry.ask(), config)
         # Before the end, which waits for the system to look names up.
-        status = _tell(found, out, as_json)
+        status = _tell(found, out, as_json, in_one_line=patience is not None)
         await pool.closeCachedConnections()
 
     try:
         react(lambda reactor: Deferred.fromCoroutine(ask(reactor)))
     except SystemExit as leaving:
         # Interrupted, or a defect that was logged.
-        return 2 if leaving.code else status
-    return status
+        if leaving.code:
+            return 2
+    if patience is None:
+        return status
+    return watch(config, environ, out, patience=patience, as_json=as_json)
 
 
-def _tell(found: Sequence[Finding], out: TextIO, as_json: bool) -> int:
+def _tell(
+    found: Sequence[Finding], out: TextIO, as_json: bool, *, in_one_line: bool
+) -> int:
     status = exit_status(found)
-    out.write(in_json(found, status) if as_json else in_lines(found))
+    document = in_json(found, status)
+    if in_one_line:
+        document = json.dumps(json.loads(document)) + "\n"
+    out.write(document if as_json else in_lines(found))
     out.flush()
     return status
 

@@ -129,9 +129,13 @@ def _count(modes: Sequence[Mode]) -> str:
 
 def certificate_files(tls: TLS) -> list[CertificateFiles]:
     """
-    List a configuration's certificates.
+    List a configuration's certificates, in its order.
     """
-    return [CertificateFiles(Path(tls.certificate), Path(tls.private_key))]
+    pairs = {"tls": tls} | {f"tls.further[{n}]": it for n, it in enumerate(tls.further)}
+    return [
+        CertificateFiles(Path(it.certificate), Path(it.private_key), place)
+        for place, it in pairs.items()
+    ]
 
 
 @frozen(kw_only=True)
@@ -141,30 +145,39 @@ class Seen:
 
     :ivar names: for which it was issued, in lower case.
     :ivar doubt: why some may not trust it; or nothing.
+    :ivar shown: the names for which the daemon shows it, which may be others
+        where it lists none; ``None``: *names*.
     """
 
     expires: datetime
     names: tuple[str, ...]
     self_signed: bool
     doubt: str
+    shown: tuple[str, ...] | None = None
 
 
-def look_at_certificate(files: CertificateFiles, now: datetime) -> Seen | Unusable:
+def look_at_certificate(
+    files: CertificateFiles, now: datetime, *, modern: bool = False
+) -> Seen | Unusable:
     """
     Read a certificate as the daemon does.
+
+    :param modern: whether it is for TLS 1.3 alone.
     """
     try:
-        loaded = files.load(now)
+        loaded = files.load(now, modern=modern)
         own = load_pem_x509_certificates(files.certificate.read_bytes())[0]
     except Unusable as error:
         return error
     except (OSError, ValueError) as error:
-        return Unusable(f"tls.certificate: {files.certificate}: {error}")
+        line = f"{files.place}.certificate: {files.certificate}: {error}"
+        return Unusable(line)
     return Seen(
         expires=own.not_valid_after_utc,
         names=tuple(_names(own)),
         self_signed=own.issuer == own.subject,
         doubt=loaded.doubt,
+        shown=tuple(name.decode() for name in loaded.names),
     )
 
 
@@ -176,41 +189,92 @@ def _names(certificate: Certificate) -> Iterator[str]:
 
 
 def judge_certificates(
-    seen: Mapping[str, Seen | Unusable], public_url: str | None, now: datetime
+    seen: Sequence[tuple[str, Seen | Unusable]], public_url: str | None, now: datetime
 ) -> list[Finding]:
     """
-    Say whether Meta will take the certificates.
+    Say whether Meta will take the certificate that it is shown, and others the
+    others.
 
-    :param seen: by file.
-    :param public_url: for whose name one of them has to be; ``None``: it is
-        not known.
+    :param seen: each with the name of its file, in the configuration's order.
+    :param public_url: whose name Meta asks for; ``None``: it is not known, and
+        it may ask for that of any.
     """
     if not seen:
         line = "no tls: is given; whatever is before the daemon has the certificate"
         return [fine("certificate", "", line)]
     host = urlsplit(public_url).hostname if public_url else None
-    usable = [each for each in seen.values() if isinstance(each, Seen)]
-    fits = host is None or any(covers(each.names, host) for each in usable)
+    usable = [each for _, each in seen if isinstance(each, Seen)]
+    chosen = None if host is None else _shown_to(host, usable)
+    unsure = len(usable) < len(seen)
+    if unsure and chosen and host and not covers(chosen.names, host):
+        # It may be one that can't be read.
+        chosen = None
     found: list[Finding] = []
-    for file, each in seen.items():
+    before: set[str] = set()
+    for place, (file, each) in enumerate(seen):
         if isinstance(each, Unusable):
             found += [trouble("certificate.unusable", file, why) for why in each.args]
-        elif each.self_signed:
-            line = "its issuer is itself"
-            found.append(trouble("certificate.self_signed", file, line))
-        elif not fits:
-            names = ", ".join(each.names) or "nothing"
-            line = f"it is for {names}, and not for {host}"
-            found.append(trouble("certificate.name", file, line))
-        elif each.expires < now + _SOON:
-            line = f"it expires at {each.expires:%Y-%m-%d %H:%M} UTC"
-            found.append(trouble("certificate.expiring", file, line))
-        elif each.doubt:
-            found.append(trouble("certificate.doubtful", file, each.doubt))
-        else:
-            line = f"it is valid until {each.expires:%Y-%m-%d %H:%M} UTC"
-            found.append(fine("certificate", file, line))
+            continue
+        names = set(each.names if each.shown is None else each.shown)
+        unused = place > 0 and names <= before
+        before |= names
+        meta = host is None or each is chosen
+        found.append(_judge(file, each, host, now, to_meta=meta, unused=unused))
     return found
+
+
+def _judge(
+    file: str,
+    seen: Seen,
+    host: str | None,
+    now: datetime,
+    *,
+    to_meta: bool,
+    unused: bool,
+) -> Finding:
+    names = ", ".join(seen.names) or "nothing"
+    until = f"{seen.expires:%Y-%m-%d %H:%M} UTC"
+    if to_meta and seen.self_signed:
+        return trouble("certificate.self_signed", file, "its issuer is itself")
+    if to_meta and host is not None and not covers(seen.names, host):
+        line = f"it is for {names}, and not for {host}"
+        return trouble("certificate.name", file, line)
+    if seen.expires < now + _SOON:
+        return trouble("certificate.expiring", file, f"it expires at {until}")
+    if seen.doubt:
+        return trouble("certificate.doubtful", file, seen.doubt)
+    if unused:
+        line = f"it is for {names}, as those before it are"
+        return trouble("certificate.unused", file, line)
+    line = f"it is valid until {until}"
+    if host is not None:
+        whom = f"Meta is shown it for {host}" if to_meta else f"it is for {names}"
+        line += f"; {whom}"
+    return fine("certificate", file, line)
+
+
+def _shown_to(host: str, seen: Sequence[Seen]) -> Seen | None:
+    """
+    Choose as the daemon does: the first that has just this name, or else by a
+    star, or else the first; see :class:`~micamsgr.web.tls.CertificateSet`.
+    """
+    wanted = host.lower().rstrip(".")
+    starred = f"*.{wanted.partition('.')[2]}"
+    if _is_address(wanted):
+        # No client asks for one by name.
+        return seen[0] if seen else None
+    for name in (wanted, starred):
+        for each in seen:
+            if name in (each.names if each.shown is None else each.shown):
+                return each
+    return seen[0] if seen else None
+
+
+def _is_address(host: str) -> bool:
+    with suppress(ValueError):
+        ipaddress.ip_address(host)
+        return True
+    return False
 
 
 def covers(names: Sequence[str], host: str) -> bool:

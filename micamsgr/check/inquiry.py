@@ -12,7 +12,7 @@ from threading import Thread
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from attrs import define, evolve, field
+from attrs import define, field
 from twisted.internet.defer import Deferred, DeferredSemaphore, gatherResults
 from twisted.internet.interfaces import IReactorFromThreads, IReactorTime
 from twisted.python.failure import Failure
@@ -20,9 +20,11 @@ from twisted.python.failure import Failure
 from micamsgr.config.values import Bot, Config
 from micamsgr.httpcall import HTTPCaller
 from micamsgr.store.look import Look, look
+from micamsgr.web.tls import Unusable
 
 from .asking_graph import GraphAsker, judge_answers
 from .files import (
+    Seen,
     certificate_files,
     judge_certificates,
     judge_configuration,
@@ -115,8 +117,7 @@ class Inquiry:
     async def _ask_files(self) -> list[Finding]:
         config = self._config
         now = datetime.fromtimestamp(self._wall(), timezone.utc)
-        files = [] if config.tls is None else certificate_files(config.tls)
-        seen = {str(it.certificate): look_at_certificate(it, now) for it in files}
+        seen = _certificates(config, now)
         return [
             *judge_configuration(str(self._path), config),
             *judge_secrets(look_at_modes(self._path, self._environ)),
@@ -188,7 +189,10 @@ class Inquiry:
                 ),
             ]
         knocker = Knocker(self._caller.call, self._reactor.seconds)
-        return await ask_webhook(knocker, bot, public_url, _stand_in(bot))
+        modern = self._config.tls is not None and self._config.tls.modern
+        return await ask_webhook(
+            knocker, bot, public_url, _stand_in(bot), modern=modern
+        )
 
     async def _ask_llm(self, bot: Bot) -> list[Finding]:
         if bot.llm.provider == "demo":
@@ -266,40 +270,15 @@ def _shared(result: Deferred[T]) -> Deferred[T]:
     return mine
 
 
-def _stand_in(bot: Bot) -> bool:
-    return urlsplit(bot.facebook.graph_url).hostname in _LOOPBACK
-
-
-def without_secrets(findings: Sequence[Finding], config: Config) -> list[Finding]:
-    """
-    Take out what is secret in a configuration, wherever it got into a finding.
-
-    The last of several nets: nothing here is meant to show one.
-    """
-    secrets = sorted(_secrets(config), key=len, reverse=True)
-
-    def clean(text: str) -> str:
-        for secret in secrets:
-            text = text.replace(secret, "(a secret)")
-        return text
-
+def _certificates(config: Config, now: datetime) -> list[tuple[str, Seen | Unusable]]:
+    tls = config.tls
+    if tls is None:
+        return []
     return [
-        evolve(each, line=clean(each.line), about=clean(each.about))
-        for each in findings
+        (str(it.certificate), look_at_certificate(it, now, modern=tls.modern))
+        for it in certificate_files(tls)
     ]
 
 
-def _secrets(config: Config) -> set[str]:
-    found: set[str] = set()
-    for bot in config.bots:
-        facebook = bot.facebook
-        for secret in (facebook.verify_token, facebook.page_access_token):
-            found.add(secret.value)
-        found.add(facebook.secret.value)
-        for model in (bot.llm, *bot.llm.fallbacks):
-            values = [value.value for value in model.headers.values()]
-            values += [] if model.api_key is None else [model.api_key.value]
-            found.update(part for value in values for part in value.split())
-            found.update(values)
-    # What is shorter is in other words, too.
-    return {secret for secret in found if len(secret) >= 8}
+def _stand_in(bot: Bot) -> bool:
+    return urlsplit(bot.facebook.graph_url).hostname in _LOOPBACK

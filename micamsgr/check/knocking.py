@@ -77,14 +77,22 @@ class Knocker:
 
 
 async def ask_webhook(
-    knocker: Knocker, bot: Bot, public_url: str, stand_in: bool
+    knocker: Knocker,
+    bot: Bot,
+    public_url: str,
+    stand_in: bool,
+    *,
+    modern: bool = False,
 ) -> list[Finding]:
     """
     Call a bot's webhook as Meta would.
+
+    :param stand_in: as for :func:`~micamsgr.check.webhook.judge_reach`; so is
+        *modern*.
     """
     url, secret = webhook_url(public_url, bot.name), bot.facebook.secret.value
     signed = await knocker.deliver(url, secret)
-    found = [judge_reach(bot.name, url, signed, stand_in)]
+    found = [judge_reach(bot.name, url, signed, stand_in, modern=modern)]
     if signed.answer is None and not signed.connected:
         return found + unasked(bot.name)
     unsigned = await knocker.deliver(url, None)

@@ -34,18 +34,18 @@ HERE = (
     failed(
         "certificate.unusable",
         "the certificate or its key can't be used, has expired, or others read the key",
-        "nobody can connect; a daemon that runs keeps the certificate that it has",
+        "the daemon does not start; one that runs keeps all certificates that it has",
         "do what the line says, and reload the daemon",
     ),
     failed(
         "certificate.name",
-        "the certificate is not for the name in public_url",
+        "the certificate that Meta is shown is not for the name in public_url",
         "Meta refuses to connect, and nobody is answered",
         "have one issued for that name, or correct public_url",
     ),
     failed(
         "certificate.self_signed",
-        "the certificate is self-signed",
+        "the certificate that Meta is shown is self-signed",
         "Meta refuses to connect, and nobody is answered",
         "have one issued by a public authority, such as Let's Encrypt",
     ),
@@ -60,6 +60,12 @@ HERE = (
         "the certificates of the chain did not issue one another",
         "Meta may refuse to connect",
         "put the server's certificate first, and those that issued it behind it",
+    ),
+    warning(
+        "certificate.unused",
+        "a further certificate has no name that those before it don't have",
+        "nobody is ever shown it",
+        "take the pair out of tls.further, or see whether the file is the right one",
     ),
     failed(
         "ports.taken",

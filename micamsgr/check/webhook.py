@@ -85,13 +85,17 @@ def is_ours(signed: Reply, unsigned: Reply) -> bool:
     return signed.status == 200 and unsigned.status == 403
 
 
-def judge_reach(bot: str, url: str, reply: Reply, stand_in: bool) -> Finding:
+def judge_reach(
+    bot: str, url: str, reply: Reply, stand_in: bool, *, modern: bool = False
+) -> Finding:
     """
     Say whether the public URL is reached as Meta would reach it.
 
     :param reply: what came of the first request.
     :param stand_in: whether ``facebook.graph_url`` is on this machine, so that
         a stand-in calls, which needs no TLS.
+    :param modern: whether the daemon speaks only TLS 1.3, as far as it is the
+        daemon that does TLS.
     """
     shown = shown_url(url)
     secure = url.lower().startswith("https:")
@@ -99,6 +103,8 @@ def judge_reach(bot: str, url: str, reply: Reply, stand_in: bool) -> Finding:
         return trouble("webhook.plain", bot, shown)
     if reply.answer is not None:
         how = "by TLS that this machine trusts" if secure else "without TLS"
+        if secure and modern:
+            how += "; with tls.modern it is 1.3, which Meta doesn't say that it speaks"
         return fine("webhook", bot, f"{shown} answers, {how}")
     trusted = not any(word in reply.failure for word in _TLS)
     if secure and not reply.connected and not trusted:

@@ -209,7 +209,7 @@ def build(
         reactor, current, clocks, store, deletions, metrics, publisher
     )
     *_, watching = upkeep
-    admin = Admin(reactor, metrics, store, listeners, bots, watching)
+    admin = Admin(reactor, metrics, store, listeners, bots, watching, clocks)
     admin_doors = admin_listeners(reactor, config, admin, seldom)
 
     def read_again() -> Config:

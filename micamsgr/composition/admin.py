@@ -13,6 +13,7 @@ from twisted.internet.address import UNIXAddress
 from twisted.internet.interfaces import IAddress
 from twisted.logger import Logger
 
+from micamsgr.clock import Clocks
 from micamsgr.config.values import Config
 from micamsgr.messenger.seldom import Seldom
 from micamsgr.metrics import CONTENT_TYPE, Metrics
@@ -49,6 +50,7 @@ class Admin:
     _listeners: Listeners
     _bots: Bots
     _watching: Watching
+    _clocks: Clocks
 
     #: Whether the store's thread is alive.
     pulse: Pulse = field(init=False)
@@ -104,6 +106,8 @@ class Admin:
             expires=None if expires is None else expires - now,
             oldest=self._watching.oldest,
             bots=[bot.facts for bot in self._bots.by_name.values()],
+            free=self._watching.free,
+            ahead=self._clocks.ahead,
         )
 
 

@@ -168,6 +168,7 @@ class RunningBot(MultiService):
         return BotFacts(
             bot=self._bot.name,
             token=self._token.good,
+            unproved=self._token.unproved,
             other_page=self._finder.mistaken,
             refused=self._steps.outlet.alarmed,
             subscribed=_SUBSCRIBED[asked] if asked else Subscribed.NOT_ASKED,

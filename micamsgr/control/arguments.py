@@ -105,7 +105,7 @@ def add_commands(
         "--for",
         dest="seconds",
         metavar="TIME",
-        type=_seconds,
+        type=seconds,
         help="such as 90s, 30m, 2h or 7d (for good)",
     )
     add(
@@ -213,9 +213,14 @@ def _id(text: str) -> str:
     return text
 
 
-def _seconds(text: str) -> int:
+def seconds(text: str) -> int:
+    """
+    Read a time such as ``90s`` or ``30m``, in seconds.
+
+    :raises ArgumentTypeError: where it is none.
+    """
     named = re.fullmatch(r"([0-9]{1,8})([smhd])", text)
-    seconds = 0 if named is None else int(named[1]) * _UNITS[named[2]]
-    if not 1 <= seconds <= _LONGEST:
+    count = 0 if named is None else int(named[1]) * _UNITS[named[2]]
+    if not 1 <= count <= _LONGEST:
         raise ArgumentTypeError("a time such as 90s, 30m, 2h or 7d, at most 366d")
-    return seconds
+    return count

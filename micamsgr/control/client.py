@@ -42,6 +42,8 @@ def ask(
     program: str,
     command: str,
     arguments: Mapping[str, Any],
+    *,
+    patience: float = _PATIENCE,
 ) -> tuple[str, dict[str, Any]]:
     """
     Have the daemon do something.
@@ -49,6 +51,7 @@ def ask(
     :param store: path of its store.
     :param runtime: ``$RUNTIME_DIRECTORY``, if there is one.
     :param program: our version.
+    :param patience: the most seconds for all of it.
 
     :return: the version of the daemon's program, and what came of it.
 
@@ -66,7 +69,7 @@ def ask(
         place = Place(path)
         try:
             _check_file(path, trusted)
-            answer = _exchange(place.name, path, trusted, line)
+            answer = _exchange(place.name, path, trusted, line, patience)
         finally:
             place.close()
     except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError) as error:
@@ -80,7 +83,7 @@ def ask(
         ) from error
     except socket.timeout as error:  # noqa: UP041
         raise Declined(
-            f"the daemon has not answered for {_PATIENCE:g} s; what was asked may"
+            f"the daemon has not answered for {patience:g} s; what was asked may"
             " have been done: look before you try again"
         ) from error
     except OSError as error:
@@ -117,10 +120,12 @@ def _not_ours(path: Path, user: int) -> Declined:
     )
 
 
-def _exchange(name: str, path: Path, trusted: set[int], line: bytes) -> bytes:
-    end = time.monotonic() + _PATIENCE
+def _exchange(
+    name: str, path: Path, trusted: set[int], line: bytes, patience: float
+) -> bytes:
+    end = time.monotonic() + patience
     with socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(_PATIENCE)
+        connection.settimeout(patience)
         connection.connect(name)
         user = peer_of(connection)
         if user not in trusted:

@@ -38,6 +38,7 @@ from .graph_answers import (
     read_outcome,
     read_page,
     read_token,
+    reads_unproved,
 )
 from .usage import read_pressures
 
@@ -61,9 +62,23 @@ class TokenState:
     What the Graph API said last about a token.
 
     :ivar good: ``None`` while it said nothing.
+    :ivar unproved: whether it refused our proof of the app's secret with it, and
+        took nothing since.
     """
 
     good: bool | None = None
+    unproved: bool = False
+
+    def learn(self, status: int, told: dict[str, Any]) -> None:
+        """
+        Conclude from any answer.
+
+        :param told: its object; empty where it is none.
+        """
+        good = read_token(status, told)
+        if good is not None:
+            self.good = good
+        self.unproved = good is None and (self.unproved or reads_unproved(told))
 
 
 @implementer(IMessenger)
@@ -232,9 +247,7 @@ class GraphMessenger:
             # Not from whatever stands between us and Meta.
             dates = answer.headers.getRawHeaders(b"date")
             self._correct(dates[-1].decode("ascii", "replace") if dates else None)
-        good = read_token(answer.status, told)
-        if good is not None:
-            self._state.good = good
+        self._state.learn(answer.status, told)
         for pressure in read_pressures(answer.status, answer.headers):
             self.pressed(pressure)
         return answer

@@ -100,6 +100,16 @@ def read_token(status: int, told: dict[str, Any]) -> bool | None:
     return False if bad else None
 
 
+def reads_unproved(told: dict[str, Any]) -> bool:
+    """
+    Say whether an answer refuses our proof of the app's secret.  Never raises.
+
+    :param told: as for :func:`read_token`.
+    """
+    error = mapping(told.get("error"))
+    return proof_refused(_integer(error.get("code")), error.get("message"))
+
+
 def read_outcome(answer: Answer) -> Outcome:
     """
     Conclude from an answer of the Send API what came of the message.

@@ -1,22 +1,17 @@
 """
-``micamessenger forget``: erasing what is kept of one person, here or in the
-daemon that has the store.
+Erasing what is kept of one person, by the daemon that has the store.
 """
 
 from __future__ import annotations
 
-import os
 import re
 import sqlite3
-import time
 from collections.abc import Awaitable, Callable
-from contextlib import closing
-from pathlib import Path
 from typing import Any, TypeVar
 
 from attrs import asdict, define, field, frozen
 from twisted.application.service import Service
-from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -24,7 +19,7 @@ from twisted.python.failure import Failure
 from micamsgr.conversation.moment import Moment
 from micamsgr.errors import StoreUnavailable
 
-from .database import Transact, Work, in_transaction, open_database
+from .database import Transact, Work
 from .deletions import Deletions
 from .erasure import (
     PSID,
@@ -35,22 +30,18 @@ from .erasure import (
     pending,
     remembered_pages,
 )
-from .lock import lock
 from .requests import Requests
 from .retention import SLICE
-from .sweeping import empty_log, empty_soon, pause
+from .sweeping import empty_soon, pause
 
 T = TypeVar("T")
 
 # Seconds between two looks for requests, and between two slices.
 _INTERVAL, _PAUSE = 1.0, 0.01
 
-# Seconds that the command waits for the daemon to get on; and after which that
-# one says so again, with the next commit.
-_PATIENCE, _SAID_BUSY = 120.0, 5.0
-
-# Seconds between two looks of the command.
-_LOOK = 0.2
+# Seconds after which whoever waits is told again that it gets on, with the next
+# commit.
+_SAID_BUSY = 5.0
 
 _HOUR = 3_600_000
 
@@ -157,123 +148,6 @@ async def _complete(
 
 def _next(task: str) -> Work[Any]:
     return lambda database: go_on(database, task, SLICE)
-
-
-def forget_here(path: str, person: Person, now: int) -> Done:
-    """
-    Forget a person in a store that no daemon has.
-
-    :raises StoreUnavailable: where the store can't be used; see :func:`in_use`.
-    """
-    held = lock(path)
-    try:
-        with closing(open_database(path)) as database:
-
-            def write(work: Work[T]) -> Deferred[T]:
-                return maybeDeferred(in_transaction, database, work)
-
-            async def rest() -> None:
-                pass
-
-            outcome: list[Any] = []
-            forgetting = forget_person(write, person, now, rest, sure=False)
-            Deferred.fromCoroutine(forgetting).addBoth(outcome.append)
-            if isinstance(outcome[0], Failure):
-                outcome[0].raiseException()
-            conversations, known, rows = outcome[0]
-            emptied = empty_log(database)
-    except sqlite3.Error as error:
-        raise StoreUnavailable(f"can't use the store {path}: {error}") from error
-    finally:
-        held.release()
-    return Done(conversations=conversations, known=known, rows=rows, emptied=emptied)
-
-
-def in_use(error: StoreUnavailable) -> bool:
-    """
-    Say whether a store can't be used since a daemon has it.
-    """
-    return isinstance(error.__cause__, BlockingIOError)
-
-
-def ask_daemon(path: str, person: Person, sleep: Callable[[float], None]) -> Done:
-    """
-    Have the daemon that has the store forget a person.
-
-    :param sleep: waits for so many seconds.
-
-    :raises StoreUnavailable: where it can't be asked; or where it does nothing
-        for two minutes, and does this later.
-    """
-    requests = Requests(path)
-    name = requests.leave(asdict(person))
-    heard, waited = requests.heard(), 0.0
-    while waited < _PATIENCE:
-        answer = requests.answered(name)
-        if answer is not None:
-            if "failed" in answer:
-                raise StoreUnavailable(str(answer["failed"]))
-            return Done(**answer)
-        sleep(_LOOK)
-        waited += _LOOK
-        before, heard = heard, requests.heard()
-        if heard != before:
-            waited = 0.0
-    raise StoreUnavailable(
-        f"the daemon has the store, and has not got on with this for {_PATIENCE:g} s;"
-        " the request lies in"
-        f" {requests.directory}, and is done when the daemon gets to it"
-    )
-
-
-def become_owner(path: Path) -> None:
-    """
-    If we are root, become the store's owner, so that nothing lies beside it
-    that the daemon can't use.
-    """
-    owner = path.stat()
-    if os.geteuid() == 0 != owner.st_uid:
-        os.setgroups([])
-        os.setegid(owner.st_gid)
-        os.seteuid(owner.st_uid)
-
-
-def run(
-    path: str, person: Person, sleep: Callable[[float], None] = time.sleep
-) -> tuple[int, str]:
-    """
-    Forget a person, wherever that is to be done.
-
-    :return: the exit status, and a line for the operator.
-    """
-    if not Path(path).is_file():
-        return 1, (
-            f"there is no store {path}; where the daemon is a service, set"
-            " STATE_DIRECTORY to its directory, such as /var/lib/micamessenger"
-        )
-    try:
-        become_owner(Path(path))
-        try:
-            done = forget_here(path, person, int(time.time() * 1000))
-        except StoreUnavailable as error:
-            if not in_use(error):
-                raise
-            done = ask_daemon(path, person, sleep)
-    except StoreUnavailable as error:
-        return 1, error.detail
-    except OSError as error:
-        return 1, f"can't use the store {path}: {error.strerror}"
-    if not done.emptied:
-        return 1, (
-            "erased, but for the store's log, which somebody is reading: run this"
-            " again when they are done"
-        )
-    if not done.known:
-        return 1, "the store knows nobody of that ID; nothing is read from Meta"
-    return 0, (
-        f"forgotten: {done.conversations} conversations, {done.rows} rows; what Meta"
-        " keeps, and copies of the store, are not touched"
-    )
 
 
 @define(eq=False)

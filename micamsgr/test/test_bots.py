@@ -5,6 +5,7 @@ what it leaves.
 
 from __future__ import annotations
 
+import json
 import random
 import re
 import sqlite3
@@ -12,7 +13,7 @@ import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from unittest import SkipTest
 from urllib.parse import urlsplit
 
@@ -20,13 +21,17 @@ from attrs import evolve
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.http_headers import Headers
 
 from micamsgr.clock import Clocks
 from micamsgr.composition.bots import Bots, RunningBot, Surroundings, alias_of
 from micamsgr.composition.changes import BotChanges
 from micamsgr.config.values import Bot, Secret
 from micamsgr.conversation.policy import Delivery
+from micamsgr.httpcall import Answer
+from micamsgr.messenger.subscriptions import NEEDED
 from micamsgr.testing import ALICE, BOB, memory_store
+from micamsgr.web.readiness import Subscribed
 
 from .test_changes import config
 
@@ -111,6 +116,68 @@ class BotsCase(SynchronousTestCase):
         """
         asked, self.caller.asked = self.caller.asked, []
         return asked
+
+
+class Answering:
+    """
+    A Graph API to whose app one Page is subscribed.
+
+    :ivar error: what is answered instead of all else; ``None``: all is well.
+    """
+
+    def __init__(self) -> None:
+        self.error: dict[str, object] | None = None
+
+    async def call(self, method: str, url: Any, **more: Any) -> Answer:
+        told: dict[str, object] = {"id": "9", "name": "A Page", "data": []}
+        if "subscribed_apps" in str(url):
+            told = {"data": [{"id": "7", "subscribed_fields": list(NEEDED)}]}
+        status = 200
+        if self.error is not None:
+            status, told = 400, {"error": self.error}
+        return Answer(status, Headers(), json.dumps(told).encode())
+
+
+class HourlyTests(BotsCase):
+    """
+    Tests for what is found out while nobody writes.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.graph = Answering()
+        around = evolve(self.around, caller=cast(Any, self.graph))
+        self.bot = RunningBot(around, BOT, texts=False)
+        self.bot.startService()
+        self.addCleanup(self.bot.stopService)
+        self.clock.pump([1.0] * 60)
+
+    def test_token(self) -> None:
+        """
+        A token that is ended while nobody writes is known within about an hour,
+        and a few minutes after it is good again, that.
+        """
+        self.assertIs(self.bot.facts.token, True)
+        self.assertIs(self.bot.facts.subscribed, Subscribed.YES)
+        self.graph.error = {"code": 190, "error_subcode": 460}
+        self.clock.pump([60.0] * 65)
+        self.assertIs(self.bot.facts.token, False)
+        self.graph.error = None
+        self.clock.pump([30.0] * 11)
+        self.assertIs(self.bot.facts.token, True)
+
+    def test_secret(self) -> None:
+        """
+        So it is with an app secret that was reset at Meta, though the token is
+        as good as before; that is told apart.
+        """
+        self.assertIs(self.bot.facts.unproved, False)
+        self.graph.error = {"code": 100, "message": "Invalid appsecret_proof provided"}
+        self.clock.pump([60.0] * 65)
+        self.assertIs(self.bot.facts.unproved, True)
+        self.graph.error = None
+        self.clock.pump([60.0] * 65)
+        self.assertIs(self.bot.facts.unproved, False)
 
 
 class RunningBotTests(BotsCase):

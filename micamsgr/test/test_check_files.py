@@ -13,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from micamsgr.check.files import (
     Mode,
     Seen,
+    certificate_files,
     covers,
     judge_certificates,
     judge_configuration,
@@ -129,7 +130,7 @@ class CertificateTests(SynchronousTestCase):
         """
         Name what is wrong with a certificate.
         """
-        (found,) = judge_certificates({"file": seen}, url, NOW)
+        (found,) = judge_certificates([("file", seen)], url, NOW)
         return name_of(found)
 
     def test_table(self) -> None:
@@ -150,15 +151,88 @@ class CertificateTests(SynchronousTestCase):
             self.assertEqual(self.judged(evolve(SEEN, **changes)), name, changes)
         self.assertEqual(self.judged(Unusable("why")), "certificate.unusable")
         self.assertEqual(self.judged(evolve(SEEN, names=()), None), "ok")
-        self.assertEqual(name_of(*judge_certificates({}, None, NOW)), "ok")
+        self.assertEqual(name_of(*judge_certificates([], None, NOW)), "ok")
+
+    def several(self, *seen: Seen | Unusable, url: str = "bot.example") -> list[str]:
+        """
+        Name what is wrong with each of several.
+        """
+        found = [(str(number), each) for number, each in enumerate(seen)]
+        judged = judge_certificates(found, f"https://{url}", NOW)
+        self.assertEqual([it.about for it in judged], [file for file, _ in found])
+        return [name_of(it) for it in judged]
 
     def test_several(self) -> None:
         """
-        Of several certificates one is enough for the name.
+        Of several certificates the one counts for Meta that it is shown, which
+        is not always the first; of the others it counts what all are told of.
         """
         other = evolve(SEEN, names=("other.example",))
-        found = judge_certificates({"a": SEEN, "b": other}, "https://bot.example", NOW)
-        self.assertEqual([name_of(it) for it in found], ["ok", "ok"])
+        soon = evolve(other, expires=NOW + timedelta(days=3))
+        signing = evolve(SEEN, self_signed=True)
+        name, signed = "certificate.name", "certificate.self_signed"
+        for seen, wanted in (
+            ([SEEN, other], ["ok", "ok"]),
+            ([other, SEEN], ["ok", "ok"]),
+            ([SEEN, soon], ["ok", "certificate.expiring"]),
+            ([evolve(other, self_signed=True), SEEN], ["ok", "ok"]),
+            ([other, signing], ["ok", signed]),
+            ([other, evolve(SEEN, doubt="odd")], ["ok", "certificate.doubtful"]),
+            ([other, Unusable("why")], ["ok", "certificate.unusable"]),
+            ([Unusable("why"), SEEN], ["certificate.unusable", "ok"]),
+            ([other, evolve(other, names=("x.example",))], [name, "ok"]),
+            ([SEEN, SEEN], ["ok", "certificate.unused"]),
+            ([SEEN, evolve(SEEN, names=())], ["ok", "certificate.unused"]),
+        ):
+            self.assertEqual(self.several(*seen), wanted, wanted)
+
+    def test_which(self) -> None:
+        """
+        Which one Meta is shown is found out as the daemon does it: a whole
+        name before a star, and for an address the first.
+        """
+        starred = evolve(SEEN, names=("*.example.org",), self_signed=True)
+        whole = evolve(SEEN, names=("bot.example.org",), self_signed=False)
+        first = evolve(SEEN, names=("a.example", "192.0.2.1"))
+        self.assertEqual(
+            self.several(first, starred, whole, url="BOT.example.org."), ["ok"] * 3
+        )
+        self.assertEqual(
+            self.several(first, starred, whole, url="x.example.org"),
+            ["ok", "certificate.self_signed", "ok"],
+        )
+        self.assertEqual(self.several(first, whole, url="192.0.2.1"), ["ok", "ok"])
+        self.assertEqual(
+            self.several(whole, first, url="192.0.2.1"), ["certificate.name", "ok"]
+        )
+        # By its subject alone, which no client goes by any more.
+        subject = evolve(SEEN, names=(), shown=("bot.example",))
+        self.assertEqual(self.several(first, subject), ["ok", "certificate.name"])
+
+    def test_unknown(self) -> None:
+        """
+        Where it is not known what Meta asks for, each has to be good.
+        """
+        other = evolve(SEEN, names=("other.example",), self_signed=True)
+        found = judge_certificates([("a", SEEN), ("b", other)], None, NOW)
+        self.assertEqual(
+            [name_of(it) for it in found], ["ok", "certificate.self_signed"]
+        )
+
+    def test_pairs(self) -> None:
+        """
+        All pairs of the configuration are looked at, and each is named by its
+        place.
+        """
+        pair = "{certificate: /b, private_key: /k}"
+        tls = f"tls: {{certificate: /a, private_key: /k, further: [{pair}, {pair}]}}"
+        config = parse_config(f"{FILLED}{tls}\n", directory=Path("/"), environ={})
+        assert config.tls is not None
+        files = certificate_files(config.tls)
+        self.assertEqual([str(it.certificate) for it in files], ["/a", "/b", "/b"])
+        (_, second, _) = (look_at_certificate(it, NOW) for it in files)
+        assert isinstance(second, Unusable)
+        self.assertIn("tls.further[0].certificate: /b", second.args[0])
 
     def test_covers(self) -> None:
         """
@@ -192,3 +266,39 @@ class CertificateTests(SynchronousTestCase):
         late = look_at_certificate(files, now + timedelta(days=3))
         assert isinstance(late, Unusable)
         self.assertIn("expired", str(late))
+
+    def test_unusable(self) -> None:
+        """
+        Each thing for which the daemon would not take the files is told: dates,
+        a key of another certificate or one that others may read, a chain in the
+        wrong order; a chain that does not hold together is doubtful.
+        """
+        place = Path(self.mktemp())
+        pem, key = certificate(place)
+        other, other_key = certificate(place, "other.example")
+        chain, turned = place / "chain", place / "turned"
+        chain.write_bytes(Path(pem).read_bytes() + Path(other).read_bytes())
+        turned.write_bytes(Path(other).read_bytes() + Path(pem).read_bytes())
+        readable = place / "readable"
+        readable.write_bytes(Path(key).read_bytes())
+        readable.chmod(0o644)
+        now = datetime.now(timezone.utc)
+        day = timedelta(days=1)
+        for file, private, at, word in (
+            (pem, key, now + 3 * day, "expired"),
+            (pem, key, now - 3 * day, "valid only from"),
+            (pem, other_key, now, "is not the key of"),
+            (pem, str(readable), now, "mode 0644"),
+            (str(turned), key, now, "it must come first"),
+            (pem, "/nowhere", now, "No such file"),
+            (str(chain), key, now, "did not issue"),
+        ):
+            seen = look_at_certificate(CertificateFiles(Path(file), Path(private)), at)
+            if isinstance(seen, Seen):
+                # What is worse, or sooner, would be told instead.
+                seen = evolve(seen, self_signed=False, expires=now + 60 * day)
+            (found,) = judge_certificates([(file, seen)], None, now)
+            doubtful = file == str(chain)
+            name = "certificate.doubtful" if doubtful else "certificate.unusable"
+            self.assertEqual(name_of(found), name, word)
+            self.assertIn(word, found.line)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.http_headers import Headers
 
 from micamsgr.check.command import in_json, in_lines
+from micamsgr.check.discretion import without_secrets
 from micamsgr.check.findings import Finding, Verdict, exit_status, fine
-from micamsgr.check.inquiry import without_secrets
 from micamsgr.check.llm import Asked, judge_llm
 from micamsgr.check.machine import Holder, Port, judge_port, judge_store
 from micamsgr.check.subscribed import judge_mode
@@ -125,6 +126,25 @@ class FindingTests(SynchronousTestCase):
         self.assertEqual(clean.line, "with (a secret) and (a secret)")
         self.assertEqual(clean.about, "(a secret)")
 
+    def test_written(self) -> None:
+        """
+        So it is as URLs have it, and where it was cut short; what only begins
+        as a secret does, stays.
+        """
+        text = FILLED.replace("EAAB1", "EAAB1+a/long=token")
+        text = re.sub("verify_token: .*", "verify_token: of an+app secret", text)
+        config = parse_config(text, directory=Path("/"), environ={})
+        for line, wanted in (
+            ("at ?t=EAAB1%2Ba%2Flong%3Dtoken&x", "at ?t=(a secret)&x"),
+            ("at EAAB1%2Ba/long%3Dtoken", "at (a secret)"),
+            ("as of+an%2Bapp+secret", "as (a secret)"),
+            ("the Page of EAAB1+a/lo…", "the Page of (a secret)…"),
+            ("EAAB1+a/long=token EAAB1+a/lo… x…", "(a secret) (a secret)… x…"),
+            ("one of EAAB1+… and EAAB1+a/l", "one of EAAB1+… and EAAB1+a/l"),
+        ):
+            (clean,) = without_secrets([fine("page", "", line)], config)
+            self.assertEqual(clean.line, wanted)
+
 
 class MachineTests(SynchronousTestCase):
     """
@@ -203,6 +223,10 @@ class WebhookTests(SynchronousTestCase):
         ):
             found = judge_reach("mica", url, came, stand_in)
             self.assertEqual(name_of(found), name, came)
+        # A daemon that speaks 1.3 alone answers us; Meta may be older.
+        found = judge_reach("mica", URL, reply(200), False, modern=True)
+        self.assertEqual(name_of(found), "ok")
+        self.assertIn("tls.modern", found.line)
 
     def test_answers(self) -> None:
         """

@@ -4,6 +4,7 @@ Tests for ``micamessenger``.
 
 from __future__ import annotations
 
+import json
 import sys
 from io import StringIO
 from pathlib import Path
@@ -96,6 +97,28 @@ class ForgetTests(ForgetCase, CommandCase):
         self.assertEqual((status, complaint), (0, ""))
         self.assertIn("forgotten: 1 conversations", said)
         self.assertGone(WORDS, ALICE)
+
+    def test_json(self) -> None:
+        """
+        With --json programs read what came of it, or why nothing did; who it
+        was about is not said.
+        """
+        command = ("forget", ALICE, "--config", str(self.config), "--json")
+        status, said, complaint = self.run_command(*command)
+        self.assertEqual((status, complaint), (0, ""))
+        told = json.loads(said)
+        self.assertEqual(list(told), ["conversations", "emptied", "known", "rows"])
+        self.assertEqual((told["conversations"], told["emptied"]), (1, True))
+        self.assertGreater(told["rows"], 0)
+        self.assertNotIn(ALICE, said)
+        for more, why in (
+            (("--bot", "mick"), "is named mick"),
+            (("--page", "1"), "knows nobody"),
+        ):
+            status, said, complaint = self.run_command(*command, *more)
+            self.assertEqual((status, complaint), (1, ""))
+            self.assertEqual(list(json.loads(said)), ["error"])
+            self.assertIn(why, said)
 
     def test_filters(self) -> None:
         """

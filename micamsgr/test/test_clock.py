@@ -99,6 +99,23 @@ class ClocksTests(SynchronousTestCase):
             self.clocks.correct("Thu, 01 Jan 2026 00:00:00 GMT")
             self.assertEqual(self.offset(), difference)
 
+    def test_ahead(self) -> None:
+        """
+        How far this machine's clock is from Meta's is known once that was
+        heard of, also where somebody sets it later.
+        """
+        self.start(-3600.0)
+        self.assertIsNone(self.clocks.ahead)
+        self.hear()
+        self.assertIsNone(self.clocks.ahead)
+        self.hear()
+        self.assertEqual(self.clocks.ahead, -3600.0)
+        self.wall += 3600.0
+        self.assertEqual(self.clocks.ahead, 0.0)
+        self.start(0.0)
+        self.clocks.correct(None)
+        self.assertIsNone(self.clocks.ahead)
+
     def test_set(self) -> None:
         """
         Whoever sets the wall clock while the program runs changes nothing.

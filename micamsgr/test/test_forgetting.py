@@ -19,7 +19,7 @@ from micamsgr.conversation.parts import Kind
 from micamsgr.conversation.policy import Limits
 from micamsgr.store.database import open_database
 from micamsgr.store.erasure import Person, erased_until, fingerprint
-from micamsgr.store.forgetting import run
+from micamsgr.store.forget_command import run
 from micamsgr.store.lock import Lock, lock
 from micamsgr.test.test_store_record import RecordCase, arriving, moment
 from micamsgr.testing import ALICE, BOB, BOT, NOW, PAGE, MemoryDatabase, echo, said

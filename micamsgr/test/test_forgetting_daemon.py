@@ -25,7 +25,8 @@ from micamsgr.conversation.parts import Kind
 from micamsgr.errors import StoreUnavailable
 from micamsgr.store.deletions import Deletions
 from micamsgr.store.erasure import Person, pending
-from micamsgr.store.forgetting import Forgetting, run
+from micamsgr.store.forget_command import run
+from micamsgr.store.forgetting import Forgetting
 from micamsgr.store.requests import Requests
 from micamsgr.store.retention import Ages
 from micamsgr.store.sweeping import Sweeping

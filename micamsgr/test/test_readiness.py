@@ -23,7 +23,14 @@ DAY = 86400.0
 
 BOT = BotFacts(bot="mica", token=True, subscribed=Subscribed.YES)
 WELL = Facts(
-    serving=True, stuck=None, store=None, expires=60 * DAY, oldest=0.0, bots=[BOT]
+    serving=True,
+    stuck=None,
+    store=None,
+    expires=60 * DAY,
+    oldest=0.0,
+    bots=[BOT],
+    free=10 << 30,
+    ahead=0.5,
 )
 
 
@@ -60,6 +67,7 @@ class ReadinessTests(TestCase):
                 ("serving", None),
                 ("store", None),
                 ("certificate", None),
+                ("clock", None),
                 ("backlog", None),
                 ("token", "mica"),
                 ("subscribed", "mica"),
@@ -80,6 +88,7 @@ class ReadinessTests(TestCase):
             ("certificate", evolve(WELL, expires=-5.0)),
             ("backlog", evolve(WELL, oldest=LONGEST_WAIT)),
             ("token", of_bot(token=False)),
+            ("token", of_bot(unproved=True)),
             ("token", of_bot(other_page=True)),
             ("token", of_bot(refused=True)),
             ("token", of_bot(refused=True, token=None)),
@@ -97,6 +106,7 @@ class ReadinessTests(TestCase):
         """
         for name, facts in (
             ("backlog", evolve(WELL, oldest=None)),
+            ("clock", evolve(WELL, ahead=None)),
             ("token", of_bot(token=None)),
             ("subscribed", of_bot(subscribed=Subscribed.NOT_ASKED)),
             ("subscribed", of_bot(subscribed=Subscribed.NOT_SAID)),
@@ -115,6 +125,23 @@ class ReadinessTests(TestCase):
         self.assertTrue(all(check.ok for check in readiness(near)))
         names = [check.name for check in readiness(evolve(WELL, expires=None))]
         self.assertNotIn("certificate", names)
+
+    def test_soon(self) -> None:
+        """
+        A disk that fills, and a clock that is off, are warned of, for it works
+        all the same; where nobody knows how much is free, nothing is said.
+        """
+        for name, facts, word in (
+            ("store", evolve(WELL, free=100 << 20), "100 MiB"),
+            ("clock", evolve(WELL, ahead=90.0), "90 s ahead"),
+            ("clock", evolve(WELL, ahead=-90.0), "90 s behind"),
+        ):
+            (check,) = (it for it in readiness(facts) if it.status is not Status.OK)
+            self.assertEqual((check.name, check.status), (name, Status.WARNING))
+            self.assertIn(word, check.means)
+            self.assertTrue(check.todo)
+        self.assertIs(status("store", evolve(WELL, free=None)), Status.OK)
+        self.assertIs(status("clock", evolve(WELL, ahead=-59.0)), Status.OK)
 
     def test_backlog(self) -> None:
         """

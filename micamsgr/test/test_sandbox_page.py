@@ -281,12 +281,11 @@ class ServiceTests(SandboxCase):
         what the sandbox itself logs is not.
         """
         psid = self.person()["psid"]
-        said = {"bot": "mica", "person": f"alias-{psid}", "mid": "m_1"}
-        Logger("micamsgr.messenger.webhook").info(
-            "kept", kind="message", state="new", **said
-        )
-        Logger("micamsgr.sandbox.meta").info("x", kind="y", state="new", **said)
-        Logger("twisted.web").info("x", kind="y", state="new", **said)
+        said = {"bot": "mica", "mid": "m_1", "person": f"alias-{psid}"}
+        said |= {"event": "message.taken", "kind": "message"}
+        Logger("micamsgr.messenger.webhook").info("kept", state="new", **said)
+        Logger("micamsgr.sandbox.meta").info("x", state="new", **said)
+        Logger("twisted.web").info("x", state="new", **said)
         line = self.state()["lines"][-1]
         self.assertEqual((line["title"], line["psid"]), ("Kept on disk", psid))
         self.assertEqual(self.titles().count("Kept on disk"), 1)

@@ -5,6 +5,7 @@ Tests for :mod:`micamsgr.sandbox.story`.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from twisted.logger import LogLevel
@@ -16,8 +17,6 @@ from micamsgr.sandbox.journal import Applied, Wrote
 from micamsgr.sandbox.story import Story, delivered, delivering
 
 ALICE = "6284913775102846"
-STEPS = "micamsgr.conversation.steps.Steps"
-WEBHOOK = "micamsgr.messenger.webhook.Webhook"
 
 
 class StoryTests(SynchronousTestCase):
@@ -38,15 +37,17 @@ class StoryTests(SynchronousTestCase):
         self.now += 1e-5
         return self.now
 
-    def log(self, where: str, **fields: object) -> dict[str, Any] | None:
+    def log(self, name: str, **fields: object) -> dict[str, Any] | None:
         """
         Let the daemon log something.
 
+        :param name: of the event.
         :return: the line that was told of it.
         """
         before = len(self.told)
-        event = {"log_namespace": where, "log_level": LogLevel.info, "bot": "mica"}
-        self.story({**event, "log_format": "{bot} says so", **fields})
+        event = {"log_namespace": "micamsgr.x", "event": name, "bot": "mica"}
+        said = {"log_level": LogLevel.info, "log_format": "{bot} says so"}
+        self.story({**event, **said, **fields})
         return self.told[-1] if len(self.told) > before else None
 
     def attempt(
@@ -56,7 +57,7 @@ class StoryTests(SynchronousTestCase):
         Let the daemon tell what came of an attempt.
         """
         return self.log(
-            STEPS,
+            "part.attempted",
             person="a1",
             turn=7,
             part=part,
@@ -72,8 +73,8 @@ class StoryTests(SynchronousTestCase):
         there.
         """
         kept = {"person": "a1", "mid": "m_1", "kind": "message", "state": "new"}
-        self.assertIsNotNone(self.log(WEBHOOK, **kept))
-        self.assertIsNone(self.log(WEBHOOK, **kept, bot="live"))
+        self.assertIsNotNone(self.log("message.taken", **kept))
+        self.assertIsNone(self.log("message.taken", **kept, bot="live"))
 
     def test_since(self) -> None:
         """
@@ -104,8 +105,8 @@ class StoryTests(SynchronousTestCase):
 
         :return: the line that was told of the takeover.
         """
-        self.log(WEBHOOK, person=alias, echo=f"m_{conversation}", part=None)
-        line = self.log(WEBHOOK, conversation=conversation)
+        self.log("echo.taken", person=alias, echo=f"m_{conversation}", part=None)
+        line = self.log("human.took_over", conversation=conversation)
         assert line is not None
         return line
 
@@ -117,13 +118,15 @@ class StoryTests(SynchronousTestCase):
         line = self.echo("a1", 3)
         self.assertEqual(line["psid"], ALICE)
         self.assertIn("30 seconds", line["detail"])
-        self.assertEqual((self.log(WEBHOOK, conversation=3) or {})["psid"], ALICE)
+        self.assertEqual(
+            (self.log("human.took_over", conversation=3) or {})["psid"], ALICE
+        )
 
     def test_humans_at_once(self) -> None:
         """
         Where humans answer two people at once, it is not guessed to whom.
         """
-        self.log(WEBHOOK, person="b1", echo="m_1", part=None)
+        self.log("echo.taken", person="b1", echo="m_1", part=None)
         self.assertIsNone(self.echo("a1", 3)["psid"])
         self.assertEqual(self.echo("a1", 4)["psid"], ALICE)
 
@@ -135,7 +138,9 @@ class StoryTests(SynchronousTestCase):
         self.echo("a1", 3)
         titles = []
         for state in ("human", "new", "new"):
-            kept = self.log(WEBHOOK, person="a1", mid="m", kind="message", state=state)
+            kept = self.log(
+                "message.taken", person="a1", mid="m", kind="message", state=state
+            )
             titles.append((kept or {})["title"])
         self.assertEqual(
             titles,
@@ -166,17 +171,21 @@ class StoryTests(SynchronousTestCase):
         What names only a turn, a part or a conversation is known to be about
         the person whose it was.
         """
-        self.log(STEPS, person="a1", turn=7, conversation=3, count=1)
+        self.log("turn.begun", person="a1", turn=7, conversation=3, count=1)
         self.attempt(InDoubt("why"))
-        for fields in (
-            {"turn": 7, "delay": 1.0, "detail": "why"},
-            {"part": "p1", "attempt": 1, "evidence": Absent(), "state": "unknown"},
-            {"conversation": 3},
+        fields: Mapping[str, object]
+        for name, fields in (
+            ("turn.parked", {"turn": 7, "delay": 1.0, "detail": "why"}),
+            (
+                "part.looked_up",
+                {"part": "p1", "attempt": 1, "evidence": Absent(), "state": "unknown"},
+            ),
+            ("human.took_over", {"conversation": 3}),
         ):
-            line = self.log(STEPS, **fields)
+            line = self.log(name, **fields)
             assert line is not None
             self.assertEqual(line["psid"], ALICE, fields)
-        line = self.log(STEPS, turn=8, delay=1.0, detail="why")
+        line = self.log("turn.parked", turn=8, delay=1.0, detail="why")
         assert line is not None
         self.assertIsNone(line["psid"])
 
@@ -186,7 +195,7 @@ class StoryTests(SynchronousTestCase):
         """
         echo = {"person": "a1", "echo": "m_2", "part": "p1"}
         self.attempt(InDoubt("status 500"))
-        titles = [(self.log(WEBHOOK, **echo) or {})["title"] for _ in range(2)]
+        titles = [(self.log("echo.taken", **echo) or {})["title"] for _ in range(2)]
         self.assertEqual(
             titles,
             ["Its echo settles the doubt: it arrived", "The echo of our own message"],
@@ -204,7 +213,9 @@ class StoryTests(SynchronousTestCase):
             (NoEvidence("x", False), "unknown", "No evidence to be had yet"),
             (NoEvidence("x", True), "composed", "No evidence to be had"),
         ):
-            line = self.log(STEPS, part="p", attempt=1, evidence=evidence, state=state)
+            line = self.log(
+                "part.looked_up", part="p", attempt=1, evidence=evidence, state=state
+            )
             self.assertEqual((line or {})["title"], title)
 
     def test_trouble(self) -> None:
@@ -212,17 +223,17 @@ class StoryTests(SynchronousTestCase):
         A warning that the story doesn't know is told in its own words; what is
         less, not at all.
         """
-        self.assertIsNone(self.log(STEPS))
-        line = self.log(STEPS, log_level=LogLevel.warn)
+        self.assertIsNone(self.log("other"))
+        line = self.log("other", log_level=LogLevel.warn)
         self.assertEqual((line or {})["title"], "mica says so")
 
     def test_lapsed(self) -> None:
         """
         What is not answered is not taken for a human's answer.
         """
-        line = self.log(STEPS, conversation=3, reason="window")
+        line = self.log("turn.lapsed", conversation=3, reason="window")
         self.assertEqual((line or {})["title"], "Not answered")
-        line = self.log(WEBHOOK, conversation=3)
+        line = self.log("human.took_over", conversation=3)
         self.assertEqual((line or {})["station"], "human")
 
     def test_bounds(self) -> None:

@@ -17,7 +17,7 @@ from micamsgr.composition import bots
 from micamsgr.conversation import dispatcher, outlet, parts, planner, reception
 from micamsgr.httpcall import outbound_client
 from micamsgr.messenger import pages, repair, usage, webhook
-from micamsgr.store import database, forgetting, thread
+from micamsgr.store import database, forget_command, thread
 
 PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
 
@@ -29,7 +29,7 @@ WAITS: dict[str, tuple[float, ...]] = {
     "whatever else is to be written": (thread._LONGEST_WAIT,),
     "another program that holds": (database._BUSY,),
     "a stop": (bots.DRAIN,),
-    "`micamessenger forget`": (forgetting._PATIENCE,),
+    "`micamessenger forget`": (forget_command._PATIENCE,),
     "connection to the LLM": (_CLIENT["connect"].default,),
     "what was sent there": (connecting._USER_TIMEOUT / 1000.0,),
     "idle connection there": (_CLIENT["idle"].default,),

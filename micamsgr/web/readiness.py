@@ -20,6 +20,13 @@ LONGEST_WAIT = 120.0
 #: A certificate that expires sooner is warned of, in seconds.
 SOON = 7 * 86400.0
 
+#: Less room than this on the store's disk is warned of, in bytes.
+LITTLE = 1 << 30
+
+#: By how many seconds this machine's clock may differ from Meta's before that
+#: is warned of.
+OFF = 60.0
+
 _LOG = "the log says why"
 
 
@@ -56,6 +63,8 @@ class BotFacts:
 
     :ivar token: whether the Graph API took the token the last time; ``None``
         where it was not asked since the start, or since there is this one.
+    :ivar unproved: whether it refused the proof of the app's secret the last
+        time.
     :ivar other_page: whether the token is of another Page than configured.
     :ivar refused: whether the Graph API refused the Page as such, as where a
         permission is missing, and nothing got through since.
@@ -64,6 +73,7 @@ class BotFacts:
 
     bot: str
     token: bool | None = None
+    unproved: bool = False
     other_page: bool = False
     refused: bool = False
     subscribed: Subscribed = Subscribed.NOT_ASKED
@@ -83,6 +93,9 @@ class Facts:
         first to; ``None`` without TLS.
     :ivar oldest: since how many seconds the oldest event has no answer; 0
         where there is none, ``None`` where that is not known.
+    :ivar free: how many bytes are free on the store's disk; ``None``: not known.
+    :ivar ahead: by how many seconds this machine's clock is ahead of Meta's;
+        ``None`` where that is not known.
     """
 
     serving: bool
@@ -91,6 +104,8 @@ class Facts:
     expires: float | None
     oldest: float | None
     bots: Sequence[BotFacts]
+    free: int | None = None
+    ahead: float | None = None
 
 
 @frozen
@@ -123,6 +138,7 @@ def readiness(facts: Facts) -> tuple[Check, ...]:
         Check("serving", None, *_serving(facts)),
         Check("store", None, *_store(facts)),
         *_certificate(facts),
+        Check("clock", None, *_clock(facts)),
         Check("backlog", None, *_backlog(facts)),
         *(check for bot in facts.bots for check in _bot(bot)),
     )
@@ -154,6 +170,13 @@ def _store(facts: Facts) -> _Said:
             f"deliveries are answered 503: {facts.store}",
             f"make room, or mend the disk; {_LOG}, and docs/disk.md what follows",
         )
+    if facts.free is not None and facts.free < LITTLE:
+        return (
+            Status.WARNING,
+            f"{facts.free >> 20} MiB are free on the disk: when it is full, deliveries"
+            " are answered 503",
+            "make room on the disk, or shorten retention",
+        )
     return Status.OK, "what is delivered can be kept", ""
 
 
@@ -168,6 +191,25 @@ def _certificate(facts: Facts) -> Iterator[Check]:
     elif left < SOON:
         said = Status.WARNING, f"expires in {left / 86400:.1f} days", todo
     yield Check("certificate", None, *said)
+
+
+def _clock(facts: Facts) -> _Said:
+    if facts.ahead is None:
+        return (
+            Status.UNKNOWN,
+            "what time it is for Meta is not known yet",
+            "nothing, if this was the start; else see whether the Graph API can be"
+            " reached",
+        )
+    if abs(facts.ahead) > OFF:
+        return (
+            Status.WARNING,
+            f"this machine's clock is {abs(facts.ahead):.0f} s"
+            f" {'ahead of' if facts.ahead > 0 else 'behind'} Meta's, which is used"
+            " instead",
+            "set it right, and keep it so: `timedatectl set-ntp true`",
+        )
+    return Status.OK, "this machine's clock agrees with Meta's", ""
 
 
 def _backlog(facts: Facts) -> _Said:
@@ -198,6 +240,14 @@ def _token(facts: BotFacts) -> _Said:
             Status.FAILED,
             "the Graph API refuses the token: nothing can be sent",
             "put a good one at facebook.page_access_token, and reload",
+        )
+    if facts.unproved:
+        return (
+            Status.FAILED,
+            "the Graph API refuses the proof made with facebook.secret: nothing can be"
+            " sent",
+            "copy the app secret from developers.facebook.com, App settings, Basic, to"
+            " facebook.secret, and reload",
         )
     if facts.other_page:
         return (
