@@ -5,15 +5,14 @@ Tests for :mod:`micamsgr.messenger.repair` and
 
 from __future__ import annotations
 
-from typing import TypeVar
+from collections.abc import Callable
+from typing import Any
 
 from micamsgr.conversation.events import PageId
 from micamsgr.errors import Unavailable
 from micamsgr.testing import BOB, CAROL, said
 
-from .repair_case import NEEDED, RepairCase
-
-T = TypeVar("T")
+from .repair_case import DENIED, NEEDED, PageAtMeta, RepairCase
 
 MISSED = ("missed", "new", None)
 
@@ -239,6 +238,73 @@ class InterruptionTests(RepairCase):
         self.write(BOB, "missed", "m_1")
         self.wait(30)
         self.assertEqual(self.kept(), [MISSED] * 2)
+
+    def test_ends_while_reading(self) -> None:
+        """
+        An interruption that comes while threads are read is remembered, also
+        where the process ends as soon as they are.
+        """
+        self.as_thread_is_read(lambda: self.repair.note(self.clocks.now().wall))
+        self.write(CAROL, "missed", "m_0")
+        self.repair.note(self.clocks.now().wall)
+        self.wait(60)
+        steps = 0
+        while self.store.database.step():
+            steps += 1
+            self.assertEqual(self.gaps(), 1, f"after step {steps}")
+        self.assertEqual(self.kept(), [MISSED])
+        self.assertGreater(steps, 1)
+        self.store.database.stepped = False
+        self.wait(60)
+        self.assertEqual(self.gaps(), 0)
+
+    def test_as_reading_ends(self) -> None:
+        """
+        An interruption that comes as the last thread has been read has them
+        read again soon, also if Meta lets nobody see the subscription.
+        """
+        self.as_thread_is_read(lambda: None)
+        self.write(CAROL, "missed", "m_0")
+        self.repair.note(self.clocks.now().wall)
+        self.wait(60)
+        while not self.kept():
+            self.assertTrue(self.store.database.step())
+        self.assertEqual(self.gaps(), 1)
+        self.write(BOB, "missed", "m_1")
+        self.meta.trouble["subscribed_apps"] = DENIED
+        self.repair.note(self.clocks.now().wall)
+        self.store.database.step()
+        self.assertEqual(self.gaps(), 0)
+        self.store.database.stepped = False
+        while self.store.database.step():
+            pass
+        self.wait(60)
+        self.assertEqual(self.kept(), [MISSED] * 2)
+
+    def as_thread_is_read(self, happens: Callable[[], None]) -> None:
+        """
+        Let something happen as a thread is read for the first time; from then
+        on the store waits for the test.
+        """
+        answer, read = PageAtMeta._answer, list[str]()
+
+        def answering(meta: PageAtMeta, method: str, edge: str, query: Any) -> Any:
+            if "user_id" in query and not read:
+                read.append(edge)
+                self.store.database.stepped = True
+                happens()
+            return answer(meta, method, edge, query)
+
+        self.patch(PageAtMeta, "_answer", answering)
+
+    def gaps(self) -> int:
+        """
+        Count what the store knows may have been missed.
+        """
+        (count,) = self.store.database.connection.execute(
+            "SELECT count(*) FROM progress WHERE task = 'gap:mica'"
+        ).fetchone()
+        return int(count)
 
     def test_human(self) -> None:
         """
