@@ -11,7 +11,7 @@ import os
 import re
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -20,6 +20,7 @@ from .check.command import run as run_check
 from .config import load_config, load_store
 from .config.document import ConfigError
 from .control.arguments import add_commands
+from .setup.command import add_command as add_setup
 from .store.erasure import PSID, Person
 from .store.forgetting import run as forget_person
 
@@ -32,7 +33,8 @@ def parser() -> ArgumentParser:
         prog="micamessenger",
         description="What is to be done beside running the daemon, which is started"
         " by `twistd -n micamessenger`.",
-        epilog="Exit status: 0 if it was done, 1 if not, 2 for a wrong command line."
+        epilog="Begin with setup. Exit status: 0 if it was done, 1 if not, 2 for a"
+        " wrong command line."
         " Of check: 0 if all is well, 1 for warnings, 2 if something failed.",
     )
     top.add_argument("--version", action="version", version=__version__)
@@ -45,6 +47,7 @@ def parser() -> ArgumentParser:
         help="the configuration file (%(default)s; or what MICA_CONFIG names)",
     )
     commands = top.add_subparsers(required=True, metavar="COMMAND")
+    add_setup(commands)
     add_commands(commands, common, _psid)
     forget = commands.add_parser(
         "forget",
@@ -68,7 +71,7 @@ def parser() -> ArgumentParser:
         " nothing is changed.",
     )
     check.add_argument("--json", action="store_true", help="for programs")
-    check.set_defaults(command=None)
+    check.set_defaults(command=None, begin=_check)
     top.set_defaults(command=_operate)
     return top
 
@@ -110,7 +113,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser().parse_args(arguments)
     if given.command is None:
         # It tells of the configuration's faults itself.
-        return run_check(Path(given.config), os.environ, sys.stdout, as_json=given.json)
+        begin: Callable[[Namespace, Mapping[str, str], TextIO], int] = given.begin
+        return begin(given, os.environ, sys.stdout)
     try:
         command: Callable[[Namespace], tuple[int, str]] = given.command
         status, line = command(given)
@@ -121,6 +125,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         line = json.dumps({"error": line})
     _print(sys.stderr if status and not as_json else sys.stdout, line)
     return status
+
+
+def _check(given: Namespace, environ: Mapping[str, str], out: TextIO) -> int:
+    return run_check(Path(given.config), environ, out, as_json=given.json)
 
 
 def _operate(given: Namespace) -> tuple[int, str]:

@@ -41,7 +41,7 @@ ARROWS: dict[str, set[str]] = {
     "accepting": set(),
     "inherited": set(),
     "unseen": set(),
-    "cli": {"__version__", "check", "config", "control", "store"},
+    "cli": {"__version__", "check", "config", "control", "setup", "store"},
     "check": {
         "assistant.chat_completions",
         "config",
@@ -53,6 +53,7 @@ ARROWS: dict[str, set[str]] = {
         "store.look",
         "web.tls",
     },
+    "setup": {"check", "config", "httpcall", "messenger"},
     # An operator's commands, and what of the daemon does them.
     "control": {"conversation", "errors", "store"},
     "metrics": set(),
