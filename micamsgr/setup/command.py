@@ -25,7 +25,7 @@ from .dashboard import OwnPage
 from .failing import Failed, GivenUp
 from .planning import File, taken_over
 from .questions import Question, Unfit
-from .steps import Setup
+from .steps import SERVICES_FILE, Setup
 from .talking import Talk
 from .terminal import Terminal
 from .writing import read
@@ -226,24 +226,24 @@ def how_to_start(path: Path) -> str:
     """
     beside = Path(sys.executable).parent / "twistd"
     twistd = str(beside) if beside.is_file() else "twistd"
-    service = [
-        "    systemctl enable --now micamessenger.socket micamessenger.service",
-    ]
-    alone = [f"    {twistd} -n micamessenger --config {path}"]
-    first, second = (
-        (service, alone) if str(path) == "/etc/mica.yaml" else (alone, service)
-    )
-    lines = [
-        "  Start it now, in another terminal:",
-        *first,
-        "  or, as a service from /etc/mica.yaml, or without one:"
-        if first is service
-        else "  or, if it is a service, which reads /etc/mica.yaml:",
-        *second,
-        "  If it runs already, let it load the configuration:",
-        f"    micamessenger reload --config {path}",
-    ]
-    return "\n".join(lines)
+    service = "systemctl enable --now micamessenger.socket micamessenger.service"
+    alone = f"{twistd} -n micamessenger --config {path}"
+    commands = {
+        "Start it now, in another terminal:": alone,
+        "or, where `make install` made a service of it:": service,
+        "or, if it runs already, let it read the configuration:": (
+            f"micamessenger reload --config {path}"
+        ),
+    }
+    if str(path) == SERVICES_FILE:
+        commands = {
+            "Start it now, in another terminal:": service,
+            "or, if it runs already, let it read the configuration:": (
+                "systemctl reload micamessenger"
+            ),
+            "or, without a service:": alone,
+        }
+    return "\n".join(f"  {when}\n      {how}" for when, how in commands.items())
 
 
 def run(
@@ -315,7 +315,11 @@ def _end(path: Path, page: OwnPage, out: TextIO) -> int:
     out.flush()
     # `check --watch`, once it is there, belongs here.
     check = ["check", "--config", str(path)]
-    code = "import sys; from micamsgr.cli import main; sys.exit(main())"
+    # The same modules, and none that lie about in the working directory.
+    code = (
+        f"import sys; sys.path[:] = {sys.path!r};"
+        " from micamsgr.cli import main; sys.exit(main())"
+    )
     # Ctrl-C is meant for the check, which tells by its status.
     status = _call([sys.executable, "-c", code, *check])
     if status not in (0, 1):

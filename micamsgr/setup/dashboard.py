@@ -224,14 +224,16 @@ class Dashboard:
                 )
         return [_line(each) for each in found if each.verdict is not Verdict.OK]
 
-    async def webhook(self) -> Webhook:
+    async def webhook(self, url: str) -> Webhook:
         """
         Look where Meta delivers now.
+
+        :param url: where it is to deliver.
         """
         told = await self._calls.get(f"{self._app}/subscriptions", self._app_token)
         listed = told.document.get("data")
         if not told.good or not isinstance(listed, list):
-            raise _refused(told, "see what Meta says", "")
+            raise _refused(told, "see what Meta says", _configure(url))
         for one in items(listed):
             if one.get("object") == "page":
                 return Webhook(
@@ -263,10 +265,7 @@ class Dashboard:
                 told,
                 "see whether the public URL is reached from outside, with a"
                 " certificate that everybody trusts",
-                "in your app at developers.facebook.com, Messenger, configure the"
-                f" Webhook: callback URL {url}, the verification token that the"
-                " configuration has as facebook.verify_token, and the events"
-                f" {', '.join(NEEDED)}",
+                _configure(url),
             )
 
     async def subscribe(self, page: OwnPage) -> tuple[str, ...]:
@@ -311,6 +310,14 @@ class Dashboard:
 
 # Troubles of a token that are warnings of a bot that runs.
 _NOT_GOOD_ENOUGH = {"token.expiring", "token.unknown", "scopes.unknown"}
+
+
+def _configure(url: str) -> str:
+    return (
+        "in your app at developers.facebook.com, Messenger, configure the Webhook:"
+        f" callback URL {url}, the verification token that the configuration has as"
+        f" facebook.verify_token, and the events {', '.join(NEEDED)}"
+    )
 
 
 def is_short(facts: dict[str, Any], now: float) -> bool:

@@ -99,7 +99,7 @@ def _appended(text: str, wishes: Sequence[Wish]) -> str:
         raise Unwritable("its keys do not stand in lines of their own")
     if text and not text.endswith("\n"):
         text += "\n"
-    gap = "\n" if text else ""
+    gap = "\n" if text and not text.endswith("\n\n") else ""
     column = 0
     if isinstance(root, yaml.MappingNode) and root.value:
         column = root.value[0][0].start_mark.column

@@ -26,7 +26,6 @@ _HEAD = """\
 # changes nothing of yours. Every further key, with its default:
 # etc/mica.yaml and docs/configuration.md. What is wrong: `micamessenger check`.
 # After a change: `systemctl reload micamessenger`, or send the daemon SIGHUP.
-
 """
 
 # By answer, where it stands in a configuration; of an LLM below its section.

@@ -17,7 +17,7 @@ from twisted.internet.task import deferLater
 from micamsgr.check.calling import GraphCalls
 from micamsgr.check.knocking import Knocker
 from micamsgr.check.llm import ask as ask_llm
-from micamsgr.check.subscribed import shown_url, webhook_url
+from micamsgr.check.subscribed import same_url, shown_url, webhook_url
 from micamsgr.config import Config, parse_config
 from micamsgr.config.document import ConfigError
 from micamsgr.httpcall import Call
@@ -37,6 +37,9 @@ _GRAPH_URL, _VERSION = "https://graph.facebook.com", "v25.0"
 # Seconds for one call: Meta calls us back before it answers some.
 _CALL = 20.0
 _LLM = 40.0
+
+#: Of the service that `make install` makes.
+SERVICES_FILE = "/etc/mica.yaml"
 
 # systemd's own, and those of `make install`.
 _UNITS = ("/etc/systemd/system", "/usr/local/lib/systemd/system")
@@ -234,12 +237,7 @@ class Setup:
         talk.keep_secret(self._answers["verify_token"])
         # With the secrets in it, so that nothing has to be written yet.
         planned = self._plan(None, inline=True)
-        try:
-            config = self._read(planned)
-        except Failed as failed:
-            about = any(word in failed.why for word in ("llm", "api_key"))
-            raise evolve(failed, doubtful=of_llm if about else ()) from None
-        model = config.bots[0].llm
+        model = self._read(planned, of_llm).bots[0].llm
         for value in model.headers.values():
             for part in value.value.split():
                 talk.keep_secret(part)
@@ -269,8 +267,13 @@ class Setup:
         except ConfigError as error:
             raise self._faulty(error) from None
 
-    def _read(self, planned: Plan) -> Config:
-        """Read what is planned, as the daemon would."""
+    def _read(self, planned: Plan, of_llm: tuple[str, ...] = ()) -> Config:
+        """
+        Read what is planned, as the daemon would.
+
+        :param of_llm: the answers that are to blame for what is wrong with the
+            LLM alone.
+        """
         path = self.file.path
         try:
             return parse_config(
@@ -280,6 +283,12 @@ class Setup:
                 name=str(path),
             )
         except ConfigError as error:
+            if of_llm and all(it.key.startswith("llm") for it in error.faults):
+                raise Failed(
+                    why="; ".join(it.problem for it in error.faults),
+                    todo="give server, model and key of the LLM",
+                    doubtful=of_llm,
+                ) from None
             raise self._faulty(error) from None
 
     def _faulty(self, error: ConfigError) -> Failed:
@@ -364,11 +373,11 @@ class Setup:
     async def _deliver(self, page: OwnPage) -> None:
         talk, dashboard = self.talk, self._dashboard()
         url = webhook_url(self._answers["public_url"], self._answers["bot"])
-        there = await dashboard.webhook()
+        there = await dashboard.webhook(url)
         if is_set(there, url):
             talk.say(f"  The app's webhook leads to {shown_url(url)} already")
         else:
-            if there.callback and there.callback != url:
+            if there.callback and not same_url(there.callback, url):
                 await talk.agreed(
                     f"  The app's webhook leads to {shown_url(there.callback)} now."
                     " Whatever is there gets nothing any more. Change it?",
@@ -391,7 +400,7 @@ class Setup:
 
 def _tls_listen(path: Path) -> str:
     """Tell where HTTPS is spoken: systemd has the port for the service."""
-    if str(path) == "/etc/mica.yaml":
+    if str(path) == SERVICES_FILE:
         for units in _UNITS:
             if Path(units, "micamessenger.socket").is_file():
                 return _SOCKET

@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 import termios
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Protocol, TextIO
 
 from attrs import define, field
@@ -67,7 +67,7 @@ class Terminal:
     _waiting: Deferred[str] | None = field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.interactive = os.isatty(self._number)
+        self.interactive = os.isatty(self._number) and self._out.isatty()
 
     def say(self, text: str) -> None:
         # What Meta tells may be more than the terminal can show.
@@ -96,7 +96,8 @@ class Terminal:
         try:
             yield
         finally:
-            termios.tcsetattr(self._number, termios.TCSADRAIN, before)
+            with suppress(termios.error):  # it has gone
+                termios.tcsetattr(self._number, termios.TCSADRAIN, before)
 
     def _line(self) -> Deferred[str]:
         waiting = self._waiting = Deferred(lambda _: self._stop())
