@@ -6,11 +6,21 @@ from __future__ import annotations
 
 import stat
 import time
+from pathlib import Path
 
 import yaml
 
 from micamsgr.sandbox.accounts import SCOPES, Grant, User
-from micamsgr.sandbox.journal import INTERNAL, Fault, GraphError, in_turn, nothing
+from micamsgr.sandbox.journal import (
+    HANGING,
+    INTERNAL,
+    Fault,
+    GraphError,
+    Spoiled,
+    always,
+    in_turn,
+    nothing,
+)
 from tests.commands import ALICE
 from tests.daemon import Daemon, DaemonCase
 from tests.stand_ins import LLM_KEY
@@ -218,3 +228,117 @@ class TerminalTests(SetupCase):
         self.write(ALICE, "Hello there")
         self.assertEqual(len(await self.said(ALICE)), 1)
         await self.settled()
+
+    async def test_interrupted(self) -> None:
+        """
+        Ctrl-C, also while a secret is typed, ends it with a word and status 1,
+        and leaves nothing behind; so does Ctrl-D.
+        """
+        # No daemon is started, and there is no store.
+        self.judged = False
+        for key, word in (("\x03", "Interrupted"), ("\x04", "Not done")):
+            typist = self.typist()
+            await typist.answers("Public URL: ", self.public)
+            await typist.answers("Name of the bot ", "")
+            await typist.answers("App ID: ", self.page.app.id)
+            await typist.sees("App secret (not shown): ")
+            typist.type(key)
+            await typist.sees(f"{word}. What was done stays")
+            self.assertEqual(await typist.exited, 1)
+            self.assertEqual(list(self.directory.iterdir()), [])
+
+    async def test_interrupted_call(self) -> None:
+        """
+        Ctrl-C while Meta is silent ends it as well.
+        """
+        # No daemon is started, and there is no store.
+        self.judged = False
+        self.stand_ins.graph.faults = always("page", HANGING)
+        typist = self.typist("--app-id", self.page.app.id)
+        await typist.answers("Public URL: ", self.public)
+        await typist.answers("Name of the bot ", "")
+        await typist.answers("App secret ", self.page.app.secret)
+        await self.stand_ins.until(lambda: bool(self.stand_ins.journal.of(Spoiled)))
+        typist.type("\x03")
+        await typist.sees("Interrupted.")
+        self.assertEqual(await typist.exited, 1)
+
+
+class ScriptTests(SetupCase):
+    """
+    Tests for a program that gives everything.
+    """
+
+    def secrets_given(self) -> dict[str, str]:
+        """
+        Give the secrets as a program does.
+        """
+        return {
+            "MICA_APP_SECRET": self.page.app.secret,
+            "MICA_TOKEN": _TOKEN,
+            "MICA_LLM_KEY": _KEY,
+        }
+
+    def words(self) -> list[str]:
+        """
+        Give the rest.
+        """
+        return [
+            *("--public-url", self.public, "--bot", "mica"),
+            *("--app-id", self.page.app.id),
+            *("--llm-server", self.stand_ins.llm_url),
+        ]
+
+    async def test_live(self) -> None:
+        """
+        Without a terminal it asks nothing, waits for the daemon, and the Page
+        is live; secrets are in files of their own, and on no command line.
+        """
+        apart = self.directory.resolve() / "secrets"
+        words = [*self.words(), "--secrets", str(apart)]
+        typist = self.typist(*words, terminal=False, **self.secrets_given())
+        await typist.sees("Start it now")
+        lines = Path("/proc").glob("[0-9]*/cmdline")
+        shown = b"".join(_content(line) for line in lines)
+        self.assertIn(b"--public-url", shown)
+        for secret in (self.page.app.secret, _TOKEN, _KEY, self.page.token):
+            self.assertNotIn(secret.encode(), shown)
+            self.assertNotIn(secret, self.file.read_text())
+        await self.start_daemon()
+        self.assertEqual(await typist.exited, 0, typist.output)
+        self.assertEqual(stat.S_IMODE(apart.stat().st_mode), 0o700)
+        for file in apart.iterdir():
+            self.assertEqual(stat.S_IMODE(file.stat().st_mode), 0o600)
+        self.write(ALICE, "Hello there")
+        self.assertEqual(len(await self.said(ALICE)), 1)
+        await self.settled()
+
+    async def test_failing(self) -> None:
+        """
+        What is missing or refused is a line that says how it is given, with
+        status 1; a wrong command line has status 2. Nothing is written.
+        """
+        # No daemon is started, and there is no store.
+        self.judged = False
+        given = self.secrets_given()
+        for leave, word in (
+            ("MICA_APP_SECRET", "--app-secret-file"),
+            ("", "Meta says"),
+        ):
+            environment = {**given, secret: "another"}
+            environment.pop(leave, None)
+            typist = self.typist(*self.words(), terminal=False, **environment)
+            self.assertEqual(await typist.exited, 1)
+            self.assertIn(word, typist.output)
+        for wrong in (["--public-url", "x y"], ["--token", _KEY], ["--wait", "-1"]):
+            typist = self.typist(*wrong, terminal=False)
+            self.assertEqual(await typist.exited, 2)
+            self.typists.remove(typist)
+        self.assertEqual(list(self.directory.iterdir()), [])
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""

@@ -44,6 +44,7 @@ SERVICES_FILE = "/etc/mica.yaml"
 # systemd's own, and those of `make install`.
 _UNITS = ("/etc/systemd/system", "/usr/local/lib/systemd/system")
 _SOCKET = "systemd:domain=INET:name=https"
+_LISTEN = "tcp:8080:interface=127.0.0.1"
 _STEPS = 7
 
 
@@ -136,6 +137,9 @@ class Setup:
         if secure and await talk.answer(questions.CERTIFICATE):
             await talk.answer(questions.PRIVATE_KEY)
             self._look_for_certificate()
+        elif secure:
+            # It is not to be asked again.
+            self._answers.setdefault("listen", _LISTEN)
         talk.say(f"  Meta will call {shown_url(webhook_url(public, bot))}")
 
     def _look_for_certificate(self) -> None:
