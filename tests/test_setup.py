@@ -325,7 +325,7 @@ class ScriptTests(SetupCase):
             ("MICA_APP_SECRET", "--app-secret-file"),
             ("", "Meta says"),
         ):
-            environment = {**given, secret: "another"}
+            environment = {**given, "MICA_APP_SECRET": "another"}
             environment.pop(leave, None)
             typist = self.typist(*self.words(), terminal=False, **environment)
             self.assertEqual(await typist.exited, 1)

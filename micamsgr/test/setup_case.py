@@ -49,6 +49,19 @@ TYPED = (
     "llm-secret-key",
 )
 
+#: The answers, as a script gives them.
+GIVEN = {
+    "public_url": TYPED[0],
+    "bot": "mica",
+    "certificate": "",
+    "app_id": APP,
+    "app_secret": TYPED[4],
+    "token": OWNERS_TOKEN,
+    "llm_server": TYPED[6],
+    "llm_model": "gpt-4o-mini",
+    "llm_key": TYPED[-1],
+}
+
 
 class SetupCase(GraphAPITestCase):
     """
