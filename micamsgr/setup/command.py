@@ -222,28 +222,32 @@ def _fit(question: Question, text: str, where: str) -> str:
 
 def how_to_start(path: Path) -> str:
     """
-    Say how the daemon is started, or told to load its configuration.
+    Say how the daemon is started, or told to read its configuration.
     """
     beside = Path(sys.executable).parent / "twistd"
     twistd = str(beside) if beside.is_file() else "twistd"
     service = "systemctl enable --now micamessenger.socket micamessenger.service"
     alone = f"{twistd} -n micamessenger --config {path}"
-    commands = {
-        "Start it now, in another terminal:": alone,
-        "or, where `make install` made a service of it:": service,
-        "or, if it runs already, let it read the configuration:": (
-            f"micamessenger reload --config {path}"
-        ),
-    }
+    first, otherwise, second = (
+        (service, "without a service", alone)
+        if str(path) == SERVICES_FILE
+        else (alone, "where `make install` made a service of it", service)
+    )
+    return (
+        f"  Start it now, in another terminal:\n      {first}\n"
+        f"  or, {otherwise}:\n      {second}\n"
+        "  or, if it runs already, let it read the configuration:\n"
+        f"      {how_to_reload(path)}"
+    )
+
+
+def how_to_reload(path: Path) -> str:
+    """
+    Give the command by which the daemon reads its configuration.
+    """
     if str(path) == SERVICES_FILE:
-        commands = {
-            "Start it now, in another terminal:": service,
-            "or, if it runs already, let it read the configuration:": (
-                "systemctl reload micamessenger"
-            ),
-            "or, without a service:": alone,
-        }
-    return "\n".join(f"  {when}\n      {how}" for when, how in commands.items())
+        return "systemctl reload micamessenger"
+    return f"micamessenger reload --config {path}"
 
 
 def run(
@@ -277,6 +281,7 @@ def run(
             agreed=given.yes,
             wait=given.wait,
             start=how_to_start(found.file.path),
+            reload=how_to_reload(found.file.path),
         )
         try:
             page = await setup.run()

@@ -62,6 +62,7 @@ class Setup:
     :ivar agreed: whether it was said before that what is there may be changed.
     :ivar wait: seconds for which the daemon is waited for.
     :ivar start: how the daemon is started, lines for an operator.
+    :ivar reload: how it is told to read its configuration, a command.
     """
 
     reactor: Any
@@ -73,8 +74,11 @@ class Setup:
     agreed: bool
     wait: float
     start: str
+    reload: str
 
     _step: int = field(default=0, init=False)
+    # Whether a configuration was changed that a daemon may have read already.
+    _changed: bool = field(default=False, init=False)
 
     async def run(self) -> OwnPage:
         """
@@ -316,6 +320,7 @@ class Setup:
                 write_secret(file, text, path)
                 talk.say(f"  Written, mode {mode(file)}: {file}")
             self._read(planned)
+            self._changed = bool(before)
             if planned.text != self.file.text:
                 write(path, planned.text.encode(), before)
                 talk.say(f"  Written, mode {mode(path)}")
@@ -355,6 +360,11 @@ class Setup:
             why = why_not(url, knocked)
             if not why:
                 self.talk.say(f"  It does, at {shown_url(url)}")
+                if self._changed:
+                    self.talk.say(
+                        "  If it has not read the configuration since, let it do so:"
+                        f"\n      {self.reload}"
+                    )
                 return
             if not told:
                 self.talk.say(self.start)

@@ -181,6 +181,7 @@ class SetupCase(GraphAPITestCase):
             agreed=agreed,
             wait=wait,
             start="Start it.",
+            reload="Reload it.",
         )
         return Deferred.fromCoroutine(setup.run())
 

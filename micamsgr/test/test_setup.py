@@ -89,6 +89,16 @@ class LiveTests(SetupCase):
             self.assertNotIn(secret, text)
         self.assertEqual(self.app.callback, WEBHOOK)
 
+    def test_reload(self) -> None:
+        """
+        A daemon that answers already is to read what has changed.
+        """
+        self.done(*TYPED)
+        self.assertNotIn("Reload it.", self.terminal.shown)
+        shown = self.done(agreed=True, answers={"llm_model": "another"})
+        self.assertIn("Reload it.", shown)
+        self.assertNotIn("Reload it.", self.done())
+
     def test_daemon_later(self) -> None:
         """
         The daemon is waited for; how it is started is told, once.

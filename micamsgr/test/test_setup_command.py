@@ -6,12 +6,14 @@ from __future__ import annotations
 
 from argparse import Namespace
 from pathlib import Path
+from unittest import SkipTest
 
 from micamsgr.cli import parser
-from micamsgr.setup.command import how_to_start, known
+from micamsgr.setup.command import _SECRET, how_to_start, known
 from micamsgr.setup.failing import Failed
 
 from .test_cli import CommandCase
+from .test_control_cli import command_lines
 
 
 class KnownTests(CommandCase):
@@ -122,3 +124,23 @@ class KnownTests(CommandCase):
         self.assertIn("-n micamessenger --config /srv/mica.yaml", alone)
         first = how_to_start(Path("/etc/mica.yaml")).splitlines()[1]
         self.assertIn("systemctl enable --now micamessenger.socket", first)
+
+
+class PageTests(CommandCase):
+    """
+    Tests for ``docs/setup.md``.
+    """
+
+    def test_options(self) -> None:
+        """
+        It names every option and variable.
+        """
+        page = Path(__file__).parents[2] / "docs" / "setup.md"
+        if not page.is_file():
+            raise SkipTest("needs a checkout")
+        text = page.read_text("utf-8")
+        below = dict(command_lines(parser()))[("setup",)]
+        options = {option for it in below._actions for option in it.option_strings}
+        variables = {name for _, names in _SECRET.values() for name in names}
+        for word in (options | variables) - {"-h", "-c", "--help"}:
+            self.assertIn(word, text)
