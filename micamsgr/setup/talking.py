@@ -16,7 +16,7 @@ from .terminal import ITerminal
 T = TypeVar("T")
 
 # What is shorter is in other words, too.
-_LEAST_SECRET = 6
+_LEAST_SECRET = 8
 
 
 @define(eq=False)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -95,6 +95,8 @@ class SetupCase(GraphAPITestCase):
         self.running = True
         self.llm_status = 200
         self.requested: list[str] = []
+        # What somebody else does while the LLM is asked.
+        self.meanwhile: Callable[[], object] = lambda: None
 
     def get(self, url: str) -> Deferred[tuple[int, bytes]]:
         """
@@ -143,6 +145,7 @@ class SetupCase(GraphAPITestCase):
                 method, url, headers=headers, body=body, deadline=deadline
             )
         if url.startswith(LLM):
+            self.meanwhile()
             right = headers.getRawHeaders("authorization") == [f"Bearer {TYPED[-1]}"]
             choice = {"message": {"role": "assistant", "content": "yes"}}
             document = {"choices": [{**choice, "finish_reason": "stop"}]}

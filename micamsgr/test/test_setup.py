@@ -4,8 +4,10 @@ Tests for :mod:`micamsgr.setup.steps`, taken one after another.
 
 from __future__ import annotations
 
+from random import Random
+
 from micamsgr.config import load_config
-from micamsgr.sandbox.journal import INTERNAL, Fault, GraphError, in_turn
+from micamsgr.sandbox.journal import INTERNAL, Call, Fault, GraphError, in_turn
 from micamsgr.setup.dashboard import FIELDS
 from micamsgr.testing import ScriptedTerminal
 
@@ -98,6 +100,18 @@ class LiveTests(SetupCase):
         shown = self.done(agreed=True, answers={"llm_model": "another"})
         self.assertIn("Reload it.", shown)
         self.assertNotIn("Reload it.", self.done())
+
+    def test_file_named(self) -> None:
+        """
+        A secret's file that the configuration names, and that isn't there yet,
+        is written.
+        """
+        token = self.directory / "token"
+        line = f"  page_access_token: ${{file:{token}}}\n"
+        self.path.write_text(f"facebook:\n{line}")
+        self.done(*TYPED, agreed=True)
+        self.assertEqual(token.read_text(), f"{self.page.token}\n")
+        self.assertIn(line, self.path.read_text())
 
     def test_daemon_later(self) -> None:
         """
@@ -226,10 +240,8 @@ class FailingTests(SetupCase):
         What somebody else writes into the file meanwhile is not lost.
         """
         self.path.write_text("log: {level: info}\n")
-        running = self.begin_setup(ScriptedTerminal.typing([*TYPED[:-1], "wrong"]))
-        self.assertTrue(running.called)
-        running.addErrback(lambda _: None)
-        self.path.write_text("log: {level: debug}\n")
+        theirs = "log: {level: debug}\n"
+        self.meanwhile = lambda: self.path.write_text(theirs)
         self.done(*TYPED, "y")
         self.assertEqual(load_config(self.path, {}).log.level, "debug")
 
@@ -323,3 +335,12 @@ class FailingTests(SetupCase):
         self.graph.faults = in_turn("debug_token", Fault(applied=False, error=said))
         shown = self.given_up(*TYPED[:6])
         self.assertIn("Malformed token (a secret) of (a secret)", shown)
+
+        def repeat(call: Call, random: Random) -> Fault | None:
+            longer = [*self.owner.tokens][-1]
+            error = GraphError(f"Malformed token {longer}", 190)
+            return Fault(error=error) if call.kind == "accounts" else None
+
+        self.graph.faults = repeat
+        shown = self.given_up(*TYPED[:6])
+        self.assertIn("Malformed token (a secret)", shown)

@@ -5,6 +5,8 @@ choice of the Page.
 
 from __future__ import annotations
 
+import json
+
 from micamsgr.sandbox.accounts import Grant, Page
 from micamsgr.sandbox.journal import Fault, GraphError, in_turn
 from micamsgr.testing import ScriptedTerminal
@@ -143,6 +145,16 @@ class TokenTests(SetupCase):
         self.owner.tokens["EAAold"] = Grant(kind="USER", expires_at=int(NOW) - 5)
         shown = self.done(*TYPED[:5], "EAAx", "", "EAAold", "", *TYPED[5:])
         self.assertEqual(shown.count("the token is not valid; Meta says: "), 2)
+
+    def test_other_app(self) -> None:
+        """
+        A token of another app is refused, also where Meta shows it.
+        """
+        facts = {"is_valid": True, "app_id": 5, "type": "USER"}
+        fault = Fault(status=200, body=json.dumps({"data": facts}).encode())
+        self.graph.faults = in_turn("debug_token", fault)
+        shown = self.done(*TYPED[:6], "", *TYPED[5:])
+        self.assertIn("the token is of app 5, not of 731904582216637", shown)
 
     def test_exchange_refused(self) -> None:
         """
