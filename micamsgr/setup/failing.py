@@ -44,7 +44,8 @@ def words(told: Told) -> str:
     message = mapping(told.document.get("error")).get("message")
     if not isinstance(message, str) or not message:
         return f"the Graph API's answer can't be read ({told.why})"
-    return f"Meta says: {shown(message)} ({told.why})"
+    subcode = "" if told.subcode is None else f", subcode {told.subcode}"
+    return f"Meta says: {shown(message)} (code {told.code}{subcode})"
 
 
 def shown(message: str) -> str:

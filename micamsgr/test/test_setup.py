@@ -168,7 +168,8 @@ class FailingTests(SetupCase):
         again; the ID too, for which Enter will do.
         """
         shown = self.done(*TYPED[:4], "other", "", "", *TYPED[4:])
-        self.assertIn("Failed: Meta says: ", shown)
+        said = "Failed: Meta says: An app access token is required. (code 190)."
+        self.assertIn(said, shown)
         self.assertIn("App settings, Basic", shown)
 
     def test_unreachable(self) -> None:
