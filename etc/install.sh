@@ -198,9 +198,10 @@ what_next() {
         say "    systemctl restart micamessenger"
     else
         say "installed. Now:"
-        say "  1. write your tokens into $CONFIG"
-        say "  2. get a certificate, as $PREFIX/docs/operating.md says, or let a web"
+        say "  1. get a certificate, as $PREFIX/docs/operating.md says, or let a web"
         say "     server before it do TLS ($PREFIX/etc/nginx.conf.example)"
+        say "  2. micamessenger setup, which asks for the rest and goes on to a live"
+        say "     Page; or write your tokens into $CONFIG, and:"
         say "  3. systemctl enable --now micamessenger.socket micamessenger.service"
         say "  4. journalctl -u micamessenger"
     fi

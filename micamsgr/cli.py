@@ -11,7 +11,7 @@ import os
 import re
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -23,6 +23,7 @@ from .check.watch import PATIENCE
 from .config import load_config, load_store
 from .config.document import ConfigError
 from .control.arguments import add_commands, seconds
+from .setup.command import add_command as add_setup
 from .store.erasure import PSID, Person
 from .store.forget_command import run_and_tell as forget_person
 
@@ -35,7 +36,8 @@ def parser() -> ArgumentParser:
         prog="micamessenger",
         description="What is to be done beside running the daemon, which is started"
         " by `twistd -n micamessenger`.",
-        epilog="Exit status: 0 if it was done, 1 if not, 2 for a wrong command line."
+        epilog="Begin with setup. Exit status: 0 if it was done, 1 if not, 2 for a"
+        " wrong command line."
         " Of check: 0 if all is well, 1 for warnings, 2 if something failed.",
     )
     top.add_argument("--version", action="version", version=__version__)
@@ -48,6 +50,7 @@ def parser() -> ArgumentParser:
         help="the configuration file (%(default)s; or what MICA_CONFIG names)",
     )
     commands = top.add_subparsers(required=True, metavar="COMMAND")
+    add_setup(commands)
     add_commands(commands, common, _psid)
     forget = commands.add_parser(
         "forget",
@@ -84,7 +87,7 @@ def parser() -> ArgumentParser:
         type=seconds,
         help="with --watch: how long, such as 90s or 10m (5m)",
     )
-    check.set_defaults(command=None)
+    check.set_defaults(command=None, begin=_check)
     top.set_defaults(command=_operate)
     return top
 
@@ -129,9 +132,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     reading = parser()
     given = reading.parse_args(arguments)
     if given.command is None:
-        if given.seconds is not None and not given.watch:
+        if getattr(given, "seconds", None) is not None and not given.watch:
             reading.error("--for needs --watch")
-        return _check(given)
+        # It tells of the configuration's faults itself.
+        begin: Callable[[Namespace, Mapping[str, str], TextIO], int] = given.begin
+        return begin(given, os.environ, sys.stdout)
     try:
         command: Callable[[Namespace], tuple[int, str]] = given.command
         status, line = command(given)
@@ -144,12 +149,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status
 
 
-def _check(given: Namespace) -> int:
-    # It tells of the configuration's faults itself.
+def _check(given: Namespace, environ: Mapping[str, str], out: TextIO) -> int:
     return run_check(
         Path(given.config),
-        os.environ,
-        sys.stdout,
+        environ,
+        out,
         as_json=given.json,
         patience=float(given.seconds or PATIENCE) if given.watch else None,
     )

@@ -131,6 +131,7 @@ class Daemon(ProcessProtocol):
 
     :ivar directory: where it runs, and keeps its configuration and store.
     :ivar port: where it takes notifications, by plain HTTP.
+    :ivar configuration: written when it is started; empty: there is one.
     :ivar starter: the words of a command that runs the command after it.
     :ivar sockets: by name, those that it is handed over as systemd does.
     """
@@ -151,7 +152,8 @@ class Daemon(ProcessProtocol):
     def start(self) -> None:
         """Write the configuration, and start."""
         file = self.directory.resolve() / "mica.yaml"
-        file.write_text(yaml.safe_dump(self.configuration), encoding="utf-8")
+        if self.configuration:
+            file.write_text(yaml.safe_dump(self.configuration), encoding="utf-8")
         ours = {"PYTHONPATH": str(_ROOT), "PYTHONUNBUFFERED": "1"}
         environment = {**os.environ, **ours}
         for name in ("STATE_DIRECTORY", "OPENAI_API_KEY"):

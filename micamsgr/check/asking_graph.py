@@ -6,17 +6,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 from attrs import define, field, frozen
 from twisted.internet.defer import Deferred, gatherResults
-from twisted.web.http_headers import Headers
 
 from micamsgr.config.values import Facebook
-from micamsgr.errors import OutcomeUnknown, Unavailable
 from micamsgr.httpcall import Call
 from micamsgr.messenger.graph import appsecret_proof
 
+from .calling import GraphCalls
 from .findings import Finding
 from .remote import judge_clock, judge_graph
 from .subscribed import (
@@ -67,8 +66,8 @@ class GraphAsker:
     """
     Ask, as a bot and as its app.
 
-    The tokens are in a header, but for the one that ``/debug_token`` is asked
-    about, which has no other place than the URL.
+    The token that ``/debug_token`` is asked about is in the URL, where alone it
+    has a place.
 
     :ivar _wall: this machine's wall clock, in seconds since the epoch.
     :ivar _ticks: the monotonic clock, in seconds.
@@ -83,10 +82,15 @@ class GraphAsker:
     _deadline: float = 6.0
     _most: float = 12.0
 
+    _calls: GraphCalls = field(init=False)
     _token: str = field(init=False, repr=False)
     _proof: str = field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
+        root = f"{self._facebook.graph_url}/{self._facebook.api_version}"
+        self._calls = GraphCalls(
+            self._call, root, self._wall, self._ticks, self._deadline
+        )
         self._token = self._facebook.page_access_token.value
         self._proof = appsecret_proof(self._facebook.secret.value, self._token)
 
@@ -100,7 +104,7 @@ class GraphAsker:
         page = page_of(me) or self._facebook.page_id or "me"
         more, unproved, app, apps, features = await _together(
             self._measure(me, begun),
-            self._get("me", self._token, fields="id"),
+            self._calls.get("me", self._token, fields="id"),
             self._ask_app(),
             self._as_page(f"{quote(page, safe='')}/subscribed_apps"),
             self._as_page("me", fields="messaging_feature_status"),
@@ -127,7 +131,7 @@ class GraphAsker:
 
     async def _ask_app(self) -> tuple[Told, Told | None, Told | None]:
         # A proof with another app's secret would hide whose the token is.
-        told = await self._get("app", self._token, fields="id,name")
+        told = await self._calls.get("app", self._token, fields="id,name")
         if not told.good:
             told = await self._as_page("app", fields="id,name")
         app = self._facebook.app_id or app_of(told)
@@ -135,34 +139,14 @@ class GraphAsker:
             return told, None, None
         token = f"{app}|{self._facebook.secret.value}"
         debug, subscription = await _together(
-            self._get("debug_token", token, input_token=self._token),
-            self._get(f"{app}/subscriptions", token),
+            self._calls.get("debug_token", token, input_token=self._token),
+            self._calls.get(f"{app}/subscriptions", token),
         )
         return told, debug, subscription
 
     async def _as_page(self, path: str, **query: str) -> Told:
-        return await self._get(path, self._token, appsecret_proof=self._proof, **query)
-
-    async def _get(self, path: str, token: str, **query: str) -> Told:
-        root = f"{self._facebook.graph_url}/{self._facebook.api_version}"
-        url = f"{root}/{path}?{urlencode(query)}"
-        headers = Headers(
-            {"Authorization": [f"Bearer {token}"], "User-Agent": ["micamessenger"]}
-        )
-        wall, began = self._wall(), self._ticks()
-        answer, failure = None, ""
-        try:
-            answer = await self._call(
-                "GET", url, headers=headers, body=None, deadline=self._deadline
-            )
-        except (Unavailable, OutcomeUnknown) as error:
-            failure = error.detail
-        seconds = self._ticks() - began
-        return Told(
-            answer=answer,
-            failure=failure,
-            at=wall + seconds / 2.0,
-            seconds=seconds,
+        return await self._calls.get(
+            path, self._token, appsecret_proof=self._proof, **query
         )
 
 

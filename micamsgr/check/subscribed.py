@@ -229,6 +229,13 @@ def _leads_here(callback: str, public_url: str | None, bots: Collection[str]) ->
     return _plain(callback) in wanted
 
 
+def same_url(one: str, other: str) -> bool:
+    """
+    Say whether two URLs lead to the same place.
+    """
+    return _plain(one) == _plain(other) != ()
+
+
 def _plain(url: str) -> tuple[object, ...]:
     try:
         parts = urlsplit(url)

@@ -17,6 +17,9 @@ FIELDS = ("messages", "messaging_postbacks", "message_echoes")
 #: What a token of the stand-in allows at first.
 SCOPES = ("pages_messaging", "pages_manage_metadata", "pages_read_engagement")
 
+#: What whoever has full access to a Page may do there.
+TASKS = ("ADVERTISE", "ANALYZE", "CREATE_CONTENT", "MESSAGING", "MODERATE", "MANAGE")
+
 
 @define(eq=False)
 class App:
@@ -72,12 +75,14 @@ class Page:
     """
     A Page, and its threads.
 
-    :ivar token: the Page access token that *app* holds.
+    :ivar token: the Page access token that *app* holds, or gets from a person
+        whose own token is long-lived.
     :ivar fields: what *app* is notified of; none: it is not subscribed.
     :ivar people: who may be written to, by PSID, each with the time of the
         last action that opens the 24-hour window, in seconds since the epoch.
     :ivar threads: by PSID, oldest message first.
     :ivar grant: what the token allows.
+    :ivar further: other tokens of it, which end with their person's.
     :ivar others: further apps that are subscribed.
     :ivar shared: whether several apps share the conversations.
     :ivar failing_since: when the first of an unbroken row of deliveries
@@ -94,6 +99,8 @@ class Page:
     grant: Grant = field(factory=Grant, kw_only=True)
     others: list[App] = field(factory=list, kw_only=True)
     shared: bool = field(default=False, kw_only=True)
+    category: str = field(default="Software", kw_only=True)
+    further: dict[str, Grant] = field(factory=dict, init=False, repr=False)
     failing_since: float | None = field(default=None, init=False)
 
     def told_of(self, about: str) -> bool:
@@ -105,3 +112,22 @@ class Page:
         if not app.active or (app.fields is not None and about not in app.fields):
             return False
         return about in self.fields
+
+
+@define(eq=False)
+class User:
+    """
+    A person with a role on Pages.
+
+    :ivar app: the app that they gave the tokens.
+    :ivar tokens: their tokens, and what each allows.
+    :ivar pages: those on which they have a role.
+    :ivar tasks: what they may do there.
+    """
+
+    id: str
+    app: App
+    tokens: dict[str, Grant] = field(factory=dict, repr=False)
+    pages: list[Page] = field(factory=list)
+    name: str = field(default="The Owner", kw_only=True)
+    tasks: tuple[str, ...] = field(default=TASKS, kw_only=True)

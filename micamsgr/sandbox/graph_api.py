@@ -9,11 +9,9 @@ Source: docs/messenger-platform.md, sections 4, 5, 8 and 10.
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from random import Random
 from typing import IO, Any, cast
 from urllib.parse import parse_qsl, urlsplit
@@ -27,6 +25,8 @@ from twisted.web.http import datetimeToString
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
+from micamsgr.sandbox.accounts import Grant
+from micamsgr.sandbox.callers import Callers, check_proof
 from micamsgr.sandbox.journal import (
     Acted,
     Call,
@@ -43,18 +43,13 @@ from micamsgr.sandbox.journal import (
     nothing,
 )
 from micamsgr.sandbox.meta import FIELDS, App, Meta, Page
+from micamsgr.sandbox.send_rules import check, check_send
 from micamsgr.sandbox.threads import listed, select
-from micamsgr.sandbox.token_debugging import inspected, routing, subscribed
+from micamsgr.sandbox.token_debugging import routing, subscribed
 
 # What a person's action opens, in seconds; section 6.
 _WINDOW = 24 * 3600.0
 
-_ACTIONS = ("mark_seen", "typing_on", "typing_off")
-_PROOFS = {"access_token", "appsecret_proof"}
-_ACTING = {"recipient", "sender_action"} | _PROOFS
-_OPTIONS = {"tag", "notification_type", "persona_id", "reply_to", "thread_control"}
-_SENDING = {"recipient", "message", "messaging_type"} | _OPTIONS | _PROOFS
-_CONTENT = {"text", "attachment", "attachments"}
 _SUBSCRIBABLE = re.compile(r"(messag|standby|feed|response_feedback|send_cart)[a-z_]*")
 
 # How often threads can be read; section 8.
@@ -122,11 +117,13 @@ class GraphAPI(Resource):
 
     # By Page, when its latest look-ups were.
     _lookups: dict[str, list[float]] = field(factory=dict, init=False)
+    _callers: Callers = field(init=False)
 
     _log = Logger()
 
     def __attrs_post_init__(self) -> None:
         super().__init__()
+        self._callers = Callers(self._meta)
 
     def render(self, request: Request) -> int:
         gone: list[object] = []
@@ -182,6 +179,15 @@ class GraphAPI(Resource):
         if asked.malformed is not None:
             raise asked.malformed
         edge = "/".join(asked.path[1:])
+        token = asked.get("access_token") or ""
+        if (asked.method, asked.path) == ("GET", ("oauth", "access_token")):
+            return self._callers.exchange(asked.arguments)
+        if asked.method == "GET" and (
+            edge == "accounts" or (edge == "" and self._callers.user(token))
+        ):
+            proof = asked.get("appsecret_proof")
+            check(bool(proof) or not self.proof_required, "appsecret_proof is required")
+            return self._callers.of_person(asked.path, token, asked.arguments)
         if (asked.method, asked.path) == ("GET", ("debug_token",)):
             return self._debug_token(asked)
         if (asked.method, edge) == ("POST", "subscriptions"):
@@ -193,9 +199,9 @@ class GraphAPI(Resource):
         if edge == "subscriptions":
             return self._app_subscriptions(asked)
         if edge == "subscribed_apps":
-            return self._subscription(self._page(asked), asked)
+            return self._subscription(*self._page_and_grant(asked), asked)
         if (asked.method, edge) == ("GET", ""):
-            if asked.path[0] in {"app", *(app.id for app in self._apps())}:
+            if asked.path[0] in {"app", *(app.id for app in self._callers.apps())}:
                 return self._of_app(asked)
             page = self._page(asked)
             known = {
@@ -211,44 +217,34 @@ class GraphAPI(Resource):
         """
         Find the Page that is asked for, if the caller may act as it.
         """
+        return self._page_and_grant(asked)[0]
+
+    def _page_and_grant(self, asked: _Asked) -> tuple[Page, Grant]:
         token = asked.get("access_token")
         if not token:
             raise GraphError("An access token is required.", 190)
-        pages = self._meta.pages.values()
-        page = next((page for page in pages if page.token == token), None)
-        if page is None:
+        found = self._callers.page(token)
+        if found is None:
             raise GraphError("Invalid OAuth access token.", 190, status=401)
-        subcode = page.grant.refusal(self._meta.now())
-        if subcode is not None:
-            why = "Error validating access token"
-            raise GraphError(why, 190, subcode=subcode, status=401)
+        page, grant = found
+        self._callers.check_grant(grant)
         proof = asked.get("appsecret_proof")
-        _check(bool(proof) or not self.proof_required, "appsecret_proof is required")
-        key, told = page.app.secret.encode(), token.encode()
-        right = hmac.new(key, told, hashlib.sha256).hexdigest()
-        _check(proof in (None, right), "Invalid appsecret_proof provided")
+        check(bool(proof) or not self.proof_required, "appsecret_proof is required")
+        check_proof(page.app, token, proof)
         whose = f"Object with ID '{asked.path[0]}' does not exist, or permission is"
         mine = ("me", "app", page.id, page.app.id)
-        _check(asked.path[0] in mine, f"{whose} missing", 33)
-        return page
-
-    def _apps(self) -> Iterator[App]:
-        for page in self._meta.pages.values():
-            yield page.app
-            yield from page.others
+        check(asked.path[0] in mine, f"{whose} missing", 33)
+        return page, grant
 
     def _app(self, asked: _Asked) -> App:
-        for app in self._apps():
-            if asked.get("access_token") == f"{app.id}|{app.secret}":
-                return app
-        raise GraphError("An app access token is required.", 190)
+        return self._callers.app(asked.get("access_token"))
 
     # Messages
 
     def _send(self, page: Page, asked: _Asked) -> Document:
         check_send(asked.arguments)
         psid = asked.arguments["recipient"]["id"]
-        _check(psid in page.people, "No matching user found", 2018001)
+        check(psid in page.people, "No matching user found", 2018001)
         if "sender_action" in asked.arguments:
             action = asked.arguments["sender_action"]
             self._note(Acted, page=page.id, psid=psid, action=action)
@@ -274,7 +270,7 @@ class GraphAPI(Resource):
     # Look-ups
 
     def _threads(self, page: Page, asked: _Asked) -> Document:
-        _check(asked.get("platform") in (None, "messenger"), "Unknown platform")
+        check(asked.get("platform") in (None, "messenger"), "Unknown platform")
         now = self._meta.now()
         recent = [at for at in self._lookups.get(page.id, []) if now - at < 1.0]
         if self.strict_rates and len(recent) >= _LOOKUPS_PER_SECOND:
@@ -287,7 +283,7 @@ class GraphAPI(Resource):
 
     # Subscriptions
 
-    def _subscription(self, page: Page, asked: _Asked) -> Document:
+    def _subscription(self, page: Page, grant: Grant, asked: _Asked) -> Document:
         if asked.method == "GET":
             fields = sorted(page.fields)
             apps = [*([page.app] if fields else []), *page.others]
@@ -303,9 +299,15 @@ class GraphAPI(Resource):
             }
         given = (asked.get("subscribed_fields") or "").split(",")
         fields = [] if asked.method == "DELETE" else given
-        for name in fields:
-            known = _SUBSCRIBABLE.fullmatch(name) is not None
-            _check(known, f"Unknown value in subscribed_fields: {name!r}")
+        _check_fields(fields, "subscribed_fields")
+        if "pages_manage_metadata" not in grant.scopes:
+            why = (
+                "(#200) Requires pages_manage_metadata permission to manage the object"
+            )
+            raise GraphError(why, 200, status=403)
+        if fields and "pages_messaging" not in grant.scopes:
+            why = "(#200) To subscribe to the messages field, one of these permissions"
+            raise GraphError(f"{why} is needed: pages_messaging", 200, status=403)
         page.fields = set(fields)
         self._note(Subscribed, page=page.id, fields=tuple(fields))
         return {"success": True}
@@ -313,27 +315,29 @@ class GraphAPI(Resource):
     async def _set_callback(self, asked: _Asked) -> Document:
         app = self._app(asked)
         callback, token = asked.get("callback_url"), asked.get("verify_token")
-        _check(asked.path[0] == app.id, "Not the app of the token", 33)
-        _check(asked.get("object") == "page", "Unknown object")
+        check(asked.path[0] == app.id, "Not the app of the token", 33)
+        check(asked.get("object") == "page", "Unknown object")
         if not callback or not token or not asked.get("fields"):
             raise GraphError("(#100) callback_url, verify_token, fields are required")
+        fields = (asked.get("fields") or "").split(",")
+        _check_fields(fields, "fields")
         if not await self._meta.verify(callback, token):
             raise GraphError("(#2200) Callback verification failed", 2200)
         app.callback, app.active = callback, True
-        app.fields = set((asked.get("fields") or "").split(","))
+        app.fields = set(fields)
         return {"success": True}
 
     def _of_app(self, asked: _Asked) -> Document:
         """Tell which app the caller's token is of."""
         token = asked.get("access_token") or ""
         app = self._app(asked) if "|" in token else self._page(asked).app
-        _check(asked.path[0] in ("app", app.id), "Not the app of the token", 33)
+        check(asked.path[0] in ("app", app.id), "Not the app of the token", 33)
         known = {"id": app.id, "name": app.name, "category": "Business"}
         return select(asked.get("fields") or "id,name,category", known)
 
     def _app_subscriptions(self, asked: _Asked) -> Document:
         app = self._app(asked)
-        _check(asked.path[0] == app.id, "Not the app of the token", 33)
+        check(asked.path[0] == app.id, "Not the app of the token", 33)
         if asked.method == "DELETE":
             app.callback = ""
             return {"success": True}
@@ -341,63 +345,14 @@ class GraphAPI(Resource):
 
     def _debug_token(self, asked: _Asked) -> Document:
         app, token = self._app(asked), asked.get("input_token")
-        _check(bool(token), "The parameter input_token is required")
-        pages = self._meta.pages.values()
-        page = next((page for page in pages if page.token == token), None)
-        return inspected(app, page, self._meta.now())
+        check(bool(token), "The parameter input_token is required")
+        return self._callers.inspect(app, token or "")
 
 
-def check_send(arguments: Document) -> None:
-    """
-    Refuse what the Send API's reference doesn't allow.
-
-    :raises GraphError: naming the first fault found.
-
-    Source: docs/messenger-platform.md, sections 4.1 to 4.4.
-    """
-    recipient: Any = arguments.get("recipient")
-    message: Any = arguments.get("message")
-    acting = "sender_action" in arguments
-    _check(not (message and acting), "message and sender_action", 2018014)
-    _only(arguments, _ACTING if acting else _SENDING, "parameter")
-    _check(isinstance(recipient, dict), "The parameter recipient is required")
-    _only(recipient, {"id"}, "recipient")
-    _check(_measure(recipient.get("id")) > 0, "The recipient's id is required")
-    if acting:
-        _check(arguments["sender_action"] in _ACTIONS, "Unknown sender_action")
-        return
-    # The other types are for humans, who need a tag, and for templates.
-    _check(arguments.get("messaging_type") in ("RESPONSE", "UPDATE"), "messaging_type")
-    _check("tag" not in arguments, "A tag needs messaging_type MESSAGE_TAG")
-    _check(isinstance(message, dict), "The parameter message is required")
-    _only(message, _CONTENT | {"quick_replies", "metadata"}, "message")
-    _check(len(_CONTENT & set(message)) == 1, "Invalid data", 2018032)
-    length = _measure(message.get("text", "-"))
-    _check(length > 0, "Empty message", 2018034)
-    too_long = "Length of param message[{}] must be less than or equal to {}"
-    _check(length <= 2000, too_long.format("text", 2000))
-    noted = _measure(message.get("metadata", "-"))
-    _check(0 < noted <= 1000, too_long.format("metadata", 1000))
-    replies = message.get("quick_replies", [])
-    fine = isinstance(replies, list) and len(replies) <= 13
-    _check(fine, "quick_replies must be a list of at most 13")
-
-
-def _check(fine: bool, why: str, subcode: int | None = None) -> None:
-    if not fine:
-        raise GraphError(f"(#100) {why}", subcode=subcode)
-
-
-def _only(given: Document, known: set[str], where: str) -> None:
-    for name in given:
-        _check(name in known, f"Unknown {where} field: {name}")
-
-
-def _measure(text: object) -> int:
-    """Count UTF-16 code units; 0 for what isn't text."""
-    if not isinstance(text, str):
-        return 0
-    return len(text.encode("utf-16-le", "surrogatepass")) // 2
+def _check_fields(fields: Iterable[str], where: str) -> None:
+    for name in fields:
+        known = _SUBSCRIBABLE.fullmatch(name) is not None
+        check(known, f"Unknown value in {where}: {name!r}")
 
 
 def _read(request: Request) -> _Asked:

@@ -25,7 +25,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from micamsgr.sandbox.accounts import FIELDS, App, Page
+from micamsgr.sandbox.accounts import FIELDS, App, Page, User
 from micamsgr.sandbox.journal import Applied, Journal, Posted, Subscribed, Wrote
 
 __all__ = ["FIELDS", "PAGE_INBOX", "App", "Habits", "Meta", "Page"]
@@ -86,6 +86,7 @@ class Meta:
     :ivar _post: makes one POST and gives the status of the answer.
     :ivar _get: makes one GET and gives the status and body of the answer.
     :ivar pages: by ID; a test opens its Pages by putting them here.
+    :ivar users: those who have a role on Pages, by ID; likewise.
     :ivar habits: may be replaced at any time.
     :ivar skew: by how many seconds Meta's clock is ahead of ours.
     """
@@ -99,6 +100,7 @@ class Meta:
     skew: float = field(default=0.0, kw_only=True)
 
     pages: dict[str, Page] = field(factory=dict, init=False)
+    users: dict[str, User] = field(factory=dict, init=False)
     _gathered: list[_Event] = field(factory=list, init=False)
     _gathering: bool = field(default=False, init=False)
 

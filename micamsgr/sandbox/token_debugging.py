@@ -8,22 +8,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from micamsgr.sandbox.accounts import FIELDS, App, Page
+from micamsgr.sandbox.accounts import FIELDS, App, Grant, Page, User
 
 Document = dict[str, Any]
 
 
-def inspected(app: App, page: Page | None, now: float) -> Document:
+def inspected(
+    app: App, found: tuple[Page | User, Grant] | None, now: float
+) -> Document:
     """
     Show what a token is, to an app.
 
-    :param page: whose token it is; ``None``: nobody's.
+    :param found: whose token it is, and what it allows; ``None``: nobody's.
     """
-    if page is None:
+    if found is None:
         return _invalid("Invalid OAuth access token.")
-    if page.app is not app:
+    whose, grant = found
+    if whose.app is not app:
         return _invalid("The App_id in the input_token did not match", 100)
-    grant = page.grant
     shown: Document = {
         "app_id": app.id,
         "application": app.name,
@@ -39,10 +41,10 @@ def inspected(app: App, page: Page | None, now: float) -> Document:
             else {"scope": scope, "target_ids": list(grant.targets)}
             for scope in grant.scopes
         ],
-        "user_id": "122093456789012345",
+        "user_id": whose.id if isinstance(whose, User) else "122093456789012345",
     }
     if grant.kind == "PAGE":
-        shown["profile_id"] = page.id
+        shown["profile_id"] = whose.id
     subcode = grant.refusal(now)
     if subcode is not None:
         error = {"code": 190, "message": "Error validating access token"}

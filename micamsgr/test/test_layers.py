@@ -41,7 +41,7 @@ ARROWS: dict[str, set[str]] = {
     "accepting": set(),
     "inherited": set(),
     "unseen": set(),
-    "cli": {"__version__", "check", "config", "control", "store"},
+    "cli": {"__version__", "check", "config", "control", "setup", "store"},
     "check": {
         "__version__",
         "assistant.chat_completions",
@@ -56,6 +56,7 @@ ARROWS: dict[str, set[str]] = {
         "store.look",
         "web.tls",
     },
+    "setup": {"check", "config", "httpcall", "messenger"},
     # An operator's commands, and what of the daemon does them.
     "control": {"conversation", "errors", "store"},
     "metrics": set(),

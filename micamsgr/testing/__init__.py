@@ -1,6 +1,7 @@
 """
 Stand-ins for tests: the real store in memory, clocks that a test sets, and a
-messenger and an assistant that do what the test says, and no sooner.
+messenger, an assistant and a terminal that do what the test says, and no
+sooner.
 
 Each keeps the promises of its interface, refusals included.  What serves only
 the test is not part of the interface.
@@ -13,6 +14,7 @@ from .clocks import NOW, FixedClocks
 from .events import ALICE, BOB, BOT, CAROL, INBOX, PAGE, echo, said
 from .messenger import SHOWN, Arrived, MemoryMessenger, Sending
 from .store import MemoryDatabase, MemoryStore, memory_store, stepped_store
+from .terminal import ScriptedTerminal
 
 __all__ = [
     "ALICE",
@@ -30,6 +32,7 @@ __all__ = [
     "MemoryMessenger",
     "MemoryStore",
     "Question",
+    "ScriptedTerminal",
     "Sending",
     "echo",
     "memory_store",
