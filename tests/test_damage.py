@@ -52,7 +52,7 @@ class DamagedTests(DaemonCase):
         return {
             path.name: path.read_bytes()
             for path in self.directory.glob("mica.db*")
-            if path.suffix not in (".lock", ".ballast", ".db-shm")
+            if path.suffix not in (".lock", ".ballast", ".db-shm", ".control")
         }
 
     async def test_damaged_log(self) -> None:

@@ -284,7 +284,9 @@ class Webhook:
         trace = recorded.traces.get((taken.bot, event.key))
         if isinstance(event, Said):
             self._log.info(
-                "to {bot}, Page {page}, from {person}: {kind} {mid}; {state}",
+                "to {bot}, Page {page}, from {person}: {kind} {mid}; {state}"
+                if event.mid
+                else "to {bot}, Page {page}, from {person}: {kind}; {state}",
                 event="message.taken",
                 bot=taken.bot,
                 page=event.page,
@@ -298,18 +300,21 @@ class Webhook:
                 self._log.info(
                     "{mid}: {text}",
                     event="message.text",
-                    mid=event.mid,
+                    mid=event.mid or "-",
                     text=event.text,
                     trace=trace,
                 )
         elif isinstance(event, Echo):
+            part = part_named(event.metadata)
             self._log.debug(
-                "to {bot}: echo {echo} of what was said to {person}, part {part}",
+                "to {bot}: echo {echo} of what was said to {person}, part {part}"
+                if part
+                else "to {bot}: echo {echo} of what was said to {person}",
                 event="echo.taken",
                 bot=taken.bot,
-                echo=event.mid,
+                echo=event.mid or "-",
                 person=_person(taken, channel),
-                part=part_named(event.metadata),
+                part=part,
                 trace=trace,
             )
         elif isinstance(event, Unreadable):

@@ -336,14 +336,14 @@ class World:
             # Whoever stops it without a plan has none for its return either.
             self.problems.append("it ended by itself")
             return
-        if life.reboot:
-            self.counts["reboots"] += 1
-            self._boots += 1
-            self._booted = self.timeline.rightNow + life.down / 2.0
-        self._wrong = life.wrong
         # A life that was too long leaves an outage less time than was planned.
         left_of_it = max(0.0, self.plan.until - now)
         down = life.down if life.down <= LONGEST else min(life.down, left_of_it)
+        if life.reboot:
+            self.counts["reboots"] += 1
+            self._boots += 1
+            self._booted = self.timeline.rightNow + down / 2.0
+        self._wrong = life.wrong
         self.timeline.callLater(down, self._start)
 
     def _written(self, process: Process, before: bool) -> None:
