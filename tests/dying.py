@@ -47,7 +47,7 @@ def _dying(path: str, mode: str, countdown: _Countdown) -> Callable[..., Any]:
     """
 
     def connect(name: str, *arguments: Any, **how: Any) -> sqlite3.Connection:
-        database = _connect(name, *arguments, **how)
+        database: sqlite3.Connection = _connect(name, *arguments, **how)
         if name == path:
             database.execute("PRAGMA cache_size = 5")
             if mode == "statements":

@@ -37,8 +37,10 @@ class UpgradeCase(ControlCase):
     A directory with a store in it that is not today's.
     """
 
-    # It tells of messages that the stand-ins know nothing of.
+    # It tells of messages that the stand-ins know nothing of; theirs are to have
+    # other IDs than those in it.
     judged = False
+    seed = 1
 
     def setUp(self) -> None:
         super().setUp()
