@@ -199,8 +199,9 @@ MIGRATIONS = (
     """
     -- What came before step 3 was there was seen, too.
     UPDATE conversation SET seen = last.at FROM (
-        SELECT conversation AS id, max(received) AS at FROM event GROUP BY 1
-    ) AS last WHERE last.id = conversation.id AND conversation.seen = 0;
+        SELECT conversation AS id, max(received) AS at FROM event
+        WHERE conversation IN (SELECT id FROM conversation WHERE seen = 0) GROUP BY 1
+    ) AS last WHERE last.id = conversation.id;
     """,
 )
 
