@@ -73,7 +73,7 @@ class UpgradeTests(UpgradeCase):
         """
         make_store(self.store, 1)
         move_to(self.store, int(time.time() * 1000))
-        before = len(self.kept("SELECT 1 FROM event"))
+        (before,) = self.kept("SELECT max(id) AS id FROM event")
         (pending,) = self.kept("SELECT mid, text FROM event WHERE state = 'new'")
         await self.serve(delivery=DELIVERY)
         await self.settled()
@@ -98,7 +98,7 @@ class UpgradeTests(UpgradeCase):
         await self.settled()
         self.assertEqual("\n".join(await self.said(BOB)).count("And tomorrow?"), 1)
         asked = self.kept(
-            "SELECT 1 FROM event WHERE kind = 'message' AND id > ?", before
+            "SELECT 1 FROM event WHERE kind = 'message' AND id > ?", before["id"]
         )
         self.assertEqual(len(asked), 1)
         self.assertEqual(
