@@ -64,6 +64,13 @@ def fill(path: Path, page: str, people: int, pending: int, stored: int) -> None:
     :param stored: messages that were answered.
     """
     open_database(str(path)).close()
+    fill_tables(path, page, people, pending, stored)
+
+
+def fill_tables(path: Path, page: str, people: int, pending: int, stored: int) -> None:
+    """
+    Put the same into tables that are there, of any version.
+    """
     database = sqlite3.connect(path, isolation_level=None)
     database.execute("PRAGMA synchronous = OFF")
     now = int(time.time() * 1000)

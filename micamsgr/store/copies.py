@@ -18,6 +18,7 @@ from .database import connect, open_for_reading
 from .integrity import examine
 from .lock import lock
 from .schema import MIGRATIONS, check_tables, version_of
+from .trouble import Trouble, ask_disk, trouble
 
 # A restore has the time that it needs.
 _HOURS = 24 * 3600.0
@@ -284,9 +285,26 @@ def migrate_here(path: str, *, dry: bool) -> tuple[int, int]:
                     check_tables(database)
             if not dry:
                 connect(path).close()
-        except (ValueError, sqlite3.Error, OSError) as error:
+        except (StoreUnavailable, ValueError, sqlite3.Error, OSError) as error:
+            if _no_room(Path(path), error):
+                raise StoreUnavailable(
+                    f"can't use the store {path}: its disk is full; it stays as it"
+                    " was: make room"
+                ) from error
+            if isinstance(error, StoreUnavailable):
+                raise
             why = getattr(error, "strerror", None) or error
             raise StoreUnavailable(f"can't use the store {path}: {why}") from error
         finally:
             held.release()
     return version, len(MIGRATIONS)
+
+
+def _no_room(path: Path, error: Exception) -> bool:
+    """
+    Say whether it is for want of room that SQLite can't use a store.
+    """
+    what = trouble(error)
+    if what in (Trouble.FAILING, Trouble.CLOSED):
+        what = ask_disk(path.resolve())
+    return what is Trouble.FULL

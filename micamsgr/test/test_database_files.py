@@ -199,8 +199,8 @@ class OpenTests(SynchronousTestCase):
             database.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
         self.unchanged(
             f"its schema version is {len(MIGRATIONS) + 1}, and this program knows"
-            f" only {len(MIGRATIONS)}: it was used by a newer one; install that, or"
-            " name another file in `store:`"
+            f" only {len(MIGRATIONS)}: a newer one has used it; install that one, or"
+            " restore a copy that was made before the upgrade"
         )
 
     def test_damaged(self) -> None:

@@ -259,7 +259,7 @@ class ExamineTests(FileCase):
             copies = {p: p.read_bytes() for p in (self.path, self.log)}
         for path, content in copies.items():
             path.write_bytes(content)
-        self.refused("a newer one; install that", kind=ValueError)
+        self.refused("a newer one has used it; install that one", kind=ValueError)
 
     def test_another_programs(self) -> None:
         """
