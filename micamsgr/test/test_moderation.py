@@ -116,7 +116,7 @@ class SpeaksOfContentTests(SynchronousTestCase):
             deep, deeper = {"error": deep}, [deeper]
         self.assertFalse(speaks_of_content(deep))
         self.assertFalse(speaks_of_content({"errors": deeper}))
-        many = [{"message": "?"}] * 10**5 + [{"message": BLOCKED[0]}]
+        many = [{"message": "?"}] * 9 + [{"message": BLOCKED[0]}]
         self.assertFalse(speaks_of_content({"errors": many}))
         self.assertFalse(speaks_of_content({"message": "content was " * 10**5}))
 
