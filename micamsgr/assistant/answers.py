@@ -15,6 +15,7 @@ from attrs import frozen
 from twisted.web.http_headers import Headers
 
 from micamsgr.assistant.breaker import Health
+from micamsgr.assistant.moderation import flagged, speaks_of_content
 from micamsgr.assistant.wording import presentable
 from micamsgr.conversation.assistant import Reply
 
@@ -48,8 +49,7 @@ class Trouble(Enum):
     nothing.  TOOLS: it calls tools, and we gave it none.  FILTERED: it may not
     be answered.  TOO_LONG: more was said than the model can take in.  UNPAID,
     NO_KEY and NO_MODEL: our account, key, or URL or model isn't taken.
-    FORBIDDEN: either our key or this request isn't.  INVALID: this request
-    isn't.
+    DENIED: our key isn't, or this request.  INVALID: this request isn't.
     """
 
     SHUT = "shut"
@@ -64,10 +64,10 @@ class Trouble(Enum):
     TOOLS = "tools"
     FILTERED = "filtered"
     TOO_LONG = "too long"
+    DENIED = "denied"
     UNPAID = "unpaid"
     NO_KEY = "no key"
     NO_MODEL = "no model"
-    FORBIDDEN = "forbidden"
     INVALID = "invalid"
 
 
@@ -87,19 +87,18 @@ TABLE: dict[Trouble, tuple[Then, Health]] = {
     Trouble.TOOLS: (Then.AGAIN, Health.WELL),
     Trouble.FILTERED: (Then.GIVE_UP, Health.WELL),
     Trouble.TOO_LONG: (Then.SHORTER, Health.WELL),
+    Trouble.DENIED: (Then.MEND, Health.DENIED),
     Trouble.UNPAID: (Then.MEND, Health.LOCKED),
     Trouble.NO_KEY: (Then.MEND, Health.LOCKED),
     Trouble.NO_MODEL: (Then.MEND, Health.LOCKED),
-    # Guards of what may be said to an LLM answer so, too.
-    Trouble.FORBIDDEN: (Then.MEND, Health.ILL),
     Trouble.INVALID: (Then.NEXT, Health.WELL),
 }
 
 _TO_DO = {
     Trouble.UNPAID: ", check what llm_config's account may still spend",
     Trouble.NO_KEY: ", check llm_config's key",
+    Trouble.DENIED: ", check llm_config's key",
     Trouble.NO_MODEL: ", check llm_config.server and llm_config.model",
-    Trouble.FORBIDDEN: ", check llm_config's key if that befalls everybody",
 }
 
 # By what an error calls itself, whatever its status.  OpenAI's words, and those
@@ -116,16 +115,20 @@ _NAMED = {
     "invalid_api_key": Trouble.NO_KEY,
     "model_not_found": Trouble.NO_MODEL,
     "not_found_error": Trouble.NO_MODEL,
-    "permission_error": Trouble.FORBIDDEN,
+    "permission_denied": Trouble.DENIED,
+    "permission_error": Trouble.DENIED,
+    "refusal": Trouble.FILTERED,
     "string_above_max_length": Trouble.TOO_LONG,
 }
 
 # Request Timeout, Conflict, Too Early, Too Many Requests: openai-python
-# repeats the same, and any 5xx.
+# repeats the same, and any 5xx.  Nobody who writes can bring about a 401: it is
+# about the key alone, which is the same for all (RFC 9110, section 15.5.2).  A
+# 403 may be about anything, such as a guardrail that dislikes some words.
 _BY_STATUS = {
     401: Trouble.NO_KEY,
     402: Trouble.UNPAID,
-    403: Trouble.FORBIDDEN,
+    403: Trouble.DENIED,
     404: Trouble.NO_MODEL,
     405: Trouble.NO_MODEL,
     408: Trouble.BUSY,
@@ -147,12 +150,6 @@ _TOO_LONG = re.compile(
     r"context (length|size|window)|(prompt|input|request)s? (is|are) too (long|large)"
     r"|maximum number of tokens|too many (input )?tokens|must have less than \d+ tokens"
     r"|too large for model|max_new_tokens\W+must be",
-    re.IGNORECASE,
-)
-
-_GUARDED = re.compile(
-    r"moderation|guardrail|prompt injection|jailbreak|content policy|content filter"
-    r"|flagged",
     re.IGNORECASE,
 )
 
@@ -296,32 +293,43 @@ def _read_error(
     trouble = _trouble(status, error)
     code, kind = error.get("code"), error.get("type")
     detail = " ".join([f"HTTP {status}", *_shown(code, kind)])
-    then, health = TABLE[trouble]
+    then = TABLE[trouble][0]
     again = then is Then.AGAIN
-    not_taken = status in _NOT_TAKEN or health is Health.LOCKED
+    not_taken = status in _NOT_TAKEN or then is Then.MEND
     return Fault(
         trouble=trouble,
-        detail=detail + _TO_DO.get(_by_status(status, trouble), ""),
+        detail=detail + _hint(status, trouble),
         retry_after=_retry_after(headers) if again else None,
         tokens=counted or (0 if not_taken else estimated(asked)),
     )
 
 
-def _by_status(status: int, trouble: Trouble) -> Trouble:
-    # Somebody else's 403 may be about the key all the same.
+def _hint(status: int, trouble: Trouble) -> str:
+    if status == 403 and trouble is Trouble.FILTERED:
+        return ", for what was written"
     if status == 403 and trouble is Trouble.INVALID:
-        return Trouble.FORBIDDEN
-    return trouble
+        # Somebody else's 403 may be about the key all the same.
+        return _TO_DO[Trouble.NO_KEY]
+    return _TO_DO.get(trouble, "")
 
 
 def _trouble(status: int, error: dict[str, Any]) -> Trouble:
-    names = _names(error.get("code"), error.get("type"))
+    trouble = _told(status, error)
+    if trouble is Trouble.DENIED and speaks_of_content(error):
+        return Trouble.FILTERED
+    return trouble
+
+
+def _told(status: int, error: dict[str, Any]) -> Trouble:
+    metadata = error.get("metadata")
+    kind = metadata.get("error_type") if isinstance(metadata, dict) else None
+    names = _names(error.get("code"), error.get("type"), kind)
     success = 200 <= status < 300
     if success:
         # Some servers that pass on another's answer put its status in here.
         inner = [int(name) for name in names if _STATUS.fullmatch(name)]
         status = inner[0] if inner else status
-    if status == 403 and _flagged(error):
+    if status == 403 and flagged(error):
         return Trouble.FILTERED
     named = [_NAMED[name] for name in names if name in _NAMED]
     # A server that is busy or broken may call that what it likes, but for
@@ -348,19 +356,6 @@ def _trouble(status: int, error: dict[str, Any]) -> Trouble:
     if status < 400:
         return Trouble.NO_MODEL
     return _BY_STATUS.get(status, Trouble.INVALID)
-
-
-def _flagged(error: dict[str, Any]) -> bool:
-    """
-    Tell a person's words that were not let through from a key that was not:
-    OpenRouter says both with a 403, and so do guards before an LLM.
-    """
-    metadata = error.get("metadata")
-    if isinstance(metadata, dict) and (
-        metadata.get("reasons") or metadata.get("flagged_input")
-    ):
-        return True
-    return _GUARDED.search(str(error.get("message"))) is not None
 
 
 def _names(*values: object) -> list[str]:

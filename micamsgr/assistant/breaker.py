@@ -46,11 +46,13 @@ class Health(Enum):
     What came of a call tells of the endpoint: it is WELL; it is ILL, and may
     recover; it is AWAY, which is as bad, and nobody's words can be the cause,
     as none reached it; or it is LOCKED, and takes no call until somebody acts.
+    DENIED is either: it did not like this one call, or it is locked.
     """
 
     WELL = "well"
     ILL = "ill"
     AWAY = "away"
+    DENIED = "denied"
     LOCKED = "locked"
 
 
@@ -88,11 +90,13 @@ class Recent:
 
     :ivar row: how many of the last calls have failed, one after the other.
     :ivar witnesses: who tell of these.
+    :ivar denied: whose calls were denied since one succeeded; at most three.
     :ivar seconds: those in which calls ended; at most 31, oldest first.
     """
 
     row: int = 0
     witnesses: _Witnesses = ()
+    denied: _Witnesses = ()
     seconds: tuple[_Second, ...] = ()
 
     @property
@@ -114,7 +118,7 @@ def noted(recent: Recent, health: Health, asker: Hashable, now: float) -> Recent
     """
     Add what came of a call.
 
-    :param health: WELL, ILL or AWAY.
+    :param health: any but LOCKED.
     :param asker: whose words were sent; each counts once as a witness of
         failures.  What is AWAY was never told the words, so each such failure
         counts as another's: a connection refused, a name not found, a
@@ -132,7 +136,10 @@ def noted(recent: Recent, health: Health, asker: Hashable, now: float) -> Recent
         last, failed=last.failed + 1, witnesses=_joined(last.witnesses, witness)
     )
     witnesses = _joined(recent.witnesses, witness)
-    return Recent(recent.row + 1, witnesses, (*kept, last))
+    denied = recent.denied
+    if health is Health.DENIED:
+        denied = _joined(denied, asker)
+    return Recent(recent.row + 1, witnesses, denied, (*kept, last))
 
 
 @frozen(kw_only=True)
@@ -160,14 +167,28 @@ class Open:
     :ivar rest: for how many seconds, but for the jitter.
     :ivar last: whose call failed last; ``None`` where their words can't be the
         cause.
+    :ivar denied: see :class:`Recent`.
     """
 
     until: float
     rest: float
     last: Hashable | None = None
+    denied: _Witnesses = ()
 
 
 State = Closed | Open
+
+
+def takes_none(health: Health, denied: _Witnesses) -> bool:
+    """
+    Say whether somebody must act before the endpoint takes a call again.
+
+    :param health: what came of the last call.
+    :param denied: see :class:`Recent`; with that call.
+    """
+    if health is Health.DENIED:
+        return len(denied) >= _WITNESSES
+    return health is Health.LOCKED
 
 
 def most_at_once(state: State, now: float) -> int | None:
@@ -210,17 +231,21 @@ def after_call(
     :param jitter: from 0.0 to 1.0, by which the rest is shortened to as little
         as three quarters, so that many do not come back together.
     """
-    if health is Health.LOCKED:
-        until = now + _LONGEST_REST * (1.0 - jitter / 4.0)
-        return Open(until=until, rest=_LONGEST_REST, last=asker)
-    recent = state.recent if isinstance(state, Closed) else Recent()
-    recent = noted(recent, health, asker, now)
+    recent = state.recent if isinstance(state, Closed) else Recent(denied=state.denied)
+    if health is not Health.LOCKED:
+        recent = noted(recent, health, asker, now)
+    if takes_none(health, recent.denied):
+        wait = _LONGEST_REST * (1.0 - jitter / 4.0)
+        # Should it be for what that one wrote after all, another finds out.
+        return Open(
+            until=now + wait, rest=_LONGEST_REST, last=asker, denied=recent.denied
+        )
     failed = health is not Health.WELL
     if failed and (isinstance(state, Open) or recent.bad):
         rest = min(_LONGEST_REST, max(_FIRST_REST, state.rest * 2.0))
         wait = max(rest * (1.0 - jitter / 4.0), min(named or 0.0, _LONGEST_NAMED))
-        last = asker if health is Health.ILL else None
-        return Open(until=now + wait, rest=rest, last=last)
+        last = None if health is Health.AWAY else asker
+        return Open(until=now + wait, rest=rest, last=last, denied=recent.denied)
     if isinstance(state, Open):
         return Closed(most=2, rest=state.rest)
     if failed or state.most is None:
@@ -254,7 +279,9 @@ class Breaker:
     call tries, if there is a choice not of whoever failed last.  If that
     succeeds two may be under way at the same time, and with each success twice
     as many, until there is no limit.  An endpoint that takes no call at all, as
-    with a wrong key, is left alone at once, and somebody is told.
+    with a wrong key, is left alone at once, and somebody is told; where it may
+    be that it did not like one call only, that is once it has denied calls of
+    three askers, and taken none meanwhile.
 
     :ivar _host: names the endpoint in the log, with *_model*.
     :ivar _ticks: the monotonic clock, in seconds.
@@ -387,7 +414,7 @@ class Breaker:
             self._log.info(
                 "{host} answers again, for {model}", event="llm.recovered", **said
             )
-        elif health is Health.LOCKED and not self._alarmed:
+        elif takes_none(health, state.denied) and not self._alarmed:
             self._alarmed = True
             self._log.error(
                 "{host} takes no call for {model}: {detail}; until that is done,"

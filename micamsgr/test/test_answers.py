@@ -377,6 +377,16 @@ class FaultTests(SynchronousTestCase):
             fault = Fault(trouble=Trouble.INVALID, detail=detail, tokens=1)
             self.assertEqual(outcome, fault)
 
+    def test_what_was_written(self) -> None:
+        """
+        Where it is what somebody wrote that was not let through, nobody goes
+        looking for a fault of the key.
+        """
+        outcome = read(failing(type="content_policy_violation"), 403)
+        assert isinstance(outcome, Fault)
+        detail = "HTTP 403 content_policy_violation, for what was written"
+        self.assertEqual(outcome.detail, detail)
+
     def test_finish(self) -> None:
         """
         Why there is no text is told likewise.
@@ -400,10 +410,11 @@ class FaultTests(SynchronousTestCase):
                 401,
                 "HTTP 401 invalid_api_key, check llm_config's key",
             ),
+            (failing(), 403, "HTTP 403, check llm_config's key"),
             (
-                failing(),
+                failing(type="permission_denied"),
                 403,
-                "HTTP 403, check llm_config's key if that befalls everybody",
+                "HTTP 403 permission_denied, check llm_config's key",
             ),
             (failing(code=401), 200, "HTTP 200 401, check llm_config's key"),
             (
@@ -426,8 +437,7 @@ class FaultTests(SynchronousTestCase):
             (
                 failing(code="permission_error"),
                 400,
-                "HTTP 400 permission_error, check llm_config's key if that befalls"
-                " everybody",
+                "HTTP 400 permission_error, check llm_config's key",
             ),
             ({}, 302, "HTTP 302, check llm_config.server and llm_config.model"),
         ):

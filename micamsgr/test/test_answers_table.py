@@ -23,6 +23,7 @@ VLLM = (
     "This model's maximum context length is 8192 tokens. However, you requested"
     " 9000 tokens."
 )
+INJECTION = "Request blocked: prompt injection patterns detected"
 HTML = b"<!DOCTYPE html><html><body>Bad Gateway</body></html>"
 
 
@@ -183,14 +184,12 @@ class TableTests(SynchronousTestCase):
             (400, failing(code="content_policy_violation")),
             (403, flagged),
             (200, flagged),
-            *(
-                (403, failing(message=prose, code=403))
-                for prose in (
-                    "Request blocked: prompt injection patterns detected",
-                    "Content blocked by guardrail",
-                    "Your request was flagged.",
-                )
-            ),
+            (403, failing(code=403, message=INJECTION, type="permission_denied")),
+            (403, failing(message=INJECTION, type="permission_error")),
+            (200, failing(code=403, message=INJECTION)),
+            (403, {"error": INJECTION}),
+            (403, failing(type="content_policy_violation")),
+            (403, failing(code=403, metadata={"error_type": "refusal"})),
         )
 
     def test_too_long(self) -> None:
@@ -247,24 +246,29 @@ class TableTests(SynchronousTestCase):
             Health.LOCKED,
             (401, failing(code="invalid_api_key")),
             (401, b"Unauthorized"),
-            (400, failing(code="invalid_api_key")),
             (403, failing(code="invalid_api_key")),
+            (400, failing(code="invalid_api_key")),
             (200, failing(code=401)),
         )
 
-    def test_forbidden(self) -> None:
+    def test_denied(self) -> None:
         """
-        Where nobody can tell our key from one person's words that are not
-        let through, others are asked about before all have to wait.
+        One that denies a call may not take our key, or not this one request:
+        that shows as soon as others ask.
         """
         self.row(
-            Trouble.FORBIDDEN,
+            Trouble.DENIED,
             Then.MEND,
-            Health.ILL,
+            Health.DENIED,
+            (403, failing()),
+            (403, {"error": "Forbidden"}),
+            (403, {"detail": "Not authenticated"}),
+            (403, failing(code=403, message="Key limit exceeded (total limit).")),
             (403, failing(type="permission_error")),
             (403, failing(message="not allowed in your country")),
-            (403, failing(type="permission_denied")),
+            (400, failing(type="permission_error")),
             (200, failing(code=403)),
+            (200, failing(code="permission_denied")),
         )
 
     def test_no_model(self) -> None:
@@ -316,7 +320,12 @@ class TableTests(SynchronousTestCase):
                 self.assertEqual(self.fault(status, refusal).tokens, 0)
             counted = {**failing(), "usage": USAGE}
             self.assertEqual(self.fault(status, counted).tokens, 12)
-        for name in ("invalid_api_key", "model_not_found", "insufficient_quota"):
+        for name in (
+            "invalid_api_key",
+            "model_not_found",
+            "insufficient_quota",
+            "permission_error",
+        ):
             self.assertEqual(self.fault(400, failing(code=name)).tokens, 0)
         for status in (400, 408, 422, 500, 502, 504):
             for failure in (failing(), HTML):

@@ -22,6 +22,7 @@ from micamsgr.assistant.breaker import (
 from micamsgr.test.properties import given, st
 
 WELL, ILL, AWAY, LOCKED = Health.WELL, Health.ILL, Health.AWAY, Health.LOCKED
+DENIED = Health.DENIED
 
 ALICE, BOB, CAROL = "alice", "bob", "carol"
 
@@ -182,6 +183,57 @@ class AfterCallTests(SynchronousTestCase):
         for state in (Closed(), Closed(most=8), Open(until=0.0, rest=5.0)):
             opened = after_call(state, LOCKED, None, ALICE, 0.0, 1.0)
             self.assertEqual(opened, Open(until=45.0, rest=60.0, last=ALICE))
+
+    def denied(self, *calls: tuple[Health, str]) -> Closed | Open:
+        """
+        Conclude from *calls*, each of what came of it and of whom.
+        """
+        state: Closed | Open = Closed()
+        for health, asker in calls:
+            state = after_call(state, health, None, asker, 0.0, 1.0)
+        return state
+
+    def test_denied(self) -> None:
+        """
+        One that denies calls takes none if they are of three people, whatever
+        else failed between them; then it is left alone for about a minute.
+        """
+        alice, bob, carol = (DENIED, ALICE), (DENIED, BOB), (DENIED, CAROL)
+        locked = Open(until=45.0, rest=60.0, last=CAROL, denied=(ALICE, BOB, CAROL))
+        self.assertEqual(self.denied(alice, bob, carol), locked)
+        self.assertEqual(self.denied(alice, alice, bob, alice, carol), locked)
+        self.assertEqual(self.denied(alice, (ILL, BOB), bob, carol), locked)
+        self.assertIsInstance(self.denied(*[alice, bob] * 50), Closed)
+        self.assertIsInstance(self.denied(alice, bob, (ILL, CAROL)), Closed)
+
+    def test_denied_meanwhile(self) -> None:
+        """
+        A call that is taken shows that our key is, so that whose were denied
+        before it do not count.
+        """
+        alice, bob, carol = (DENIED, ALICE), (DENIED, BOB), (DENIED, CAROL)
+        well = (WELL, ALICE)
+        self.assertIsInstance(self.denied(alice, bob, well, carol), Closed)
+        self.assertIsInstance(self.denied(alice, bob, well, carol, bob), Closed)
+        self.assertIsInstance(self.denied(alice, bob, carol, well), Closed)
+        again = self.denied(alice, bob, carol, well, alice, bob)
+        self.assertIsInstance(again, Closed)
+
+    def test_denied_while_left_alone(self) -> None:
+        """
+        Those whose calls were denied before it was left alone, or as they
+        tried it since, count as well.
+        """
+        opened: Closed | Open = Open(until=0.0, rest=5.0, denied=(ALICE,))
+        rests = []
+        for health, asker in ((ILL, ALICE), (DENIED, BOB), (AWAY, BOB)):
+            opened = after_call(opened, health, None, asker, 0.0, 0.0)
+            assert isinstance(opened, Open)
+            rests.append((opened.rest, opened.last))
+        self.assertEqual(rests, [(10.0, ALICE), (20.0, BOB), (40.0, None)])
+        opened = after_call(opened, DENIED, None, CAROL, 0.0, 0.0)
+        locked = Open(until=60.0, rest=60.0, last=CAROL, denied=(ALICE, BOB, CAROL))
+        self.assertEqual(opened, locked)
 
     def test_recovers(self) -> None:
         """

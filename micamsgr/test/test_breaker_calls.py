@@ -12,7 +12,16 @@ from twisted.logger import LogLevel, capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from micamsgr.assistant.breaker import Breaker, Entered, Health
-from micamsgr.test.test_breaker import ALICE, AWAY, BOB, ILL, LOCKED, WELL
+from micamsgr.test.test_breaker import (
+    ALICE,
+    AWAY,
+    BOB,
+    CAROL,
+    DENIED,
+    ILL,
+    LOCKED,
+    WELL,
+)
 
 
 class BreakerTests(SynchronousTestCase):
@@ -82,6 +91,7 @@ class BreakerTests(SynchronousTestCase):
             self.call(ILL, 100, ALICE)
             self.call(WELL, 1, BOB)
             self.call(ILL, 100, ALICE)
+            self.call(DENIED, 100, ALICE)
             self.enter(BOB)
             self.call(WELL, 1, ALICE)
         self.assertEqual(events, [])
@@ -118,6 +128,20 @@ class BreakerTests(SynchronousTestCase):
         self.assertEqual(self.turned_away(BOB), 5.0)
         self.now += 5.0
         self.enter(BOB)
+
+    def test_locked_last(self) -> None:
+        """
+        Nor does whoever found it locked, should that have been for their words
+        after all.
+        """
+        for health in (LOCKED, DENIED):
+            self.call(DENIED, 2)
+            self.call(health, 1, ALICE)
+            self.assertEqual(self.turned_away(BOB), 60.0)
+            self.now += 60.0
+            self.assertEqual(self.turned_away(ALICE), 5.0)
+            self.call(WELL, 1, BOB)
+            self.call(WELL, 1, ALICE)
 
     def test_failed_last_alone(self) -> None:
         """
@@ -236,6 +260,30 @@ class BreakerTests(SynchronousTestCase):
             self.breaker.leave(self.enter(), LOCKED, None, "HTTP 402")
         levels = [event["log_level"] for event in events]
         self.assertEqual(levels, [LogLevel.info, LogLevel.error])
+
+    def test_denied_told(self) -> None:
+        """
+        So is that calls of three people were denied, also where it failed
+        otherwise before, and was left alone for that.
+        """
+        with capturedLogs() as events:
+            for asker in (ALICE, BOB, CAROL, ALICE, BOB):
+                entered = self.enter(asker)
+                self.breaker.leave(entered, DENIED, None, "HTTP 403, check the key")
+                self.now += 65.0
+            self.call(WELL)
+            self.call(WELL, 7)
+        error, info, debug = LogLevel.error, LogLevel.info, LogLevel.debug
+        levels = [event["log_level"] for event in events]
+        self.assertEqual(levels, [error, debug, debug, info])
+        self.assertEqual(events[0]["detail"], "HTTP 403, check the key")
+        with capturedLogs() as events:
+            self.call(ILL, 5)
+            for asker in (ALICE, BOB, CAROL, ALICE):
+                self.now += 65.0
+                self.call(DENIED, 1, asker)
+        levels = [event["log_level"] for event in events]
+        self.assertEqual(levels, [LogLevel.warn, debug, debug, error, debug])
 
     def test_outage_told(self) -> None:
         """

@@ -24,6 +24,7 @@ from micamsgr.test.test_chat_completions import FIRST, HELLO, SECOND, Servers, a
 
 DOWN = answer(failing(), 500)
 LOCKED = answer(failing(code="invalid_api_key"), 401)
+DENIED = answer(failing(code=403), 403)
 TOO_LONG = answer(failing(code="context_length_exceeded"), 400)
 LOST = OutcomeUnknown("timeout")
 NOT_SENT = Unavailable("connection refused")
@@ -194,6 +195,7 @@ class LeftAloneTests(FaultsTestCase):
             answer(completion("")),
             answer(completion("", "content_filter")),
             answer(failing(code="content_filter"), 400),
+            answer(failing(code=403, message="Prompt blocked by a guardrail"), 403),
             answer(failing(), 400),
         ):
             for _ in range(30):
@@ -213,11 +215,38 @@ class LeftAloneTests(FaultsTestCase):
             answer({}),
             answer(failing(), 429),
             Answer(502, Headers(), b"<html>Bad Gateway</html>"),
+            DENIED,
         ):
             for _ in range(30):
                 error = self.unavailable(outcome, asker="alice")
                 self.assertTrue(error.tried)
         self.successResultOf(self.ask(HELLO))
+
+    def test_denied(self) -> None:
+        """
+        Where calls of three people are denied, and none is answered, it is the
+        key, though the server does not say so: whoever comes then waits, and
+        somebody is told so once.
+        """
+        with capturedLogs() as events:
+            for asker in ("alice", "bob", "alice"):
+                self.assertIsNone(self.unavailable(DENIED, asker=asker).retry_after)
+            self.assertEqual(self.unavailable(DENIED, asker="carol").retry_after, 60.0)
+            self.assertEqual(self.unavailable(asker="dan").retry_after, 60.0)
+        [event] = [e for e in events if e["log_level"] is LogLevel.error]
+        self.assertEqual(event["host"], "first.example")
+        self.assertIn("check llm_config's key", event["detail"])
+        self.now = 60.0
+        self.successResultOf(self.ask(HELLO, asker="dan"))
+
+    def test_denied_meanwhile(self) -> None:
+        """
+        Where others are answered meanwhile nobody else waits, however many
+        have their words denied.
+        """
+        for asker in ("alice", "bob", "carol", "dan", "eve"):
+            self.unavailable(DENIED, asker=asker)
+            self.successResultOf(self.ask(HELLO))
 
     def test_unreached(self) -> None:
         """
