@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 PREFIX ?= /opt/micamessenger
+# So many end-to-end tests run at once; most of them wait most of the time.
+JOBS ?= 3
 
 help:
 	@echo "make run     chat with the bot in a browser: no account, no network"
@@ -34,7 +36,7 @@ unit: venv
 
 test: venv
 	$(BIN)/trial micamsgr
-	$(BIN)/trial tests
+	$(BIN)/trial -j $(JOBS) tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
