@@ -292,6 +292,19 @@ def endless_drain() -> None:
     _replace(Dispatcher, _cut_off=lambda self: None)
 
 
+def leaking() -> None:
+    """
+    Keep 4 KiB of each delivery for ever.
+    """
+    receive, kept = Webhook.receive, list[bytes]()
+
+    async def received(self: Webhook, *given: Any) -> None:
+        kept.append(os.urandom(4096))
+        await receive(self, *given)
+
+    _replace(Webhook, receive=received)
+
+
 BUILDS: dict[str, Callable[[], None]] = {
     build.__name__: build
     for build in (
@@ -313,5 +326,6 @@ BUILDS: dict[str, Callable[[], None]] = {
         no_indexes,
         no_drain,
         endless_drain,
+        leaking,
     )
 }

@@ -59,7 +59,10 @@ SETTLING = 90.0
 _CLOSING = 5.0
 
 
-def _faults(world: World) -> None:
+def spoil(world: World) -> None:
+    """
+    Let some of what is sent, looked up and asked go wrong.
+    """
     world.stand_ins.graph.faults = Sparing(GRAPH)
     world.stand_ins.graph.echoes = echo_lost(0.1)
     world.stand_ins.graph.lookup_lag = 0.5
@@ -91,7 +94,7 @@ async def kills(
     :param least: how many kills there are at least.
     :param life: from when it is ready until it is killed, in seconds.
     """
-    _faults(world)
+    spoil(world)
     writing = world.crowd(people, each, pause)
     killed = 0
     while killed < least or not writing.called:
@@ -126,7 +129,7 @@ async def stops(
         from 0.0 to 1.0.
     :param drain: how long a stop may let what is in flight finish.
     """
-    _faults(world)
+    spoil(world)
     world.stand_ins.model.faults = lambda call, random: (
         llm.HANGING if random.random() < hang else MODEL(call, random)
     )
