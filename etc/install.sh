@@ -10,6 +10,8 @@
 #            systemd nothing
 set -eu
 umask 022
+# Packages elsewhere must not count as installed in the new environment.
+unset PYTHONPATH PYTHONHOME
 
 PREFIX=${PREFIX:-/opt/micamessenger}
 PYTHON=${PYTHON:-/usr/bin/python3}
