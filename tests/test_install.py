@@ -148,6 +148,7 @@ class InstallTests(InstallCase):
             timeout=60,
             check=False,
             cwd=self.top,
+            env={k: v for k, v in os.environ.items() if k != "PYTHONPATH"},
         )
         self.assertEqual(done.returncode, 1, done.stderr)
         self.assertIn("facebook.page_access_token: still the guide's", done.stderr)
