@@ -101,4 +101,5 @@ class CheckCase(DaemonCase):
             path=str(self.directory),
         )
         self.assertEqual(err, b"")
+        self.places.append(("check", out.decode()))
         return status, out.decode()

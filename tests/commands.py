@@ -17,6 +17,8 @@ from tests.daemon import DaemonCase
 ALICE, BOB = "6284913775102846", "6284913775102847"
 
 _ROOT = Path(__file__).resolve().parent.parent
+# They are there to show what was said.
+_TELLING = ("conversation", "export")
 _COMMAND = "import sys; from micamsgr.cli import main; sys.exit(main())"
 
 
@@ -43,6 +45,8 @@ class ControlCase(DaemonCase):
             env=environment,
             stdinBytes=text.encode(),
         )
+        if words[0] not in _TELLING:
+            self.places.append((words[0], out.decode() + errors.decode()))
         return status, out.decode(), errors.decode()
 
     async def done(self, *words: str, text: str = "") -> str:

@@ -10,9 +10,11 @@ import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import treq
 import yaml
 from attrs import define, field
 from twisted.internet import reactor as _reactor
@@ -27,6 +29,7 @@ from twisted.web.client import RequestTransmissionFailed, ResponseFailed
 from micamsgr.sandbox.journal import Applied, Wrote
 from micamsgr.sandbox.meta import Page
 from tests import oracle
+from tests.planted import shown
 from tests.stand_ins import LLM_KEY, Client, StandIns
 
 reactor: Any = _reactor
@@ -78,6 +81,15 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+@cache
+def admin_port(port: int) -> int:
+    """
+    Find where a daemon shows its pages for the operator that takes notifications
+    at *port*.
+    """
+    return free_port()
+
+
 def callback(port: int, bot_name: str = "mica") -> str:
     """
     Tell where the daemon takes notifications.
@@ -108,6 +120,7 @@ def configuration(
         },
         "listen": f"tcp:{port}:interface=127.0.0.1",
         "store": "sqlite:mica.db",
+        "admin": {"listen": f"tcp:{admin_port(port)}:interface=127.0.0.1"},
     }
     for key, value in changes.items():
         if isinstance(document.get(key), dict) and isinstance(value, dict):
@@ -239,6 +252,28 @@ class Daemon(ProcessProtocol):
         with suppress(ProcessExitedAlready):
             self._process.signalProcess(name)
 
+    async def shown(self) -> list[tuple[str, str]]:
+        """
+        Read what it shows to whoever looks, if it lives: the pages for the
+        operator, and its command line.
+        """
+        if self._process is None or self._status is not None:
+            return []
+        found = []
+        with suppress(OSError):
+            line = Path(f"/proc/{self.pid}/cmdline").read_bytes()
+            found.append(("the list of processes", line.decode("utf-8", "replace")))
+        admin = str(self.configuration.get("admin", {}).get("listen", ""))
+        port = re.match(r"tcp:(\d+)", admin)
+        if port is None:
+            return found
+        for page in ("metrics", "readyz", "healthz"):
+            url = f"http://127.0.0.1:{port[1]}/{page}"
+            with suppress(*_NOT_YET):
+                answer = await treq.get(url, timeout=_ATTEMPT, persistent=False)
+                found.append((f"/{page}", await answer.text()))
+        return found
+
     async def stop(self) -> None:
         """
         Kill it, and wait until it is gone; for a test's clean-up.
@@ -279,8 +314,9 @@ class DaemonCase(TestCase):
     """
     A Page of the stand-ins, and a daemon that serves it.
 
-    After each test the oracle is asked about what is left, and the daemon's
-    output is searched for what it must not hold.
+    After each test the oracle is asked about what is left; and the daemon's log,
+    its pages for the operator, what commands printed, and the command lines of
+    processes are searched for secrets and for what people wrote and were told.
 
     :ivar seed: of all that the stand-ins leave to chance.
     :ivar judged: whether there is a store for the oracle to look at.
@@ -296,6 +332,8 @@ class DaemonCase(TestCase):
         self.directory = Path(self.mktemp())
         self.directory.mkdir()
         self.daemons: list[Daemon] = []
+        # Where something was shown, and what: to be searched in the end.
+        self.places: list[tuple[str, str]] = []
         self.stand_ins = StandIns(reactor, self.seed)
         self.stand_ins.start()
         self.addCleanup(self.stand_ins.stop)
@@ -355,6 +393,7 @@ class DaemonCase(TestCase):
 
     async def _look_back(self) -> None:
         for daemon in self.daemons:
+            self.places += await daemon.shown()
             await daemon.stop()
         # Space that nobody needs any more.
         for ballast in self.directory.rglob("*.ballast"):
@@ -362,17 +401,17 @@ class DaemonCase(TestCase):
         for daemon in self.daemons:
             self.assertNotIn("Traceback", daemon.output)
             self.assertNotRegex(daemon.output, _FOR_PROGRAMMERS)
-            for secret in self.secrets(daemon):
-                self.assertNotIn(secret, daemon.output)
+            self.places.append(("the log", daemon.output))
+        self.assertEqual(shown(self.secrets(), self.places), [])
         if self.judged:
             found = oracle.complaints(
                 self.stand_ins.journal, self.directory / "mica.db"
             )
             self.assertEqual(found, [])
 
-    def secrets(self, daemon: Daemon) -> set[str]:
+    def secrets(self) -> set[str]:
         """
-        List what must not be in a daemon's output.
+        List what must be shown nowhere.
         """
         journal = self.stand_ins.journal
         wrote = {text.text for text in journal.of(Wrote)}

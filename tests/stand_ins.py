@@ -39,7 +39,7 @@ from micamsgr.sandbox.language_model import LanguageModel
 from micamsgr.sandbox.meta import App, Meta, Page, as_json, signature
 
 #: The ``Authorization`` header that the language model wants.
-LLM_KEY = "Bearer llm-key"
+LLM_KEY = "Bearer sk-planted-LLM+key/7"
 
 T = TypeVar("T")
 

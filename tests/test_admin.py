@@ -231,7 +231,7 @@ class PageTests(AdminCase):
         Neither secrets, nor what people wrote, nor what an LLM's server said
         of itself is on any page, whatever has gone wrong.
         """
-        daemon = await self.serve(**self.watched, delivery=DELIVERY)
+        await self.serve(**self.watched, delivery=DELIVERY)
         mids = {self.write(ALICE, "My password is swordfish")}
         await self.said(ALICE)
         self.stand_ins.model.faults = always(
@@ -248,7 +248,7 @@ class PageTests(AdminCase):
         shown = [(await self.look(path)).body for path in PATHS]
         self.page.token = token
         for text in shown:
-            for secret in {*self.secrets(daemon), token, self.page.id, ALICE, *OTHERS}:
+            for secret in {*self.secrets(), token, self.page.id, ALICE, *OTHERS}:
                 self.assertNotIn(secret, text)
             for words in ("planted", "sk-", "swordfish", *mids):
                 self.assertNotIn(words, text)

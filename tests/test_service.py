@@ -180,7 +180,8 @@ class StartTests(DaemonCase):
         """
         directory = self.directory / "elsewhere"
         directory.mkdir(exist_ok=True)
-        daemon = self.daemon(**changes)
+        admin = {"listen": f"tcp:{free_port()}:interface=127.0.0.1"}
+        daemon = self.daemon(admin=admin, **changes)
         daemon.directory = directory
         return daemon
 

@@ -1,0 +1,55 @@
+"""
+Tests that whatever shows a secret is found out.
+"""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.daemon import DaemonCase
+from tests.planted import shown
+from tests.stand_ins import LLM_KEY
+
+SECRET = "sk-planted+key/7 ü"
+
+
+class SpellingTests(SynchronousTestCase):
+    """
+    Tests for what is searched.
+    """
+
+    def test_spelled(self) -> None:
+        """
+        A secret is found also as a part of a URL, of JSON or of a header.
+        """
+        for text in (
+            f"key {SECRET}!",
+            "?key=sk-planted%2Bkey%2F7%20%C3%BC&x",
+            '{"key": "sk-planted+key/7 \\u00fc"}',
+            "Basic c2stcGxhbnRlZCtrZXkvNyDDvA==",
+        ):
+            self.assertEqual(len(shown([SECRET], [("here", text)])), 1, text)
+        self.assertEqual(shown([SECRET], [("here", "sk-planted+key")]), [])
+
+
+class LeakTests(DaemonCase):
+    """
+    Tests for the search behind each end-to-end test.
+    """
+
+    async def test_found(self) -> None:
+        """
+        The page for the operator, the log, and the list of processes are
+        searched, while the daemon lives.
+        """
+        daemon = await self.serve()
+        names = [name for name, _ in await daemon.shown()]
+        self.assertEqual(
+            names, ["the list of processes", "/metrics", "/readyz", "/healthz"]
+        )
+        self.write("6284913775102846", "Between you and me")
+        await self.said("6284913775102846")
+        await self.settled()
+        for secret in (LLM_KEY[7:], self.page.token, "Between you and me"):
+            places = [("the log", f"{daemon.output} {secret}")]
+            self.assertEqual(shown(self.secrets(), places), [f"{secret!r} in the log"])
