@@ -47,8 +47,9 @@ class Trouble(Enum):
     says so.  GARBLED: a success that is not JSON, such as a proxy's page.
     CHOICELESS: or not a completion.  FAILED: or an error.  BLANK: it says
     nothing.  TOOLS: it calls tools, and we gave it none.  FILTERED: it may not
-    be answered.  TOO_LONG: more was said than the model can take in.  UNPAID,
-    NO_KEY and NO_MODEL: our account, key, or URL or model isn't taken.
+    be answered; BLOCKED: nor by this server, as it says in prose.  TOO_LONG: more
+    was said than the model can take in.  UNPAID, NO_KEY and NO_MODEL: our
+    account, key, or URL or model isn't taken.
     DENIED: our key isn't, or this request.  INVALID: this request isn't.
     """
 
@@ -63,6 +64,7 @@ class Trouble(Enum):
     BLANK = "blank"
     TOOLS = "tools"
     FILTERED = "filtered"
+    BLOCKED = "blocked"
     TOO_LONG = "too long"
     DENIED = "denied"
     UNPAID = "unpaid"
@@ -86,9 +88,11 @@ TABLE: dict[Trouble, tuple[Then, Health]] = {
     Trouble.BLANK: (Then.AGAIN, Health.WELL),
     Trouble.TOOLS: (Then.AGAIN, Health.WELL),
     Trouble.FILTERED: (Then.GIVE_UP, Health.WELL),
+    Trouble.BLOCKED: (Then.NEXT, Health.DENIED),
     Trouble.TOO_LONG: (Then.SHORTER, Health.WELL),
     Trouble.DENIED: (Then.MEND, Health.DENIED),
-    Trouble.UNPAID: (Then.MEND, Health.LOCKED),
+    # Some ask for more than is left only where much was written.
+    Trouble.UNPAID: (Then.MEND, Health.DENIED),
     Trouble.NO_KEY: (Then.MEND, Health.LOCKED),
     Trouble.NO_MODEL: (Then.MEND, Health.LOCKED),
     Trouble.INVALID: (Then.NEXT, Health.WELL),
@@ -145,11 +149,12 @@ _NOT_TAKEN = frozenset({401, 402, 403, 404, 405, 413, 425, 429, 503, 529})
 # Errors of these statuses may say only in prose that the history is too long,
 # as vLLM's, Anthropic's and Google's do.  What they quote of a person's words
 # may look the same; then it costs one call.
-_MAY_BE_TOO_LONG = frozenset({400, 422})
+_MAY_BE_TOO_LONG = frozenset({400, 402, 422})
 _TOO_LONG = re.compile(
     r"context (length|size|window)|(prompt|input|request)s? (is|are) too (long|large)"
     r"|maximum number of tokens|too many (input )?tokens|must have less than \d+ tokens"
-    r"|too large for model|max_new_tokens\W+must be",
+    r"|too large for model|max_new_tokens\W+must be"
+    r"|prompt tokens limit exceeded|can only afford|fewer max_tokens",
     re.IGNORECASE,
 )
 
@@ -296,6 +301,9 @@ def _read_error(
     then = TABLE[trouble][0]
     again = then is Then.AGAIN
     not_taken = status in _NOT_TAKEN or then is Then.MEND
+    if trouble in (Trouble.FILTERED, Trouble.BLOCKED):
+        # What was blocked may be what the LLM had written.
+        not_taken = False
     return Fault(
         trouble=trouble,
         detail=detail + _hint(status, trouble),
@@ -305,7 +313,7 @@ def _read_error(
 
 
 def _hint(status: int, trouble: Trouble) -> str:
-    if status == 403 and trouble is Trouble.FILTERED:
+    if status == 403 and trouble in (Trouble.FILTERED, Trouble.BLOCKED):
         return ", for what was written"
     if status == 403 and trouble is Trouble.INVALID:
         # Somebody else's 403 may be about the key all the same.
@@ -316,7 +324,7 @@ def _hint(status: int, trouble: Trouble) -> str:
 def _trouble(status: int, error: dict[str, Any]) -> Trouble:
     trouble = _told(status, error)
     if trouble is Trouble.DENIED and speaks_of_content(error):
-        return Trouble.FILTERED
+        return Trouble.BLOCKED
     return trouble
 
 

@@ -60,10 +60,12 @@ _CONTENT = re.compile(
 )
 # What is of all requests; a guardrail may also limit what is spent, or on what.
 _OURS = re.compile(
-    r"\b(?:accounts?|allowlist|banned|billing|budgets?|country|credits|ip|keys?"
-    r"|licen[cs]es?|limits?|models? (?:[a-z0-9]+ ){0,3}(?:access|allow|availab|block)"
-    r"[a-z]*|organi[sz]ations?|plan|projects?|quota|regions?|scopes?|spend(?:ing)?"
-    r"|subscriptions?|suspended|tenant|territory|tokens?|workspaces?)\b"
+    r"\b(?:accounts?|allowlist|applications?|banned|billing|budgets?|cors|country"
+    r"|credits|deployments?|ip|keys?|licen[cs]es?|limits?"
+    r"|models? (?:[a-z0-9]+ ){0,3}(?:access|allow|availab|block)[a-z]*"
+    r"|organi[sz]ations?|plan|projects?|quota|regions?|resources?|scopes?"
+    r"|spend(?:ing)?|subscriptions?|suspended|temporarily|tenant|territory|tokens?"
+    r"|users? (?:has|have|is|are|was|were)|workspaces?)\b"
 )
 
 

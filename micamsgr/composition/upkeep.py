@@ -97,6 +97,7 @@ def housekeeping(
             store.alone,
             ages,
             held=lambda: forgetting.busy,
+            ahead=lambda: clocks.ahead,
         ),
         forgetting,
         Watching(

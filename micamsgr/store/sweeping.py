@@ -100,8 +100,9 @@ class Sweeping(Service):
     then once in an hour.
 
     :ivar _clock: for every wait; usually the reactor.
-    :ivar _now: reads the clocks; a sweep needs Meta's, lest a wrong one of
-        this machine erase everything.
+    :ivar _now: reads the clocks; a sweep needs Meta's.
+    :ivar _ahead: by how many seconds this machine's is ahead of that.  What is too
+        old is so by both, lest a wrong one erase everything.
     :ivar _write: runs a transaction.
     :ivar _alone: runs something in no transaction.
     :ivar _held: asks whether something goes on that this is to wait for.
@@ -114,6 +115,7 @@ class Sweeping(Service):
     _ages: Callable[[], Ages]
     _most: int = field(default=_MOST, kw_only=True)
     _held: Callable[[], bool] = field(default=lambda: False, kw_only=True)
+    _ahead: Callable[[], float | None] = field(default=lambda: None, kw_only=True)
 
     _call: IDelayedCall | None = field(default=None, init=False)
     _sweeping: Deferred[float] | None = field(default=None, init=False)
@@ -164,13 +166,14 @@ class Sweeping(Service):
         now = self._now()
         if not now.sure:
             return _AGAIN
+        wall = now.wall + int(min(0.0, (self._ahead() or 0.0) * 1000.0))
         left, changed = self._most, dict.fromkeys((task.name for task in TASKS), 0)
         for task in TASKS:
             more = True
             while more and left > 0:
                 while self._held():
                     await pause(self._clock, _HELD)
-                part = await self._slice(task, now.wall)
+                part = await self._slice(task, wall)
                 changed[task.name] += part.changed
                 more, left = part.more, left - 1
             if more:

@@ -184,13 +184,39 @@ class TableTests(SynchronousTestCase):
             (400, failing(code="content_policy_violation")),
             (403, flagged),
             (200, flagged),
+            (403, failing(type="content_policy_violation")),
+            (403, failing(code=403, metadata={"error_type": "refusal"})),
+        )
+
+    def test_blocked(self) -> None:
+        """
+        What a server says in prose that it blocked may be answered by another
+        one; and if that befalls several people, it is not for their words.
+        """
+        self.row(
+            Trouble.BLOCKED,
+            Then.NEXT,
+            Health.DENIED,
             (403, failing(code=403, message=INJECTION, type="permission_denied")),
             (403, failing(message=INJECTION, type="permission_error")),
             (200, failing(code=403, message=INJECTION)),
             (403, {"error": INJECTION}),
-            (403, failing(type="content_policy_violation")),
-            (403, failing(code=403, metadata={"error_type": "refusal"})),
         )
+
+    def test_account_blocked(self) -> None:
+        """
+        An account that is blocked is not taken for one person's words.
+        """
+        for prose in (
+            "Your resource has been temporarily blocked because we detected behavior"
+            " that may violate our content policy.",
+            "User has been blocked due to usage policy violations",
+            "Your application was blocked for violations of the usage policies",
+            "Completions blocked for this deployment",
+            "Response blocked: CORS policy",
+        ):
+            fault = self.fault(403, failing(message=prose))
+            self.assertIs(fault.trouble, Trouble.DENIED, prose)
 
     def test_too_long(self) -> None:
         """
@@ -217,6 +243,8 @@ class TableTests(SynchronousTestCase):
             ),
             (400, {"object": "error", "message": VLLM, "code": 400}),
             (422, failing(message="inputs must have less than 4096 tokens")),
+            (402, failing(message="Prompt tokens limit exceeded: 230799 > 91442")),
+            (402, failing(message="requires more credits, or fewer max_tokens")),
         )
 
     def test_unpaid(self) -> None:
@@ -227,7 +255,7 @@ class TableTests(SynchronousTestCase):
         self.row(
             Trouble.UNPAID,
             Then.MEND,
-            Health.LOCKED,
+            Health.DENIED,
             (402, failing()),
             (402, b""),
             (429, failing(code="insufficient_quota", type="insufficient_quota")),
@@ -327,6 +355,8 @@ class TableTests(SynchronousTestCase):
             "permission_error",
         ):
             self.assertEqual(self.fault(400, failing(code=name)).tokens, 0)
+        blocked = failing(code=403, message="Output blocked by guardrail")
+        self.assertGreater(self.fault(403, blocked).tokens, 0)
         for status in (400, 408, 422, 500, 502, 504):
             for failure in (failing(), HTML):
                 self.assertEqual(self.fault(status, failure).tokens, ESTIMATED)

@@ -195,11 +195,15 @@ class LeftAloneTests(FaultsTestCase):
             answer(completion("")),
             answer(completion("", "content_filter")),
             answer(failing(code="content_filter"), 400),
-            answer(failing(code=403, message="Prompt blocked by a guardrail"), 403),
             answer(failing(), 400),
         ):
             for _ in range(30):
                 self.failureResultOf(self.ask(outcome))
+        blocked = failing(code=403, message="Prompt blocked by a guardrail")
+        unpaid = failing(message="Insufficient credits")
+        for outcome in (answer(blocked, 403), answer(unpaid, 402)):
+            for _ in range(30):
+                self.failureResultOf(self.ask(outcome, asker="alice"))
         for _ in range(10):
             self.failureResultOf(self.ask(TOO_LONG, TOO_LONG), Refused)
         self.successResultOf(self.ask(HELLO))

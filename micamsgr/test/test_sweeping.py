@@ -100,6 +100,19 @@ class SweepingTests(SweepingCase):
     Tests for :class:`Sweeping`.
     """
 
+    def test_clocks_differ(self) -> None:
+        """
+        What is too old only by one of the two clocks, Meta's and this machine's,
+        stays: a wrong one erases nothing.
+        """
+        self.fill(3)
+        for ahead, left in ((-2 * 86_400.0, 3), (2 * 86_400.0, 0)):
+            sweeping = self.start(ahead=lambda ahead=ahead: ahead)
+            self.clock.advance(60)
+            self.pump(5)
+            self.assertEqual(self.left(), left, ahead)
+            sweeping.stopService()
+
     def test_soon(self) -> None:
         """
         A minute after the start what is too old goes, and the log with it.
