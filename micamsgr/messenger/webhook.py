@@ -247,8 +247,12 @@ class Webhook:
     ) -> None:
         for bot, conversation in recorded.wake:
             channels[bot].wake((conversation,))
+        told: set[tuple[BotName, bytes]] = set()
         for taken in arrivals:
-            if taken.event.key in recorded.known:
+            name = taken.bot, taken.event.key
+            again = taken.event.key in recorded.known or name in told
+            told.add(name)
+            if again:
                 self._log.info(
                     "to {bot}: again, and known",
                     event="event.redelivered",

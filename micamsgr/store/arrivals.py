@@ -55,7 +55,8 @@ def record(
     tally = _Tally()
     for arrival in arrivals:
         if _known(database, arrival) or known_from_thread(database, arrival):
-            tally.known.add(arrival.event.key)
+            if (arrival.bot, arrival.event.key) not in tally.traces:
+                tally.known.add(arrival.event.key)
         else:
             _take(database, arrival, now, tally)
     return Recorded(

@@ -6,11 +6,14 @@ does; and bringing the store up to date without a start.
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import BinaryIO
 
 from micamsgr.errors import Declined, StoreUnavailable
 
@@ -142,37 +145,61 @@ def restore(path: str, copy: Path) -> tuple[dict[str, int], Path | None]:
     """
     if not copy.is_file():
         raise Declined(f"there is no file {copy}")
-    store = Path(path).resolve()
+    store = Path(path).absolute()
     if store.exists() and store.samefile(copy):
         raise Declined(f"{copy} is the store itself")
     _admit(copy)
-    existed = store.exists()
-    held = lock(path)
     try:
-        _give(store, store if existed else store.parent, (".lock",))
-        new = store.with_name(f".{store.name}.{os.urandom(4).hex()}.new")
-        try:
-            counts = _bring(copy, new)
-            _give(new, store if existed else store.parent, ("",))
-            aside = _put_aside(store)
-            new.rename(store)
-            _sync(store.parent)
-        finally:
-            for end in ("", *_BESIDE):
-                with suppress(OSError):
-                    Path(f"{new}{end}").unlink()
-            if not existed and store.exists() and not store.stat().st_size:
-                # The lock made it.
-                store.unlink()
+        with _plain(copy) as (content, counts), _as_owner(store.parent):
+            return counts, _replace(store, content, counts)
     except sqlite3.Error as error:
         raise Declined(f"can't read {copy}: {error}") from error
     except OSError as error:
         raise StoreUnavailable(
             f"can't put {copy} in the place of {store}: {error.strerror}"
         ) from error
+
+
+@contextmanager
+def _plain(copy: Path) -> Iterator[tuple[BinaryIO, dict[str, int]]]:
+    """
+    Make of a copy one file without a log, which nobody else sees, and open it.
+    """
+    place = copy.parent if os.access(copy.parent, os.W_OK) else None
+    with TemporaryDirectory(prefix=".mica-", dir=place) as private:
+        plain = Path(private) / "plain"
+        counts = _bring(copy, plain)
+        with plain.open("rb") as content:
+            yield content, counts
+
+
+def _replace(store: Path, content: BinaryIO, counts: dict[str, int]) -> Path | None:
+    """
+    Put content in the place of the store, as whoever its directory belongs to,
+    who may have put anything there: nothing is done to it as another.
+    """
+    existed = store.exists()
+    held = lock(str(store))
+    new = store.with_name(f".{store.name}.{os.urandom(4).hex()}.new")
+    try:
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+        with os.fdopen(os.open(new, flags, 0o600), "wb") as target:
+            shutil.copyfileobj(content, target)
+        with closing(sqlite3.connect(new, isolation_level=None)) as database:
+            verify(database, counts)
+        _sync(new)
+        aside = _put_aside(store)
+        new.rename(store)
+        _sync(store.parent)
+        return aside
     finally:
+        for end in ("", *_BESIDE):
+            with suppress(OSError):
+                Path(f"{new}{end}").unlink()
+        if not existed and store.exists() and not store.stat().st_size:
+            # The lock made it.
+            store.unlink()
         held.release()
-    return counts, aside
 
 
 def _admit(copy: Path) -> None:
@@ -226,17 +253,6 @@ def _put_aside(store: Path) -> Path | None:
         # The lock made it.
         aside.unlink()
     return aside if there else None
-
-
-def _give(path: Path, like: Path, ends: tuple[str, ...]) -> None:
-    """
-    If we are root, let files belong to whom the store belongs to.
-    """
-    if os.geteuid() == 0:
-        owner = like.stat()
-        for end in ends:
-            with suppress(FileNotFoundError):
-                os.chown(f"{path}{end}", owner.st_uid, owner.st_gid)
 
 
 @contextmanager

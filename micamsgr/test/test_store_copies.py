@@ -4,12 +4,14 @@ Tests for :mod:`micamsgr.store.copies` and :mod:`micamsgr.store.export`.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import stat
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from unittest import SkipTest
 
 from micamsgr.conversation.events import Mid, Unreadable
 from micamsgr.conversation.outcomes import Sent
@@ -192,6 +194,33 @@ class RestoreTests(CopyCase):
         self.open()
         self.assertEqual(len(self.store.events()), 3)
         self.assertEqual(self.beside(), [".copy"])
+
+    def test_links(self) -> None:
+        """
+        Whatever the service's user put there, root gives nothing away, and
+        overwrites nothing that is not that user's.
+        """
+        if os.geteuid():
+            raise SkipTest("needs root")
+        self.close()
+        place, nobody = Path(self.path).parent, 65534
+        theirs = Path(self.mktemp())
+        theirs.mkdir(0o700)
+        secret = theirs / "shadow"
+        for name in ("", ".lock"):
+            secret.write_text("root's own")
+            for path in (place, *place.iterdir()):
+                os.chown(path, nobody, nobody, follow_symlinks=False)
+            place.chmod(0o700)
+            link = Path(f"{self.path}{name}")
+            before = link.with_name("before")
+            link.rename(before)
+            link.symlink_to(secret.absolute())
+            self.assertRaises(StoreUnavailable, copies.restore, self.path, self.copy)
+            self.assertEqual(secret.read_text(), "root's own")
+            self.assertEqual(secret.stat().st_uid, 0)
+            link.unlink()
+            before.rename(link)
 
     def test_nothing_there(self) -> None:
         """
