@@ -26,9 +26,9 @@ class Then(Enum):
     """
     What may follow a fault.
 
-    Ask the same endpoint AGAIN later; ask it once more with a SHORTER history;
-    ask it again once somebody has acted to MEND it; ask the NEXT one, as this
-    one won't ever answer this; or GIVE UP, as none will.
+    Ask the same endpoint AGAIN later; once more with a SHORTER history; once
+    somebody has acted to MEND it; the NEXT one, as this one won't ever answer
+    this; or GIVE UP, as none will.
     """
 
     AGAIN = "again"
@@ -91,13 +91,13 @@ TABLE: dict[Trouble, tuple[Then, Health]] = {
     Trouble.BLOCKED: (Then.NEXT, Health.DENIED),
     Trouble.TOO_LONG: (Then.SHORTER, Health.WELL),
     Trouble.DENIED: (Then.MEND, Health.DENIED),
-    # Some ask for more than is left only where much was written.
-    Trouble.UNPAID: (Then.MEND, Health.DENIED),
+    Trouble.UNPAID: (Then.MEND, Health.DENIED),  # maybe only where much was said
     Trouble.NO_KEY: (Then.MEND, Health.LOCKED),
     Trouble.NO_MODEL: (Then.MEND, Health.LOCKED),
     Trouble.INVALID: (Then.NEXT, Health.WELL),
 }
 
+_FILTERS = (Trouble.FILTERED, Trouble.BLOCKED)
 _TO_DO = {
     Trouble.UNPAID: ", check what llm_config's account may still spend",
     Trouble.NO_KEY: ", check llm_config's key",
@@ -143,7 +143,7 @@ _BY_STATUS = {
 }
 
 # What is answered so was surely not thought about; by any other answer the LLM
-# may have begun, or even have ended, as behind a proxy that had no patience.
+# may have begun, or ended, as behind a proxy that had no patience.
 _NOT_TAKEN = frozenset({401, 402, 403, 404, 405, 413, 425, 429, 503, 529})
 
 # Errors of these statuses may say only in prose that the history is too long,
@@ -300,10 +300,8 @@ def _read_error(
     detail = " ".join([f"HTTP {status}", *_shown(code, kind)])
     then = TABLE[trouble][0]
     again = then is Then.AGAIN
-    not_taken = status in _NOT_TAKEN or then is Then.MEND
-    if trouble in (Trouble.FILTERED, Trouble.BLOCKED):
-        # What was blocked may be what the LLM had written.
-        not_taken = False
+    # What was filtered may be what the LLM had written.
+    not_taken = (status in _NOT_TAKEN or then is Then.MEND) and trouble not in _FILTERS
     return Fault(
         trouble=trouble,
         detail=detail + _hint(status, trouble),
@@ -313,7 +311,7 @@ def _read_error(
 
 
 def _hint(status: int, trouble: Trouble) -> str:
-    if status == 403 and trouble in (Trouble.FILTERED, Trouble.BLOCKED):
+    if status == 403 and trouble in _FILTERS:
         return ", for what was written"
     if status == 403 and trouble is Trouble.INVALID:
         # Somebody else's 403 may be about the key all the same.

@@ -36,7 +36,7 @@ def without_secrets(findings: Sequence[Finding], config: Config) -> list[Finding
 
     def clean(text: str) -> str:
         for secret in secrets:
-            text = _clean(text, secret)
+            text = taken_out(text, secret)
         return text
 
     return [
@@ -45,7 +45,10 @@ def without_secrets(findings: Sequence[Finding], config: Config) -> list[Finding
     ]
 
 
-def _clean(text: str, secret: str) -> str:
+def taken_out(text: str, secret: str) -> str:
+    """
+    Take a secret out of a text, also where it was cut short.
+    """
     pieces = text.replace(secret, _INSTEAD).split(_CUT)
     # The last one was not cut.
     for place, piece in enumerate(pieces[:-1]):

@@ -9,6 +9,8 @@ from typing import TypeVar
 
 from attrs import define, field
 
+from micamsgr.check.discretion import taken_out
+
 from .failing import Failed, GivenUp
 from .questions import Question, Unfit
 from .terminal import ITerminal
@@ -43,7 +45,7 @@ class Talk:
     def say(self, text: str) -> None:
         """Tell something, less what is secret in it."""
         for secret in sorted(self._secrets, key=len, reverse=True):
-            text = text.replace(secret, "(a secret)")
+            text = taken_out(text, secret)
         self._terminal.say(text)
 
     async def answer(self, question: Question) -> str:

@@ -336,6 +336,10 @@ class FailingTests(SetupCase):
         self.graph.faults = in_turn("debug_token", Fault(applied=False, error=said))
         shown = self.given_up(*TYPED[:6])
         self.assertIn("Malformed token (a secret) of (a secret)", shown)
+        # Nor the most of it, where what Meta says is too long to be shown.
+        said = GraphError(f"{'x ' * 145}={TYPED[4]}", 190)
+        self.graph.faults = in_turn("debug_token", Fault(applied=False, error=said))
+        self.assertNotIn(TYPED[4][:9], self.given_up(*TYPED[:6]))
 
         def repeat(call: Call, random: Random) -> Fault | None:
             longer = [*self.owner.tokens][-1]
