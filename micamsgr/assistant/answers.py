@@ -126,9 +126,8 @@ _NAMED = {
 }
 
 # Request Timeout, Conflict, Too Early, Too Many Requests: openai-python
-# repeats the same, and any 5xx.  Nobody who writes can bring about a 401: it is
-# about the key alone, which is the same for all (RFC 9110, section 15.5.2).  A
-# 403 may be about anything, such as a guardrail that dislikes some words.
+# repeats the same, and any 5xx.  Nobody who writes brings about a 401: it is
+# about the key alone (RFC 9110, section 15.5.2).  A 403 may be about anything.
 _BY_STATUS = {
     401: Trouble.NO_KEY,
     402: Trouble.UNPAID,

@@ -298,10 +298,7 @@ def _until_another_look(part: Part, now: Moment, delivery: Delivery) -> float:
     Decide how many seconds to wait after a look-up that failed: the longer,
     the longer it is sought.
     """
-    assert part.intended is not None
-    return max(
-        delivery.lookup_lag, 1.0, min(_LONGEST_REST, now.since(part.intended) / 10.0)
-    )
+    return max(delivery.lookup_lag, 1.0, min(_LONGEST_REST, _sought(part, now) / 10.0))
 
 
 def alike(part: Part, seen: Iterable[Seen], now: Moment) -> list[Mid]:
@@ -376,10 +373,18 @@ def adopt(part: Part, now: Moment) -> Part:
 
 def sought_long(part: Part, now: Moment, delivery: Delivery) -> bool:
     """
-    Say whether evidence was sought for so long that it can't be had.
+    Say whether evidence was sought for so long that it can't be had.  While no
+    process ran, or none knew what time it is for Meta, none was sought.
+    """
+    return now.sure and _sought(part, now) > delivery.quarantine + EVIDENCE_PATIENCE
+
+
+def _sought(part: Part, now: Moment) -> float:
+    """
+    Count the seconds for which this process may have looked for *part*.
     """
     assert part.intended is not None
-    return now.since(part.intended) > delivery.quarantine + EVIDENCE_PATIENCE
+    return min(now.since(part.intended), now.tick.seconds - now.started)
 
 
 def abandon(part: Part) -> Part:

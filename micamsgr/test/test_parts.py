@@ -9,7 +9,14 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from micamsgr.conversation.events import Mid
 from micamsgr.conversation.moment import Moment, Tick
-from micamsgr.conversation.outcomes import Absent, InDoubt, NeverSent, NotSent, Sent
+from micamsgr.conversation.outcomes import (
+    Absent,
+    InDoubt,
+    NeverSent,
+    NoEvidence,
+    NotSent,
+    Sent,
+)
 from micamsgr.conversation.parts import (
     Do,
     Kind,
@@ -23,6 +30,7 @@ from micamsgr.conversation.parts import (
     may_write,
     next_step,
     part_named,
+    sought_long,
     withdraw,
 )
 from micamsgr.conversation.policy import Delivery
@@ -347,3 +355,32 @@ class WithdrawTests(SynchronousTestCase):
         for after in (settled, absent):
             self.assertIs(after.state, PartState.COMPOSED)
             self.assertTrue(after.withdrawn)
+
+
+class SoughtTests(SynchronousTestCase):
+    """
+    Tests for when evidence counts as not to be had.
+    """
+
+    def test_downtime(self) -> None:
+        """
+        After an hour in which look-ups failed it does; but hours in which no
+        process ran are no such time, nor is one in which it is not known what
+        time it is for Meta: then a resend could say it twice.
+        """
+        self.assertFalse(sought_long(UNKNOWN, moment(3729.0), DELIVERY))
+        late = moment(3731.0)
+        self.assertTrue(sought_long(UNKNOWN, late, DELIVERY))
+        self.assertFalse(sought_long(UNKNOWN, evolve(late, sure=False), DELIVERY))
+        restarted = moment(90_000.0, started=89_990.0)
+        self.assertFalse(sought_long(UNKNOWN, restarted, DELIVERY))
+
+    def test_pace(self) -> None:
+        """
+        A process that has just started looks soon again, however long ago the
+        attempt was.
+        """
+        for started, most in ((0.0, 300.0), (89_990.0, 10.0)):
+            now = moment(90_000.0, started=started)
+            after = after_look_up(UNKNOWN, NoEvidence("busy", False), now, DELIVERY)
+            self.assertEqual(after.rest, now.plus(most))
