@@ -115,10 +115,12 @@ from twisted.application.service import IServiceMaker
 from twisted.plugin import getPlugins
 assert "micamessenger" in [it.tapname for it in getPlugins(IServiceMaker)]
 ') || refuse "twistd does not find micamessenger in the new environment"
-    # Scripts name the Python of the directory in which they were made.
+    # Scripts name the Python of the directory in which they were made, with a
+    # shell between where that name is too long for the kernel.
+    long="1{/^#!\/bin\/sh\$/{N;N;s|.*'''exec' .*|#!$new/bin/python|}}"
     grep -lIr --exclude=python* -- "$new" "$new/bin" "$new/pyvenv.cfg" |
         while read -r file; do
-            sed -i "s|$new|$PREFIX/.venv|g" "$file"
+            sed -i -e "$long" -e "s|$new|$PREFIX/.venv|g" "$file"
         done
     # All but what is needed only here.
     "$new/bin/python" -m compileall -q -s "$new" -p "$PREFIX/.venv" \

@@ -40,8 +40,9 @@ class InstallCase(SynchronousTestCase):
     skip = _lacks()
 
     def setUp(self) -> None:
-        self.top = Path(self.mktemp()).absolute()
-        self.top.mkdir()
+        # Longer than what a script's first line may name.
+        self.top = Path(self.mktemp()).absolute() / ("long" * 40)
+        self.top.mkdir(parents=True)
 
     def make(
         self, *words: str, destination: bool = True
