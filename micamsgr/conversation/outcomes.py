@@ -31,12 +31,14 @@ class NotSent:
     :ivar pause: the trouble is the Page's, not this person's: no part of the
         Page is to be sent for *rest* seconds.
     :ivar alarm: somebody must act, or it will stay so.
+    :ivar away: nobody was reached; to try again costs nobody anything.
     """
 
     detail: str
     rest: float | None = None
     pause: bool = False
     alarm: bool = False
+    away: bool = False
 
     def __str__(self) -> str:
         rest = f"; not again for {self.rest:g} s" if self.rest else ""

@@ -66,6 +66,8 @@ _METADATA = re.compile("mica:1:([^:]{1,64}):([1-9][0-9]{0,8})")
 
 _FIRST_REST = 1.0
 _LONGEST_REST = 300.0
+# While the Graph API can't be reached: once it can, nobody waits much longer.
+_LONGEST_AWAY = 15.0
 
 
 class Kind(Enum):
@@ -229,7 +231,8 @@ def after_outcome(part: Part, outcome: Outcome, now: Moment, jitter: float) -> P
 
     :param jitter: from 0.0 to 1.0; where nobody named a time to wait, it is
         that share of a bound that doubles with each attempt, up to five
-        minutes, so that many do not try again together.
+        minutes, or to 15 seconds where nobody was reached, so that many do not
+        try again together.
     """
     if isinstance(outcome, Sent):
         return _sent(part, outcome.mid)
@@ -244,7 +247,8 @@ def after_outcome(part: Part, outcome: Outcome, now: Moment, jitter: float) -> P
         rest = 0.0
     elif rest is None:
         tries = part.attempt - part.absent
-        rest = jitter * min(_LONGEST_REST, _FIRST_REST * 2.0 ** min(tries, 20))
+        most = _LONGEST_AWAY if outcome.away else _LONGEST_REST
+        rest = jitter * min(most, _FIRST_REST * 2.0 ** min(tries, 20))
     return evolve(part, state=PartState.COMPOSED, rest=now.plus(rest))
 
 

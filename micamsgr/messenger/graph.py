@@ -136,7 +136,7 @@ class GraphMessenger:
         try:
             return read_outcome(await self._post(conversation.page, message))
         except Unavailable as error:
-            return NotSent(detail=error.detail, rest=error.retry_after)
+            return NotSent(detail=error.detail, rest=error.retry_after, away=True)
         except OutcomeUnknown as error:
             return InDoubt(error.detail)
 

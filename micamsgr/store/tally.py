@@ -109,10 +109,18 @@ def read_figures(
         ):
             states[table, state] = count
     theirs = "" if bots is None else f" AND bot IN ({', '.join('?' * len(bots))})"
-    (oldest,) = database.execute(
+    (waiting,) = database.execute(
         f"SELECT min(received) FROM event WHERE {OPEN_EVENT}{theirs}",
         tuple(bots or ()),
     ).fetchone()
+    # An answer that is made is none to the person yet; what is in doubt may be.
+    (made,) = database.execute(
+        "SELECT min(began) FROM part JOIN turn ON turn.id = part.turn"
+        " JOIN conversation ON conversation.id = part.conversation"
+        f" WHERE part.{OPEN_PART} AND part.state <> 'unknown'{theirs}",
+        tuple(bots or ()),
+    ).fetchone()
+    oldest = min((at for at in (waiting, made) if at is not None), default=None)
     tokens = database.execute(
         "WITH RECURSIVE known (bot) AS (SELECT min(bot) FROM spending UNION ALL"
         " SELECT (SELECT min(bot) FROM spending WHERE bot > known.bot) FROM known"

@@ -215,7 +215,9 @@ class SendTests(GraphCase):
         factory: Any = self.reactor.tcpClients.pop(0)[2]
         factory.clientConnectionFailed(None, Failure(ConnectionRefusedError()))
         self.reactor.advance(5.0)
-        self.assertIsInstance(self.successResultOf(sending), NotSent)
+        outcome = self.successResultOf(sending)
+        assert isinstance(outcome, NotSent)
+        self.assertTrue(outcome.away)
 
     def test_cut_off(self) -> None:
         """

@@ -261,16 +261,21 @@ class AfterOutcomeTests(SynchronousTestCase):
     def test_back_off(self) -> None:
         """
         Where no time was named, it rests for a share of a bound that doubles
-        with each attempt up to five minutes.
+        with each attempt up to five minutes; where nobody was reached, up to
+        15 seconds, so that it is sent soon after somebody can be.
         """
-        part, rests = PART, []
-        for _ in range(12):
-            part = intend(part, moment(100.0))
-            part = after_outcome(part, NotSent(detail=""), moment(100.0), 0.5)
-            assert part.rest is not None
-            rests.append(part.rest.seconds - 100.0)
         doubled = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0]
-        self.assertEqual(rests, [*doubled, *[150.0] * 4])
+        for outcome, wanted in (
+            (NotSent(detail=""), [*doubled, *[150.0] * 4]),
+            (NotSent(detail="", away=True), [*doubled[:3], *[7.5] * 9]),
+        ):
+            part, rests = PART, []
+            for _ in range(12):
+                part = intend(part, moment(100.0))
+                part = after_outcome(part, outcome, moment(100.0), 0.5)
+                assert part.rest is not None
+                rests.append(part.rest.seconds - 100.0)
+            self.assertEqual(rests, wanted)
 
 
 class AfterEchoTests(SynchronousTestCase):

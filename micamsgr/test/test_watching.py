@@ -104,6 +104,22 @@ class ConversationTests(MetricsCase, ConversationTestCase):
         self.assertEqual(self.value("mica_queue_depth", state="in_turn"), 0)
         self.assertEqual(self.value("mica_queue_oldest_age_seconds"), 0)
 
+    def test_unsent(self) -> None:
+        """
+        Somebody waits also where the answer is made and can't be sent, as while
+        the Graph API is not reached.
+        """
+        self.say()
+        self.assistant.answer()
+        for _ in range(6):
+            self.messenger.settle(NotSent(detail="refused", rest=20.0))
+            self.wait(20)
+        self.assertEqual(self.value("mica_queue_depth", state="in_turn"), 0)
+        self.assertGreater(self.watching.oldest or 0.0, 100.0)
+        self.messenger.settle()
+        self.wait(15)
+        self.assertEqual(self.watching.oldest, 0.0)
+
     def test_oldest(self) -> None:
         """
         How long somebody waits goes on between two looks, and is not known
