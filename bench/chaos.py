@@ -4,9 +4,9 @@ processes, killed and stopped under load, against stand-ins that follow a plan
 of faults drawn from a seed.  Ends with a line of figures and what the oracle
 complains about, if anything; and with status 1 in that case.
 
-What is run: kills (the default), points, doubts, denied, outage, mixed, token
-or sigterm.  With ``--broken NAME``, a build that breaks the protocol in that
-way, as tests/broken.py says: now the oracle must complain.
+What is run: kills (the default), points, doubts, denied, outage,
+unreachable, mixed, token or sigterm.  With ``--broken NAME``, a build that breaks
+the protocol in that way, as tests/broken.py says: now the oracle must complain.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     number(
         "--seconds",
         type=float,
-        help="outage, token, by default 120; points: the most, by default as long as"
-        " it takes",
+        help="outage, unreachable, token, by default 120; points: the most, by"
+        " default as long as it takes",
     )
     number("--pause", type=float, default=5.0, help="the most before each message")
     number("--hang", type=float, default=0.002, help="share of LLM calls; sigterm")
@@ -120,6 +120,10 @@ async def _outage(here: World, given: argparse.Namespace) -> Verdict:
     return await outages.outage(here, people=given.people, seconds=given.seconds)
 
 
+async def _unreachable(here: World, given: argparse.Namespace) -> Verdict:
+    return await outages.unreachable(here, people=given.people, seconds=given.seconds)
+
+
 async def _mixed(here: World, given: argparse.Namespace) -> Verdict:
     each = given.messages // given.people
     return await outages.mixed(here, people=given.people, each=each)
@@ -138,6 +142,7 @@ _RUNS: dict[str, Callable[[World, argparse.Namespace], Awaitable[Verdict]]] = {
     "doubts": _doubts,
     "denied": _denied,
     "outage": _outage,
+    "unreachable": _unreachable,
     "mixed": _mixed,
     "token": _token,
     "sigterm": _sigterm,

@@ -188,13 +188,14 @@ def doubt_stops_all() -> None:
 
 def no_pause() -> None:
     """
-    Take a refused token for trouble of each message's own.
+    Take a refused token, or a Graph API out of reach, for trouble of each
+    message's own.
     """
     note = Outlet.note
 
     def noted(self: Outlet, conversation: int, outcome: Outcome, *more: Any) -> None:
         if isinstance(outcome, NotSent):
-            outcome = evolve(outcome, pause=False)
+            outcome = evolve(outcome, pause=False, away=False)
         note(self, conversation, outcome, *more)
 
     _replace(Outlet, note=noted)

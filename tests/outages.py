@@ -81,6 +81,45 @@ async def outage(
     return evolve(verdict, complaints=[*verdict.complaints, *wrong])
 
 
+async def unreachable(
+    world: World, *, people: int, seconds: float, settling: float = 300.0
+) -> Verdict:
+    """
+    Let the Graph API refuse all connections while everybody writes, and then be
+    back.
+
+    :param seconds: for how long it does.
+    """
+    world.changes["assistant"] = {"apology": {"after": 3600}}
+    daemon = await world.serve()
+    graph = world.stand_ins.site(world.stand_ins.graph)
+    await graph.shut()
+    writing = world.crowd(people, 1, seconds * 0.8)
+    await deferLater(reactor, seconds)
+    attempts = daemon.output.count(": surely not sent")
+    graph.open()
+    up = reactor.seconds()
+    await writing
+    settled = await world.settled(settling)
+    drained = reactor.seconds() - up
+    sent = [it.at for it in world.journal.of(Applied)]
+    verdict = world.verdict(
+        {
+            "down": f"{seconds:g} s",
+            "attempts while down": attempts,
+            "most per second after": _peak(sent),
+            "drained in": f"{drained:.0f} s",
+        }
+    )
+    wrong = [] if settled else ["the queue did not drain"]
+    # One for each of the longest pauses, and what it takes to find out.
+    if attempts > 20 + seconds / 5.0:
+        wrong.append(f"{attempts} attempts at who can't be reached")
+    if "nothing is sent for bot mica" not in daemon.output:
+        wrong.append("nobody was told that nothing is sent")
+    return evolve(verdict, complaints=[*verdict.complaints, *wrong])
+
+
 #: What goes wrong with three of ten calls, each as often as the others.
 MIXED = (
     llm.INTERNAL,

@@ -20,7 +20,7 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.trial.unittest import TestCase
 
 from tests.chaos import Verdict, World, world
-from tests.outages import mixed, outage, token
+from tests.outages import mixed, outage, token, unreachable
 from tests.points import points
 from tests.scenarios import denied, doubts, kills, stops
 from tests.stops import POINTS, plan
@@ -102,7 +102,8 @@ class ChaosTests(ChaosCase):
         once, whatever becomes of its echo, and keeps nobody else waiting;
         where nobody can ever know, it goes as the operator wishes.  A language
         model that is down is left alone and then not run over, one that errs
-        costs little, and an expired token costs nobody an answer.
+        costs little, and neither an expired token nor a Graph API out of reach
+        costs anybody an answer.
         """
         some: dict[str, Any] = {"people": 20, "each": 2, "spoiled": 12, "parts": 40}
         await self.assert_kept(
@@ -112,6 +113,7 @@ class ChaosTests(ChaosCase):
                 for policy in ("resend", "hold", "drop")
             ),
             partial(outage, people=20, seconds=3.0),
+            partial(unreachable, people=20, seconds=8.0),
             partial(mixed, people=20, each=6, most=1.5),
             partial(token, people=10, seconds=4.0, most=5),
         )
@@ -165,6 +167,7 @@ _NOTICED: dict[str, tuple[Run, str]] = {
 # Of runs that others of them have, too.
 _NOTICED_TOO: dict[str, tuple[Run, str]] = {
     "doubt_is_failure": (_killed, r"said .* \d+ times"),
+    "no_pause": (partial(unreachable, people=20, seconds=15.0), "who can't be reached"),
     "blind_resend": (
         partial(denied, policy="drop", people=10, spoiled=8),
         "0 parts, not 8, are dead",

@@ -16,6 +16,11 @@ from .pacing import Pressure, TokenBucket
 # Seconds.
 _SHORTEST_PAUSE = 5.0
 _LONGEST_PAUSE = 900.0
+# While the Graph API can't be reached: to try costs nobody anything.
+_LONGEST_AWAY = 15.0
+
+# So many attempts in a row that reach nobody are no single mishap.
+_UNREACHED = 3
 
 # Who has to wait longer for the rate is not kept at work, in seconds.
 _SHORT_WAIT = 2.0
@@ -43,17 +48,18 @@ class Pause:
     until: float
 
 
-def next_pause(named: float | None, last: Pause | None, now: float) -> Pause:
+def next_pause(outcome: NotSent, last: Pause | None, now: float) -> Pause:
     """
     Decide how long to send nothing: for the time that was named, and twice as
-    long as the last time; but at least 5 seconds, and at most 15 minutes,
-    since nobody else says when the trouble is over.
+    long as the last time; but at least 5 seconds, and at most 15 minutes, or
+    15 seconds where nobody was reached, since nobody else says when the trouble
+    is over.
 
-    :param named: the seconds to wait, where somebody named them.
     :param last: the pause before, if nothing got through since.
     """
     doubled = 0.0 if last is None else last.length * 2.0
-    length = min(_LONGEST_PAUSE, max(named or 0.0, _SHORTEST_PAUSE, doubled))
+    longest = _LONGEST_AWAY if outcome.away else _LONGEST_PAUSE
+    length = min(longest, max(outcome.rest or 0.0, _SHORTEST_PAUSE, doubled))
     return Pause(length, now + length)
 
 
@@ -76,7 +82,7 @@ class Outlet:
     """
     One Page's way out: so many messages per second, fewer while a limit of the
     Graph API is near, and none while that is reached, or while the Graph API
-    refuses the Page as such, as with an expired token.
+    refuses the Page as such, as with an expired token, or is not reached.
 
     After a pause one message tries; only when it got through do the others
     follow.  What looks like the Page's trouble may be that of one
@@ -111,6 +117,8 @@ class Outlet:
     _turn: float = field(default=0.0, init=False)
     # The conversations that failed while others got through.
     _aside: dict[int, Pause] = field(factory=dict, init=False)
+    # How many attempts in a row reached nobody.
+    _unreached: int = field(default=0, init=False)
     # When a message last got through.
     _sent: float | None = field(default=None, init=False)
     # The limits that were told of, by their source.
@@ -297,28 +305,34 @@ class Outlet:
         if isinstance(outcome, Sent):
             self._sent = self._ticks()
         tried = self._tried is not None and begun >= self._tried
-        if isinstance(outcome, NotSent) and outcome.pause:
+        away = isinstance(outcome, NotSent) and outcome.away
+        self._unreached = self._unreached + 1 if away else 0
+        if isinstance(outcome, NotSent) and outcome.away:
+            if tried or (self._pause is None and self._unreached >= _UNREACHED):
+                self._shut(outcome)
+        elif isinstance(outcome, NotSent) and outcome.pause:
             if self._pause is not None and not tried:
                 self._alarm = self._alarm or outcome.alarm
-                until = next_pause(outcome.rest, None, self._ticks()).until
+                until = next_pause(outcome, None, self._ticks()).until
                 self._pause = evolve(self._pause, until=max(self._pause.until, until))
                 self._turn = max(self._turn, until + self._trial)
             elif self._pause is None and conversation in self._aside:
                 self._set_aside(conversation, outcome)
             else:
-                self._shut(conversation, outcome)
+                self._suspects[conversation] = outcome
+                self._shut(outcome)
         elif isinstance(outcome, (Sent, NeverSent)):
             self._aside.pop(conversation, None)
             if tried:
                 self._reopen()
 
-    def _shut(self, conversation: int, outcome: NotSent) -> None:
-        self._pause = next_pause(outcome.rest, self._pause, self._ticks())
-        self._alarm = outcome.alarm
+    def _shut(self, outcome: NotSent) -> None:
+        # What was refused before it was out of reach is refused still.
+        if self._pause is None or not outcome.away:
+            self._alarm, self._why = outcome.alarm, outcome.detail
+        self._pause = next_pause(outcome, self._pause, self._ticks())
         self._turn = self._pause.until + self._trial
         self._tried = None
-        self._why = outcome.detail
-        self._suspects[conversation] = outcome
         self._log.emit(
             LogLevel.error if outcome.alarm else LogLevel.warn,
             "nothing is sent for bot {bot} for {rest:.0f} s: {detail}",
@@ -343,7 +357,7 @@ class Outlet:
         self._reopened()
 
     def _set_aside(self, conversation: int, outcome: NotSent) -> None:
-        own = next_pause(outcome.rest, self._aside.get(conversation), self._ticks())
+        own = next_pause(outcome, self._aside.get(conversation), self._ticks())
         self._aside[conversation] = own
         self._log.emit(
             LogLevel.error if outcome.alarm else LogLevel.warn,

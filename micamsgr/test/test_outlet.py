@@ -14,6 +14,7 @@ from micamsgr.conversation.pacing import Pressure
 from micamsgr.testing import BOT
 
 LIMIT = NotSent(detail="code 613", rest=30.0, pause=True)
+AWAY = NotSent(detail="refused", away=True)
 TOKEN = NotSent(detail="code 190", rest=60.0, pause=True, alarm=True)
 SENT = Sent(Mid("m"))
 
@@ -26,18 +27,22 @@ class NextPauseTests(SynchronousTestCase):
     Tests for :func:`micamsgr.conversation.outlet.next_pause`.
     """
 
+    def next(self, rest: float | None, last: Pause | None, away: bool = False) -> Pause:
+        outcome = NotSent(detail="", rest=rest, away=away)
+        return next_pause(outcome, last, 100.0)
+
     def test_named(self) -> None:
         """
         A pause lasts as long as the Graph API says.
         """
-        self.assertEqual(next_pause(30.0, None, 100.0), Pause(30.0, 130.0))
+        self.assertEqual(self.next(30.0, None), Pause(30.0, 130.0))
 
     def test_unnamed(self) -> None:
         """
         Where it names no time, or next to none, a pause lasts five seconds.
         """
-        self.assertEqual(next_pause(None, None, 100.0), Pause(5.0, 105.0))
-        self.assertEqual(next_pause(0.5, None, 100.0), Pause(5.0, 105.0))
+        self.assertEqual(self.next(None, None), Pause(5.0, 105.0))
+        self.assertEqual(self.next(0.5, None), Pause(5.0, 105.0))
 
     def test_again(self) -> None:
         """
@@ -45,8 +50,8 @@ class NextPauseTests(SynchronousTestCase):
         if that is longer.
         """
         last = Pause(60.0, 100.0)
-        self.assertEqual(next_pause(30.0, last, 100.0), Pause(120.0, 220.0))
-        self.assertEqual(next_pause(300.0, last, 100.0), Pause(300.0, 400.0))
+        self.assertEqual(self.next(30.0, last), Pause(120.0, 220.0))
+        self.assertEqual(self.next(300.0, last), Pause(300.0, 400.0))
 
     def test_longest(self) -> None:
         """
@@ -54,7 +59,15 @@ class NextPauseTests(SynchronousTestCase):
         """
         last = Pause(600.0, 100.0)
         for named in (30.0, 86400.0):
-            self.assertEqual(next_pause(named, last, 100.0), Pause(900.0, 1000.0))
+            self.assertEqual(self.next(named, last), Pause(900.0, 1000.0))
+
+    def test_away(self) -> None:
+        """
+        Nor longer than 15 seconds where nobody was reached.
+        """
+        self.assertEqual(self.next(None, None, away=True), Pause(5.0, 105.0))
+        last = Pause(10.0, 100.0)
+        self.assertEqual(self.next(None, last, away=True), Pause(15.0, 115.0))
 
 
 class StoppedTests(SynchronousTestCase):
@@ -298,6 +311,60 @@ class OutletTests(OutletTestCase):
             self.assertEqual(event["bot"], BOT)
             self.assertEqual(event["rest"], outcome.rest)
             self.assertEqual(event["detail"], outcome.detail)
+
+
+class AwayTests(OutletTestCase):
+    """
+    Tests for a Graph API that can't be reached.
+    """
+
+    def test_mishap(self) -> None:
+        """
+        A connection that could not be made, or two, stop nobody; nor do more
+        while others get through.
+        """
+        for outcome in [AWAY, AWAY, SENT, AWAY, InDoubt("timeout"), AWAY, AWAY]:
+            self.attempt(outcome)
+            self.assertTrue(self.outlet.open)
+
+    def test_away(self) -> None:
+        """
+        Three in a row, whoever tried, stop all; one tries at least each 15
+        seconds, and once it gets through all may at once.
+        """
+        for conversation in (ONE, TWO, THREE):
+            self.attempt(AWAY, conversation)
+        self.assertEqual(self.paused(), [5.0] * 3)
+        self.assertFalse(self.outlet.alarmed)
+        for rest in (10.0, 15.0, 15.0):
+            self.ticks += self.outlet.paused(ONE)
+            self.attempt(AWAY)
+            self.assertEqual(self.paused(), [rest] * 3)
+        self.ticks += 15.0
+        self.attempt(SENT)
+        self.assertEqual(self.reopened, 1)
+        self.assertEqual(self.paused(), [0.0] * 3)
+
+    def test_together(self) -> None:
+        """
+        Those that were on their way together make one pause, and are told of
+        once.
+        """
+        with capturedLogs() as events:
+            for _ in range(20):
+                self.outlet.note(ONE, AWAY, self.ticks)
+        self.assertEqual(self.paused(), [5.0] * 3)
+        self.assertEqual(len(events), 1)
+
+    def test_refused_before(self) -> None:
+        """
+        A Page that was refused before nobody was reached is refused still.
+        """
+        self.attempt(TOKEN)
+        self.ticks += 100.0
+        self.attempt(AWAY, TWO)
+        self.assertTrue(self.outlet.alarmed)
+        self.assertEqual(self.outlet.stopped, (15.0, TOKEN.detail))
 
 
 class AlarmTests(OutletTestCase):
