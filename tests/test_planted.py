@@ -31,6 +31,14 @@ class SpellingTests(SynchronousTestCase):
             self.assertEqual(len(shown([SECRET], [("here", text)])), 1, text)
         self.assertEqual(shown([SECRET], [("here", "sk-planted+key")]), [])
 
+    def test_short(self) -> None:
+        """
+        A short word is searched as it stands, unless the daemon has one of its
+        own like it.
+        """
+        found = shown(["6 p.m.?", "now"], [("here", "now it is 6 p.m.?")])
+        self.assertEqual(found, ["'6 p.m.?' in here"])
+
 
 class LeakTests(DaemonCase):
     """

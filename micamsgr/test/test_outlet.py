@@ -323,7 +323,9 @@ class AwayTests(OutletTestCase):
         A connection that could not be made, or two, stop nobody; nor do more
         while others get through.
         """
-        for outcome in [AWAY, AWAY, SENT, AWAY, InDoubt("timeout"), AWAY, AWAY]:
+        unsure = InDoubt("timeout")
+        outcomes: list[Outcome] = [AWAY, AWAY, SENT, AWAY, unsure, AWAY, AWAY]
+        for outcome in outcomes:
             self.attempt(outcome)
             self.assertTrue(self.outlet.open)
 
