@@ -56,7 +56,8 @@ class StatusTests(ControlCase):
 
     async def test_paused(self) -> None:
         """
-        That nothing is sent, and why, is told.
+        That nothing is sent, why, and what to do is told; and which parts wait
+        for that, for how long.
         """
         await self.serve(delivery=DELIVERY)
         self.stand_ins.graph.faults = always("message", rejection(190))
@@ -70,7 +71,15 @@ class StatusTests(ControlCase):
         while bot["sending"] == "open":
             bot = await paused()
         self.assertIn("190", bot["why"])
-        self.assertIn("nothing is sent", await self.done("status"))
+        text = await self.done("status")
+        self.assertIn("nothing is sent", text)
+        self.assertRegex(text, r"(?m)^mica: .*; ", text)
+        (part,) = (await self.document("queue", "list"))["parts"]
+        self.assertIn("nothing is sent: ", part["waits"])
+        self.assertGreater(part["next"], 0.0)
+        self.assertRegex(await self.done("queue", "show", part["id"]), "code 190")
+        refused = await self.declined("queue", "retry", part["turn"])
+        self.assertIn("its answer is made", refused)
 
     async def test_not_running(self) -> None:
         """

@@ -242,6 +242,7 @@ def build(
             subscribed,
             listeners,
             reload,
+            admin.checks,
             chance.randbytes,
             runtime,
         ),

@@ -72,11 +72,17 @@ class Admin:
         """
         Say whether it can do its work, and if not why.
         """
-        checks = readiness(self.facts(await self.pulse.feel()))
-        ready = all(check.ok for check in checks)
-        told = {"ready": ready, "checks": [_shown(check) for check in checks]}
+        checks = await self.checks()
+        ready = all(check["ok"] for check in checks)
+        told = {"ready": ready, "checks": checks}
         body = json.dumps(told, indent=2) + "\n"
         return View(200 if ready else 503, JSON, body.encode())
+
+    async def checks(self) -> list[dict[str, object]]:
+        """
+        Say of each thing that it needs whether it is well, and else what to do.
+        """
+        return [_shown(it) for it in readiness(self.facts(await self.pulse.feel()))]
 
     async def metrics(self) -> View:
         """

@@ -5,7 +5,7 @@ Puts together what serves an operator's commands, and tells how the daemon is.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
@@ -52,6 +52,8 @@ class Subscribed:
 class Status:
     """
     Tell how the daemon is.
+
+    :ivar _checks: says of each thing that it needs whether it is well.
     """
 
     _clocks: Clocks
@@ -60,6 +62,7 @@ class Status:
     _subscribed: Subscribed
     _listeners: Listeners
     _read: Transact
+    _checks: Callable[[], Awaitable[list[dict[str, object]]]]
 
     async def __call__(self) -> Mapping[str, Any]:
         now, config = self._clocks.now(), self._current.config
@@ -97,6 +100,7 @@ class Status:
                 "days": round((expires * 1000 - now.wall) / _DAY, 1),
             },
             "store": _store(config.store),
+            "checks": await self._checks(),
         }
 
     def _bot(self, running: RunningBot, tokens: int) -> dict[str, Any]:
@@ -142,6 +146,7 @@ def control(
     subscribed: Subscribed,
     listeners: Listeners,
     reload: Reload,
+    checks: Callable[[], Awaitable[list[dict[str, object]]]],
     entropy: Callable[[int], bytes],
     runtime: str | None,
 ) -> ControlSocket:
@@ -173,7 +178,7 @@ def control(
         voices,
         lambda text: split(text.strip()),
         MOST,
-        Status(clocks, current, bots, subscribed, listeners, read),
+        Status(clocks, current, bots, subscribed, listeners, read, checks),
         reload_now,
         entropy,
     )

@@ -22,6 +22,8 @@ from micamsgr.store.database import Transact, Work
 from micamsgr.store.erasure import PSID
 from micamsgr.store.queue import Decided
 
+from .delays import explained
+
 T = TypeVar("T")
 
 #: The most that is listed, of each kind.
@@ -130,11 +132,32 @@ class Commands:
 
     async def _list(self, given: Given) -> Mapping[str, Any]:
         limit = given.number("limit", 100, MOST)
-        return await self._read(lambda database: queue.list_queue(database, limit))
+        listed = await self._read(lambda database: queue.list_queue(database, limit))
+        return self._explain(listed)
 
     async def _show(self, given: Given) -> Mapping[str, Any]:
         id = given.word("id", _ID)
-        return await self._read(lambda database: queue.show(database, id))
+        shown = await self._read(lambda database: queue.show(database, id))
+        what = shown["what"]
+        if what != "event":
+            shown[what] = self._explain({"parts": [shown[what]]})["parts"][0]
+        return self._explain(shown)
+
+    def _explain(self, listed: Mapping[str, Any]) -> dict[str, Any]:
+        """
+        Say of turns and parts why they wait.
+        """
+        now, voices = self._now(), self._voices()
+        stopped = {name: voice.stopped() for name, voice in voices.items()}
+        explained_too = {
+            name: [
+                explained(it, now, stopped.get(it["bot"]), it["bot"] in voices)
+                for it in listed[name]
+            ]
+            for name in ("turns", "parts")
+            if name in listed
+        }
+        return {**listed, **explained_too}
 
     async def _retry(self, given: Given) -> Mapping[str, Any]:
         id, now = given.word("id", _ID), self._now()

@@ -8,6 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
+_PART_HEAD = (
+    *("ID", "BOT", "PSID", "KIND", "NO.", "STATE", "ATTEMPT", "TURN"),
+    *("NEXT IN", "WHY"),
+)
+
 # They join what is written together, and show nothing by themselves.
 _JOINERS = "\u200c\u200d"
 
@@ -121,6 +126,12 @@ def status_lines(said: Mapping[str, Any]) -> list[str]:
             for it in bot["endpoints"]
             if it["left_alone_for"] is not None
         ]
+    troubles += [
+        printable(f"{'' if it['bot'] is None else it['bot'] + ': '}{it['means']}")
+        + (f"; {printable(it['todo'])}" if it["todo"] else "")
+        for it in said["checks"]
+        if it["status"] in ("warning", "failed")
+    ]
     facts = (
         ("version", f"{said['version']}, pid {said['pid']}, up {span(said['uptime'])}"),
         ("messages", waiting),
@@ -152,12 +163,12 @@ def queue_lines(said: Mapping[str, Any]) -> list[str]:
         ),
         _block(
             "answers that are made or sent",
-            ("ID", "BOT", "PSID", "STATE", "TRIES", "BEGAN", "WHY"),
+            ("ID", "BOT", "PSID", "STATE", "TRIES", "BEGAN", "NEXT IN", "WHY"),
             _turn_rows(said["turns"]),
         ),
         _block(
             "parts that are not sent, or in doubt (unknown)",
-            ("ID", "BOT", "PSID", "KIND", "NO.", "STATE", "ATTEMPT", "TURN"),
+            _PART_HEAD,
             _part_rows(said["parts"]),
         ),
         _block(
@@ -213,7 +224,8 @@ def _turn_rows(turns: Iterable[Mapping[str, Any]]) -> list[Sequence[object]]:
             it["state"],
             it["tries"],
             when(it["began"]),
-            it["reason"],
+            _next(it),
+            it["waits"] or it["reason"],
         )
         for it in turns
     ]
@@ -230,9 +242,15 @@ def _part_rows(parts: Iterable[Mapping[str, Any]]) -> list[Sequence[object]]:
             it["state"],
             it["attempt"],
             it["turn"],
+            _next(it),
+            it["waits"] or it["reason"],
         )
         for it in parts
     ]
+
+
+def _next(row: Mapping[str, Any]) -> str:
+    return "-" if row["next"] is None else span(row["next"])
 
 
 def thing_lines(said: Mapping[str, Any]) -> list[str]:
@@ -254,7 +272,7 @@ def thing_lines(said: Mapping[str, Any]) -> list[str]:
         ),
         (
             "parts of this turn",
-            ("ID", "BOT", "PSID", "KIND", "NO.", "STATE", "ATTEMPT", "TURN"),
+            _PART_HEAD,
             _part_rows(said["parts"]),
         ),
     ):

@@ -41,11 +41,13 @@ _EVENT = (
 )
 _TURN = (
     f"SELECT 't' || turn.id AS id, turn.state, turn.reason, turn.began, turn.tries,"
-    f" {_WHOSE} FROM turn JOIN conversation ON conversation.id = turn.conversation"
+    f" turn.rest, turn.boot, {_WHOSE}"
+    " FROM turn JOIN conversation ON conversation.id = turn.conversation"
 )
 _PART = (
     f"SELECT part.id, part.kind, part.state, part.reason, part.number, part.attempt,"
-    f" part.absent, part.withdrawn, 't' || part.turn AS turn, {_WHOSE}"
+    f" part.absent, part.withdrawn, part.rest, part.boot,"
+    f" 't' || part.turn AS turn, {_WHOSE}"
     " FROM part JOIN conversation ON conversation.id = part.conversation"
 )
 # Of what was given up: what somebody may want to do something about.
@@ -89,7 +91,8 @@ def list_queue(database: sqlite3.Connection, limit: int) -> dict[str, Any]:
     :param limit: the most of each kind.
 
     :return: ``events``, ``turns``, ``parts`` and ``dead``, each a list; and
-        ``more``, which of them are longer.
+        ``more``, which of them are longer.  Turns and parts have ``rest`` and
+        ``boot``, until when they rest.
     """
     of_each = {
         "events": f"{_open(_EVENT, 'event', OPEN_EVENT)} ORDER BY event.id",
@@ -181,8 +184,13 @@ def retry(
                 (key,),
             )
             return _decided(turn, f"turn {id} is tried again at once")
-        if turn["state"] in ("generating", "composed"):
-            raise Declined(f"turn {id} is {turn['state']}: it is being worked on")
+        if turn["state"] == "generating":
+            raise Declined(f"turn {id} is generating: the LLM is being asked")
+        if turn["state"] == "composed":
+            raise Declined(
+                f"turn {id} is composed: its answer is made. `micamessenger queue show"
+                f" {id}` says why a part of it waits; `queue retry` takes the part's ID"
+            )
         rows = database.execute(
             f"SELECT event.id FROM event WHERE conversation = ? AND {SPOKEN}"
             f" AND turn = ? AND {_DEAD} ORDER BY id",

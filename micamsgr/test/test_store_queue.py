@@ -233,7 +233,7 @@ class RetryTests(QueueCase):
         self.assertIn("new, not dead", self.not_retried("e1"))
         self.compose("hello")
         self.assertIn("done, not dead", self.not_retried("e1"))
-        self.assertIn("being worked on", self.not_retried("t1"))
+        self.assertIn("its answer is made", self.not_retried("t1"))
         self.record(
             Other(
                 key=b"k" * 16, page=PAGE, at=moment().wall, kind="reaction", psid=ALICE
