@@ -123,8 +123,12 @@ class RunningBot(MultiService):
         self._slots.limit = bot.llm.concurrency
         if bot.facebook != before.facebook:
             self._token = TokenState()
-        outlet = self._steps.outlet if _way_out(bot) == _way_out(before) else None
-        self._steps = self._make_steps(bot, texts, outlet)
+        outlet = self._steps.outlet
+        if _way_out(bot) == _way_out(before):
+            self._steps = self._make_steps(bot, texts, outlet)
+        else:
+            self._steps = self._make_steps(bot, texts, None)
+            self._steps.outlet.replace(outlet)
         self._dispatcher.adopt(self._steps)
         # What was learned of the Page holds as long as it is reached as it was.
         if bot.facebook != before.facebook:

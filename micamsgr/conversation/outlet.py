@@ -119,6 +119,8 @@ class Outlet:
     _aside: dict[int, Pause] = field(factory=dict, init=False)
     # How many attempts in a row reached nobody.
     _unreached: int = field(default=0, init=False)
+    # Whether another one, whose place it took, was paused to the end.
+    _inherited: bool = field(default=False, init=False)
     # When a message last got through.
     _sent: float | None = field(default=None, init=False)
     # The limits that were told of, by their source.
@@ -169,6 +171,13 @@ class Outlet:
             until = max(until, self._turn if suspect else self._pause.until)
         place = self._places.get(conversation, 0.0)
         return max(0.0, max(until, self._rested(), place) - self._ticks())
+
+    def replace(self, before: Outlet) -> None:
+        """
+        Take the place of another one.  What stopped that does not stop this
+        one; that something got through again is told all the same.
+        """
+        self._inherited = before._inherited or not before.open
 
     def sent_within(self, seconds: float) -> bool:
         """
@@ -304,6 +313,9 @@ class Outlet:
         """
         if isinstance(outcome, Sent):
             self._sent = self._ticks()
+            if self._inherited:
+                self._inherited = False
+                self._tell_resumed()
         tried = self._tried is not None and begun >= self._tried
         away = isinstance(outcome, NotSent) and outcome.away
         self._unreached = self._unreached + 1 if away else 0
@@ -343,9 +355,7 @@ class Outlet:
         )
 
     def _reopen(self) -> None:
-        self._log.info(
-            "sending goes on for bot {bot}", event="sending.resumed", bot=self._bot
-        )
+        self._tell_resumed()
         self._pause = self._tried = None
         long_ago = self._ticks() - _LONGEST_PAUSE
         for conversation, own in list(self._aside.items()):
@@ -355,6 +365,11 @@ class Outlet:
             self._set_aside(conversation, outcome)
         self._suspects.clear()
         self._reopened()
+
+    def _tell_resumed(self) -> None:
+        self._log.info(
+            "sending goes on for bot {bot}", event="sending.resumed", bot=self._bot
+        )
 
     def _set_aside(self, conversation: int, outcome: NotSent) -> None:
         own = next_pause(outcome, self._aside.get(conversation), self._ticks())
