@@ -32,8 +32,8 @@ from attrs import define, field
 from bench.report import progress
 from bench.webhooks import PAGE, PATH, SECRET, person
 from micamsgr.sandbox.meta import as_json, signature
-from tests.daemon import free_port
 from tests.disk import Disk
+from tests.ports import free_port
 from tests.power import Verdict, judge
 
 _ROOT = Path(__file__).resolve().parent.parent

@@ -28,7 +28,8 @@ from twisted.internet.task import LoopingCall, react
 from bench.plot import Panel, svg
 from bench.report import machine
 from tests.chaos import World, world
-from tests.daemon import Daemon, free_port
+from tests.daemon import Daemon
+from tests.ports import free_port
 from tests.scenarios import SETTLING, spoil
 
 _MIB = 1024.0 * 1024.0

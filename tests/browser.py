@@ -25,7 +25,7 @@ from twisted.python.failure import Failure
 from twisted.web.client import Agent, HTTPConnectionPool
 from twisted.web.http_headers import Headers
 
-from tests.daemon import free_port
+from tests.ports import free_port
 from tests.stand_ins import Loopback
 
 #: What WebDriver calls the key.

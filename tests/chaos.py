@@ -31,10 +31,11 @@ from micamsgr.sandbox.journal import (
 )
 from micamsgr.sandbox.meta import Habits, Page
 from tests import oracle
-from tests.daemon import Daemon, callback, configuration, free_port, reactor
+from tests.daemon import Daemon, callback, configuration, reactor
 from tests.excuses import unreached as unreachable
 from tests.launch import starter
 from tests.plans import DELAYS, name_all, named
+from tests.ports import free_port
 from tests.stand_ins import StandIns
 
 #: How messages are sent where doubts are to be over soon: in seconds, but for

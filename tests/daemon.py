@@ -30,6 +30,7 @@ from micamsgr.sandbox.journal import Applied, Wrote
 from micamsgr.sandbox.meta import Page
 from tests import oracle
 from tests.planted import shown
+from tests.ports import free_port
 from tests.stand_ins import LLM_KEY, Client, StandIns
 
 reactor: Any = _reactor
@@ -70,15 +71,6 @@ _POLL = 0.05
 
 # And how long one of them may take.
 _ATTEMPT = 5.0
-
-
-def free_port() -> int:
-    """
-    Find a TCP port on loopback that nothing listens on.
-    """
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @cache

@@ -13,7 +13,8 @@ from twisted.internet import reactor as _reactor
 from twisted.trial.unittest import TestCase
 
 from tests.browser import ENTER, Browser, programs
-from tests.daemon import Daemon, eventually, free_port
+from tests.daemon import Daemon, eventually
+from tests.ports import free_port
 
 reactor: Any = _reactor
 

@@ -37,6 +37,7 @@ from micamsgr.sandbox.graph_api import GraphAPI
 from micamsgr.sandbox.journal import Applied, Journal
 from micamsgr.sandbox.language_model import LanguageModel
 from micamsgr.sandbox.meta import App, Meta, Page, as_json, signature
+from tests.ports import free_port
 
 #: The ``Authorization`` header that the language model wants.
 LLM_KEY = "Bearer sk-planted-LLM+key/7"
@@ -176,9 +177,9 @@ class Listening:
     _listening: IListeningPort | None = field(default=None, init=False)
 
     def open(self) -> None:
-        """Listen: the first time on a port that the system chooses."""
+        """Listen, each time on the same port."""
         listening = self._reactor.listenTCP(
-            self.port, self._site, interface="127.0.0.1"
+            self.port or free_port(), self._site, interface="127.0.0.1"
         )
         self._listening, self.port = listening, listening.getHost().port
 

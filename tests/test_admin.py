@@ -23,10 +23,10 @@ from micamsgr.sandbox.meta import Habits
 from tests.daemon import (
     DELIVERY,
     eventually,
-    free_port,
     reactor,
 )
 from tests.disk import Disk
+from tests.ports import free_port
 from tests.test_disk import RETRIES
 from tests.test_reload import ReloadCase
 

@@ -8,7 +8,8 @@ import socket
 
 from twisted.internet.error import ConnectionRefusedError
 
-from tests.daemon import Daemon, DaemonCase, configuration, free_port
+from tests.daemon import Daemon, DaemonCase, configuration
+from tests.ports import free_port
 from tests.test_admin import PATHS, AdminCase
 
 

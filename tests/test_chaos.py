@@ -16,7 +16,7 @@ from random import Random
 from typing import Any
 
 from attrs import evolve
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred, DeferredList
 from twisted.trial.unittest import TestCase
 
 from tests.chaos import Verdict, World, world
@@ -29,6 +29,13 @@ from tests.stops import POINTS, plan
 SOON = {"deadline": 1, "quarantine": 3}
 
 Run = Callable[[World], Awaitable[Verdict]]
+
+
+def _all(ended: list[tuple[bool, Any]]) -> list[list[str]]:
+    for is_well, result in ended:
+        if not is_well:
+            result.raiseException()
+    return [result for _, result in ended]
 
 
 class ChaosCase(TestCase):
@@ -64,7 +71,8 @@ class ChaosCase(TestCase):
         judging = [
             Deferred.fromCoroutine(self.judge(run, *broken)) for run, broken in runs
         ]
-        return gatherResults(judging, consumeErrors=True)
+        # Who is left behind would go on beside the tests that follow.
+        return DeferredList(judging, consumeErrors=True).addCallback(_all)
 
     async def assert_kept(self, *runs: Run) -> None:
         """

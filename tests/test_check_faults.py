@@ -31,7 +31,8 @@ from micamsgr.sandbox.ailments import Ailment, afflict
 from micamsgr.sandbox.journal import Ending, GraphError, Plan, nothing, rejection
 from micamsgr.sandbox.meta import App
 from tests.check_case import UNTOLD, CheckCase
-from tests.daemon import VERIFY_TOKEN, callback, free_port, reactor
+from tests.daemon import VERIFY_TOKEN, callback, reactor
+from tests.ports import free_port
 from tests.stand_ins import LLM_KEY
 from tests.test_check import FOUND
 

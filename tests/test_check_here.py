@@ -12,7 +12,8 @@ from twisted.web.server import Site
 from micamsgr.check.findings import Verdict, exit_status
 from micamsgr.sandbox.language_model import Fault as ModelFault
 from tests.check_case import UNTOLD, CheckCase
-from tests.daemon import free_port, reactor
+from tests.daemon import reactor
+from tests.ports import free_port
 from tests.test_tls import Authority
 
 

@@ -22,8 +22,9 @@ from twisted.internet.threads import deferToThread
 from twisted.internet.utils import getProcessOutputAndValue
 
 from micamsgr.sandbox.meta import signature
-from tests.daemon import VERIFY_TOKEN, Daemon, DaemonCase, eventually, free_port
+from tests.daemon import VERIFY_TOKEN, Daemon, DaemonCase, eventually
 from tests.launch import starter
+from tests.ports import free_port
 from tests.test_tls import Authority
 
 reactor: Any = _reactor

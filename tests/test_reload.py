@@ -19,8 +19,8 @@ from tests.daemon import (
     callback,
     configuration,
     eventually,
-    free_port,
 )
+from tests.ports import free_port
 
 ALICE, BOB = "6284913775102846", "6284913775102847"
 SLOW = Fault(delay=2.0)

@@ -18,7 +18,8 @@ from twisted.internet.task import deferLater
 
 from micamsgr.sandbox import language_model as llm
 from micamsgr.sandbox.journal import Applied, Asked, in_turn
-from tests.daemon import Daemon, DaemonCase, eventually, free_port
+from tests.daemon import Daemon, DaemonCase, eventually
+from tests.ports import free_port
 
 reactor: Any = _reactor
 

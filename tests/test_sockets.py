@@ -27,9 +27,9 @@ from tests.daemon import (
     Daemon,
     DaemonCase,
     eventually,
-    free_port,
     reactor,
 )
+from tests.ports import free_port
 from tests.test_tls import Authority
 
 ALICE = "6284913775102846"

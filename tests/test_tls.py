@@ -35,9 +35,9 @@ from tests.daemon import (
     Daemon,
     DaemonCase,
     eventually,
-    free_port,
     reactor,
 )
+from tests.ports import free_port
 
 _SWAPS = 1000
 _CLIENTS = 10
