@@ -8,7 +8,7 @@ from __future__ import annotations
 import sqlite3
 
 from micamsgr.conversation.events import BotName, Mid, PageId, Psid, Said
-from micamsgr.conversation.missed import NEAR, Gap, Heard, Recollection
+from micamsgr.conversation.missed import NEAR, Gap, Heard, Recollection, bare
 from micamsgr.conversation.moment import Moment
 from micamsgr.conversation.parts import same_words
 from micamsgr.conversation.reception import Arrival
@@ -200,7 +200,7 @@ def known_from_thread(database: sqlite3.Connection, arrival: Arrival) -> bool:
         ),
     ).fetchall()
     for id, mid, text, undecided in rows:
-        if mid is not None and mid == event.mid:
+        if mid and event.mid and bare(mid) == bare(event.mid):
             return not (undecided and gives_way(database, id, arrival))
         if not _same(text, event.text):
             continue

@@ -216,6 +216,26 @@ class StartTests(RepairCase):
             [text for text, *_ in self.kept()], ["before", "known", "missed", "missed"]
         )
 
+    def test_bare_ids(self) -> None:
+        """
+        IDs are the same where threads show them without their ``m_``: what is
+        delivered after it was read is not answered twice.
+        """
+        self.outage(600)
+        wall = self.clocks.now().wall
+        known = evolve(said("known", BOB, at=wall), mid=Mid("m_0"))
+        self.deliver(known)
+        self.write(BOB, "known", "0")
+        self.clock.advance(60)
+        self.write(BOB, "missed", "1")
+        self.start()
+        self.wait(30)
+        missed = said("missed", BOB, at=wall + 60_000)
+        self.deliver(evolve(missed, mid=Mid("m_1"), key=event_key("message", "m_1")))
+        self.assertEqual(
+            [text for text, *_ in self.kept()], ["before", "known", "missed"]
+        )
+
     def test_erased(self) -> None:
         """
         What somebody had written before their data were erased stays out; what
