@@ -37,6 +37,9 @@ _MIB = 1024.0 * 1024.0
 # Seconds between two looks.
 _LOOK = 5.0
 
+# So many looks are taken together where the fewest descriptors count.
+_CALM = 12
+
 # How much may be more after an hour, as far as the last two thirds tell.
 _MEMORY = 16.0  # MiB
 _FILES = 10.0
@@ -135,11 +138,17 @@ def judge(samples: Sequence[Sample]) -> list[str]:
     """
     third = len(samples) // 3
     first, rest = samples[:third], samples[third:]
-    found = [
-        f"{name} grows by {growth(rest, name):.1f}{unit} per hour"
-        for name, unit, most in (("memory", " MiB", _MEMORY), ("files", "", _FILES))
-        if growth(rest, name) > most
+    # Connections come and go with the load: what leaks is there at its fewest.
+    fewest = [
+        min(rest[begin : begin + _CALM], key=lambda it: it.files)
+        for begin in range(0, len(rest), _CALM)
     ]
+    memory, files = growth(rest, "memory"), growth(fewest, "files")
+    found = []
+    if memory > _MEMORY:
+        found.append(f"memory grows by {memory:.1f} MiB per hour")
+    if files > _FILES:
+        found.append(f"open files, at their fewest, grow by {files:.1f} per hour")
     log, before = max(it.log for it in rest), max(it.log for it in first)
     if log > max(_LOG, before * 1.5):
         found.append(f"the store's log grew to {log:.1f} MiB")
@@ -157,7 +166,9 @@ def picture(samples: Sequence[Sample], rate: float) -> str:
         Panel("the store, which keeps what is said, MiB", [it.store for it in samples]),
         Panel("oldest event without an answer, s", [it.oldest for it in samples]),
     ]
-    title = f"{samples[-1].at:.0f} minutes at {rate:g} messages per second, with faults"
+    title = (
+        f"{samples[-1].at:.0f} minutes at {rate:.0f} messages per second, with faults"
+    )
     return svg(title, [it.at for it in samples], panels)
 
 
@@ -183,7 +194,8 @@ async def _soak(here: World, given: argparse.Namespace, reactor: Any) -> list[st
     watching.stop()
     samples = watching.samples
     if given.plot:
-        given.plot.write_text(picture(samples, given.rate), encoding="utf-8")
+        rate = given.people * each / seconds
+        given.plot.write_text(picture(samples, rate), encoding="utf-8")
     rest = samples[len(samples) // 3 :]
     verdict = here.verdict(
         {

@@ -16,7 +16,8 @@ from micamsgr.errors import StoreUnavailable
 
 from .group import Transact
 
-#: How many requests are kept; beyond, the oldest that is done goes.
+#: How many requests are kept; beyond, the oldest goes of those that are done,
+#: or that nobody has said to be theirs.
 MOST = 10_000
 
 #: How many of them may wait.
