@@ -5,6 +5,7 @@ BIN = $(VENV)/bin
 PREFIX ?= /opt/micamessenger
 # So many end-to-end tests run at once; most of them wait most of the time.
 JOBS ?= 3
+OLD = "Python 3.10 or newer is needed, such as: make venv PYTHON=python3.11"
 
 help:
 	@echo "make run     chat with the bot in a browser: no account, no network"
@@ -21,7 +22,8 @@ venv: $(VENV)/installed
 
 # compat: a plain editable installation would hide the twistd plugin.
 $(VENV)/installed: setup.cfg pyproject.toml
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and $(OLD))'
+	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
 	$(BIN)/pip install -qq --config-settings editable_mode=compat --editable '.[dev]'
 	touch $@
@@ -43,7 +45,7 @@ test: venv
 
 # The unit tests with the oldest versions that setup.cfg allows.
 bounds:
-	$(PYTHON) -m venv $(VENV)-bounds
+	$(PYTHON) -m venv --clear $(VENV)-bounds
 	sed -n '/^install_requires/,/^$$/s/^ *\([a-z-]*\) >= /\1==/p' setup.cfg > $(VENV)-bounds/oldest
 	$(VENV)-bounds/bin/pip install --quiet --constraint $(VENV)-bounds/oldest .
 	cd $(VENV)-bounds && bin/trial micamsgr

@@ -32,7 +32,10 @@ class TalkTests(ControlCase):
         await self.settled()
         asked = len(self.stand_ins.journal.of(Asked))
         out = await self.done("send", ALICE, "-", text="I am human.\n")
-        self.assertRegex(out, r"\Asent \(part [0-9A-Z]{26}\)\n\Z")
+        self.assertRegex(
+            out,
+            r"\Asent \(part [0-9A-Z]{26}\)\nthe bot is quiet there until .+\n\Z",
+        )
         self.assertEqual(self.stand_ins.said(ALICE)[1:], ["I am human."])
         self.write(ALICE, "Oh, good")
         await eventually(
@@ -101,7 +104,7 @@ class TalkTests(ControlCase):
         one that is resumed gets them again, and others have them throughout.
         """
         await self.serve()
-        self.stand_ins.model.faults = in_turn("completion", llm.Fault(delay=2.0))
+        self.stand_ins.model.faults = in_turn("completion", llm.Fault(delay=10.0))
         self.write(ALICE, "A question without end")
         await self.stand_ins.until(lambda: bool(self.stand_ins.journal.of(Asked)))
         out = await self.done("conversation", "pause", ALICE)

@@ -220,12 +220,11 @@ _TOPICS = (
         _words("live|install|set ?up|deploy|production|configure|configuration"),
         "To go live you need a Facebook Page, an app at developers.facebook.com,"
         " and an LLM.\n\n"
-        "1. Put your LLM's key and the app's three secrets into etc/mica.yaml.\n"
-        "2. Make the program reachable by HTTPS.\n"
-        "3. Enter its webhook URL and the verification token in the app's"
-        " settings.\n"
-        "4. Subscribe the Page to messages, messaging_postbacks and"
-        " message_echoes.\n\nThe README tells it step by step.",
+        "1. Make the program reachable by HTTPS.\n"
+        "2. Type: micamessenger setup. It asks for the app's secrets and your"
+        " LLM's key, and tells Meta the rest.\n"
+        "3. Start the program, and write to your Page.\n\nThe README tells it"
+        " step by step.",
     ),
     (
         _words(

@@ -37,6 +37,9 @@ _ID = re.compile("[A-Za-z0-9_-]{1,64}")
 _NAME = re.compile("[A-Za-z0-9._-]{1,64}")
 _SURROGATE = re.compile("[\ud800-\udfff\0]")
 
+# How a part ends that nobody reads.
+_UNDELIVERED = ("refused", "expired", "dead")
+
 # The most that an operator may say at once, in characters, and the longest
 # pause that is not for good, in seconds.
 _LONGEST_TEXT, _LONGEST_PAUSE = 20_000, 366 * 86400
@@ -154,7 +157,7 @@ class Commands:
                 explained(it, now, stopped.get(it["bot"]), it["bot"] in voices)
                 for it in listed[name]
             ]
-            for name in ("turns", "parts")
+            for name in ("turns", "parts", "undelivered")
             if name in listed
         }
         return {**listed, **explained_too}
@@ -249,10 +252,14 @@ class Commands:
         self._hush(found)
         self._say("answered", found)
         became = await self._until_ended(parts)
+        in_vain = all(part["state"] in _UNDELIVERED for part in became)
+        if in_vain:
+            await self._write(lambda database: conversations.take_back(database, found))
         stopped = voices[found["bot"]].stopped()
         return {
             **{name: found[name] for name in ("bot", "page", "psid")},
             "parts": became,
+            "quiet_until": None if in_vain else found["quiet"],
             "paused": None if stopped is None else stopped[1],
         }
 

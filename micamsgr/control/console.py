@@ -174,6 +174,11 @@ def send(given: Namespace, store: str) -> tuple[int, Mapping[str, Any], list[str
             )
         else:
             lines.append(f"it is kept, and sent as soon as may be (part {id})")
+    if said["quiet_until"] is not None:
+        lines.append(
+            f"the bot is quiet there until {tables.when(said['quiet_until'])};"
+            " `micamessenger conversation resume` wakes it sooner"
+        )
     if said["paused"] is not None:
         lines.append(f"nothing is sent for now: {tables.printable(said['paused'])}")
     return int(lost), said, lines

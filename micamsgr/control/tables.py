@@ -187,6 +187,9 @@ def queue_lines(said: Mapping[str, Any]) -> list[str]:
                 for it in said["dead"]
             ],
         ),
+        _block(
+            "not delivered, and given up", _PART_HEAD, _part_rows(said["undelivered"])
+        ),
     ]
     lines = [line for block in blocks if block for line in [*block, ""]]
     if said["more"]:
@@ -301,6 +304,13 @@ def conversation_lines(said: Mapping[str, Any]) -> list[str]:
     lines += [
         f"{it['id']}  {it['kind']}, {it['state']}: {printable(it['text'])}"
         for it in said["unsent"]
+    ]
+    if said["undelivered"]:
+        lines += ["", "of this, not delivered:"]
+    lines += [
+        f"{it['id']}  {it['kind']}, {it['state']} ({it['reason']}):"
+        f" {printable(it['text'])}"
+        for it in said["undelivered"]
     ]
     return lines
 

@@ -14,6 +14,7 @@ from attrs import frozen
 from micamsgr.conversation.deletion import Deletion, Progress
 
 _STYLE = (
+    ":root{color-scheme:light dark}"
     "body{font:1.1em/1.5 sans-serif;max-width:38em;margin:2em auto;padding:0 1em}"
     "code{font-size:1.1em;overflow-wrap:anywhere}"
 )

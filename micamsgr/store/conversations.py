@@ -6,7 +6,7 @@ begins or ends a transaction.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from attrs import frozen
@@ -18,7 +18,7 @@ from micamsgr.conversation.planner import WINDOW
 from micamsgr.errors import Declined
 
 from .arrivals import set_quiet, silence
-from .queue import OPERATOR
+from .queue import OPERATOR, UNDELIVERED
 from .rows import insert_part, utter
 from .schema import OPEN_EVENT, OPEN_PART, OPEN_TURN
 
@@ -68,8 +68,9 @@ def show(database: sqlite3.Connection, whose: Whose, most: int) -> dict[str, Any
 
     :param most: of the utterances.
 
-    :return: the conversation's row, with ``history``, ``unanswered`` and
-        ``unsent``.
+    :return: the conversation's row, with ``history``, ``unanswered``,
+        ``unsent`` and ``undelivered``; what was never delivered is in the
+        history, too.
 
     :raises Declined: see :func:`find`.
     """
@@ -89,6 +90,11 @@ def show(database: sqlite3.Connection, whose: Whose, most: int) -> dict[str, Any
         " ORDER BY turn, number",
         (found["id"],),
     ).fetchall()
+    undelivered = database.execute(
+        "SELECT id, kind, state, reason, text FROM part WHERE conversation = ?"
+        f" AND {UNDELIVERED} ORDER BY part.rowid DESC LIMIT ?",
+        (found["id"], most),
+    ).fetchall()
     return {
         **found,
         "history": [
@@ -100,6 +106,10 @@ def show(database: sqlite3.Connection, whose: Whose, most: int) -> dict[str, Any
         "unsent": [
             {"id": id, "kind": kind, "state": state, "text": text}
             for id, kind, state, text in parts
+        ],
+        "undelivered": [
+            {"id": id, "kind": kind, "state": state, "reason": reason, "text": text}
+            for id, kind, state, reason, text in reversed(undelivered)
         ],
     }
 
@@ -149,7 +159,8 @@ def speak(
     :param quiet: gives for how many seconds a bot is to be quiet; may raise
         :exc:`~micamsgr.errors.Declined`.
 
-    :return: the conversation's row, as it was, and the IDs of the parts.
+    :return: the conversation's row, as it was, with ``quiet``, until when the
+        bot is now; and the IDs of the parts.
 
     :raises Declined: where Meta's window is closed; see also :func:`find`.
     """
@@ -172,7 +183,22 @@ def speak(
     for part in parts:
         insert_part(database, id, part)
     utter(database, id, "human", now.wall, "\n\n".join(texts))
-    return found, [part.id for part in parts]
+    quieted = {**found, "quiet": max(until, found["quiet_until"])}
+    return quieted, [part.id for part in parts]
+
+
+def take_back(database: sqlite3.Connection, spoken: Mapping[str, Any]) -> None:
+    """
+    Let the bot be as awake as before an operator spoke, since nothing of that
+    was delivered; unless somebody else has spoken since.
+
+    :param spoken: see :func:`speak`.
+    """
+    database.execute(
+        "UPDATE conversation SET quiet_until = :quiet_until"
+        " WHERE id = :id AND quiet_until = :quiet",
+        {name: spoken[name] for name in ("id", "quiet", "quiet_until")},
+    )
 
 
 def _turn(database: sqlite3.Connection, conversation: int, now: Moment) -> int:

@@ -52,6 +52,11 @@ _PART = (
 )
 # Of what was given up: what somebody may want to do something about.
 _DEAD = "event.state = 'dead' AND event.reason NOT IN ('operator', 'erased')"
+# Likewise of parts; what a human's words took the place of is as it should be.
+UNDELIVERED = (
+    "part.state IN ('refused', 'expired', 'dead')"
+    " AND part.reason NOT IN ('operator', 'erased', 'human')"
+)
 _ANSWERABLE = ("message", "quick_reply", "postback")
 
 
@@ -90,8 +95,9 @@ def list_queue(database: sqlite3.Connection, limit: int) -> dict[str, Any]:
 
     :param limit: the most of each kind.
 
-    :return: ``events``, ``turns``, ``parts`` and ``dead``, each a list; and
-        ``more``, which of them are longer.  Turns and parts have ``rest`` and
+    :return: ``events``, ``turns``, ``parts``, ``dead`` events and
+        ``undelivered`` parts, each a list; and ``more``,
+        which of them are longer.  Turns and parts have ``rest`` and
         ``boot``, until when they rest.
     """
     of_each = {
@@ -99,6 +105,7 @@ def list_queue(database: sqlite3.Connection, limit: int) -> dict[str, Any]:
         "turns": f"{_open(_TURN, 'turn', OPEN_TURN)} ORDER BY turn.id",
         "parts": f"{_open(_PART, 'part', OPEN_PART)} ORDER BY part.turn, part.number",
         "dead": f"{_EVENT} WHERE {_DEAD} ORDER BY event.id DESC",
+        "undelivered": f"{_PART} WHERE {UNDELIVERED} ORDER BY part.rowid DESC",
     }
     found = {
         name: _rows(database, f"{query} LIMIT ?", limit + 1)

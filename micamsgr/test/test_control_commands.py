@@ -22,12 +22,13 @@ from micamsgr.control.commands import Commands, Voice
 from micamsgr.control.listening import Place
 from micamsgr.conversation import parts as lifecycle
 from micamsgr.conversation.events import Mid
-from micamsgr.conversation.outcomes import Sent
+from micamsgr.conversation.outcomes import NeverSent, Sent
 from micamsgr.conversation.policy import Delivery
 from micamsgr.errors import Declined
+from micamsgr.store.conversations import FOREVER
 from micamsgr.test.test_store_queue import QueueCase
 from micamsgr.test.test_store_record import moment
-from micamsgr.testing import ALICE, BOT, said
+from micamsgr.testing import ALICE, BOT, NOW, said
 
 
 @define
@@ -132,6 +133,32 @@ class CommandsTests(CommandsCase):
         self.clock.advance(0.2)
         result = self.successResultOf(sending)
         self.assertEqual([it["state"] for it in result["parts"]], ["sent"])
+        self.assertEqual(result["quiet_until"], NOW + 1_800_000)
+
+    def test_send_in_vain(self) -> None:
+        """
+        Words that were refused are no human's answer: the bot is as awake as
+        before, unless somebody else has spoken meanwhile.
+        """
+        self.record(said())
+        for meanwhile, quiet in ((None, 0), (FOREVER, FOREVER)):
+            sending = self.run_command("send", psid=ALICE, text="Me.")
+            part = self.store.parts()[-1]
+            self.change(part, intended := self.intended(part))
+            if meanwhile is not None:
+                self.done("conversation.pause", psid=ALICE)
+            self.settle(intended, NeverSent("person", "551"))
+            self.clock.advance(0.2)
+            result = self.successResultOf(sending)
+            self.assertIsNone(result["quiet_until"])
+            shown = self.done("conversation.show", psid=ALICE)
+            self.assertEqual(shown["quiet_until"], quiet)
+        self.assertEqual(
+            [(it["text"], it["reason"]) for it in shown["undelivered"]],
+            [("Me.", "person")] * 2,
+        )
+        text = "\n".join(tables.conversation_lines(shown))
+        self.assertIn("of this, not delivered:", text)
 
     def intended(self, part: Any) -> Any:
         return lifecycle.intend(part, moment())

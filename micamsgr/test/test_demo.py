@@ -106,7 +106,7 @@ class DemoTests(SynchronousTestCase):
             ("Is it private?", "operator's own machine"),
             ("What's the price?", "Apache License"),
             ("Which languages do you speak?", "language in which you write"),
-            ("How do I go live?", "etc/mica.yaml"),
+            ("How do I go live?", "micamessenger setup"),
             ("Who are you?", "no LLM"),
         ):
             self.assertIn(told, self.answer(question), question)

@@ -10,7 +10,7 @@ from typing import Any
 from micamsgr.conversation import parts as lifecycle
 from micamsgr.conversation.events import Other
 from micamsgr.conversation.moment import Tick
-from micamsgr.conversation.outcomes import InDoubt, NotSent
+from micamsgr.conversation.outcomes import InDoubt, NeverSent, NotSent
 from micamsgr.conversation.parts import Kind, Part
 from micamsgr.conversation.policy import Delivery
 from micamsgr.errors import Declined
@@ -124,6 +124,7 @@ class ListTests(QueueCase):
                 "turns": ["t2"],
                 "parts": ["notice", "part-2-1", "part-2-2"],
                 "dead": ["e1"],
+                "undelivered": [],
             },
         )
         listed = self.listed()
@@ -132,6 +133,25 @@ class ListTests(QueueCase):
         self.assertEqual(listed["dead"][0]["reason"], "patience")
         for word in ("given up", "waits", "words"):
             self.assertNotIn(word, str(listed))
+
+    def test_undelivered(self) -> None:
+        """
+        What was refused for good is listed with its reason; not what a human's
+        words or the operator's wish took the place of.
+        """
+        self.record(said())
+        for part in self.compose("never read"):
+            if part.kind is Kind.ANSWER:
+                self.settle(part, NeverSent("person", "551"))
+        self.assertEqual(self.ids()["parts"], [])
+        (row,) = self.listed()["undelivered"]
+        self.assertEqual((row["state"], row["reason"]), ("refused", "person"))
+        self.assertNotIn("never read", str(self.listed()))
+        for reason in ("operator", "human", "erased"):
+            self.store.database.connection.execute(
+                "UPDATE part SET reason = ?", (reason,)
+            )
+            self.assertEqual(self.listed()["undelivered"], [])
 
     def test_bounded(self) -> None:
         """
