@@ -191,6 +191,9 @@ class DaemonTests(ReloadCase):
             "can't listen on": {
                 "listen": [f"tcp:{taken}", "tcp:1:interface=192.0.2.1"]
             },
+            "this daemon itself listens there": {
+                "listen": [f"tcp:{taken}", f"tcp:{self.port}:backlog=7"]
+            },
             "tls.certificate": {
                 "tls": {"certificate": "no.pem", "private_key": "no.key"}
             },

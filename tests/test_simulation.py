@@ -118,3 +118,10 @@ class BrokenTests(SynchronousTestCase):
         for name in BROKEN:
             done = simulate("--broken", name, "--seeds", str(ENOUGH))
             self.assertIn("found out by seed", done.stdout, name + done.stderr)
+
+    def test_told(self) -> None:
+        """
+        The page on what was tried says how many there are.
+        """
+        page = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
+        self.assertIn(f"{len(BROKEN)} broken daemons", page)

@@ -312,9 +312,6 @@ def _read_error(
 def _hint(status: int, trouble: Trouble) -> str:
     if status == 403 and trouble in _FILTERS:
         return ", for what was written"
-    if status == 403 and trouble is Trouble.INVALID:
-        # Somebody else's 403 may be about the key all the same.
-        return _TO_DO[Trouble.NO_KEY]
     return _TO_DO.get(trouble, "")
 
 
@@ -353,9 +350,6 @@ def _told(status: int, error: dict[str, Any]) -> Trouble:
         return Trouble.INVALID if lasting else Trouble.FAILED
     if named:
         return named[0]
-    if status == 403 and not error:
-        # A proxy's: it may not like this person's words.
-        return Trouble.INVALID
     if status in _MAY_BE_TOO_LONG and _TOO_LONG.search(str(error.get("message"))):
         return Trouble.TOO_LONG
     if status < 400:

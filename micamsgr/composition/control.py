@@ -53,11 +53,12 @@ class Status:
     """
     Tell how the daemon is.
 
+    :ivar _path: of the store, which no reload changes.
     :ivar _checks: says of each thing that it needs whether it is well.
     """
 
+    _path: str
     _clocks: Clocks
-    _current: Current
     _bots: Bots
     _subscribed: Subscribed
     _listeners: Listeners
@@ -65,7 +66,7 @@ class Status:
     _checks: Callable[[], Awaitable[list[dict[str, object]]]]
 
     async def __call__(self) -> Mapping[str, Any]:
-        now, config = self._clocks.now(), self._current.config
+        now = self._clocks.now()
         figures = await self._read(
             lambda database: read_figures(database, now.wall // _DAY)
         )
@@ -99,7 +100,7 @@ class Status:
                 "ends": datetime.fromtimestamp(expires, timezone.utc).isoformat(),
                 "days": round((expires * 1000 - now.wall) / _DAY, 1),
             },
-            "store": _store(config.store),
+            "store": _store(self._path),
             "checks": await self._checks(),
         }
 
@@ -178,7 +179,7 @@ def control(
         voices,
         lambda text: split(text.strip()),
         MOST,
-        Status(clocks, current, bots, subscribed, listeners, read, checks),
+        Status(config.store, clocks, bots, subscribed, listeners, read, checks),
         reload_now,
         entropy,
     )

@@ -4,6 +4,7 @@ Endpoints at which the daemon listens, and how they change while it runs.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,8 @@ from twisted.internet.interfaces import IProtocolFactory
 from micamsgr.config.values import Config
 from micamsgr.messenger.seldom import Seldom
 from micamsgr.services import CannotStart, InTurn, Listener
+
+_PORT = re.compile("tcp6?:(port=)?(?P<number>[0-9]+)")
 
 
 @frozen
@@ -73,10 +76,27 @@ class Doors(InTurn):
                 if door.endpoint not in self._open:
                     self._add(door)
                     new.append(door.endpoint)
-        except CannotStart:
+        except CannotStart as error:
             self.withdraw(new)
-            raise
+            ours = self._ours(door.endpoint)
+            if ours is None:
+                raise
+            raise CannotStart(
+                f"{door.place}: {door.endpoint}: this daemon itself listens there, as"
+                f" {ours}; to change how it does, restart it"
+            ) from error
         return new
+
+    def _ours(self, endpoint: str) -> str | None:
+        """
+        Find what we listen on, otherwise described, at an endpoint's TCP port.
+        """
+        port = _PORT.match(endpoint)
+        for known in self._open:
+            at = _PORT.match(known)
+            if port and at and port["number"] == at["number"]:
+                return known
+        return None
 
     def withdraw(self, new: Sequence[str]) -> None:
         """

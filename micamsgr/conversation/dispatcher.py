@@ -168,6 +168,8 @@ class Dispatcher(Service):
             if call is not None and call.active():
                 call.cancel()
         self._resting.clear()
+        # Not freed, which would let others begin.
+        self._steps.slots.taken -= sum(self._ready.values())
         self._ready.clear()
         self._hungry.clear()
         before, idle = self._idle, Deferred[None]()

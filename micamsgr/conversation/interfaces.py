@@ -33,7 +33,8 @@ class Recorded:
         forgotten.
     :ivar wake: the conversations in which there may be something to do now.
     :ivar takeovers: those in which a human has taken over.
-    :ivar doubled: parts of which two echoes tell that they were said twice.
+    :ivar doubled: the bots, IDs and traces of parts of which two echoes tell
+        that they were said twice.
     :ivar traces: by what the log names what becomes of those that are new, or
         what they are the echoes of; by bot and key.
     """
@@ -43,7 +44,7 @@ class Recorded:
     erased: frozenset[bytes] = frozenset()
     wake: tuple[tuple[BotName, int], ...] = ()
     takeovers: tuple[tuple[BotName, int], ...] = ()
-    doubled: tuple[str, ...] = ()
+    doubled: tuple[tuple[BotName, str, str], ...] = ()
     traces: Mapping[tuple[BotName, bytes], str] = field(factory=dict, eq=False)
 
 

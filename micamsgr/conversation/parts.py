@@ -66,6 +66,8 @@ _METADATA = re.compile("mica:1:([^:]{1,64}):([1-9][0-9]{0,8})")
 
 _FIRST_REST = 1.0
 _LONGEST_REST = 300.0
+# Seconds in which a process has looked for what was in doubt when it started.
+_MOMENT = 120.0
 # While the Graph API can't be reached: once it can, nobody waits much longer.
 _LONGEST_AWAY = 15.0
 
@@ -381,6 +383,16 @@ def sought_long(part: Part, now: Moment, delivery: Delivery) -> bool:
     process ran, or none knew what time it is for Meta, none was sought.
     """
     return now.sure and _sought(part, now) > delivery.quarantine + EVIDENCE_PATIENCE
+
+
+def past_settling(part: Part, now: Moment, delivery: Delivery) -> bool:
+    """
+    Say whether what can't be sent again need not be looked for any more: it was
+    for long, in however many processes, and this one had a moment for it.
+    """
+    assert part.intended is not None
+    long = now.since(part.intended) > delivery.quarantine + EVIDENCE_PATIENCE
+    return now.sure and long and _sought(part, now) > _MOMENT
 
 
 def _sought(part: Part, now: Moment) -> float:

@@ -201,7 +201,7 @@ def next_step(
         if do is Do.ADOPT:
             return Change(part, parts.adopt(part, now))
         if do is Do.LOOK_UP:
-            if too_late and parts.sought_long(part, now, delivery):
+            if too_late and parts.past_settling(part, now, delivery):
                 return Change(part, parts.abandon(part))
             look_up = look_up or LookUp(part)
             wait = queued

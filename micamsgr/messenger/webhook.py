@@ -273,12 +273,13 @@ class Webhook:
                 bot=bot,
                 conversation=conversation,
             )
-        for part in recorded.doubled:
+        for bot, part, trace in recorded.doubled:
             self._log.error(
                 "bot {bot}: part {part} was said twice",
                 event="part.doubled",
-                bot=via.bot,
+                bot=bot,
                 part=part,
+                trace=trace,
             )
 
     def _tell_event(

@@ -42,7 +42,7 @@ class _Tally:
     erased: set[bytes] = field(factory=set)
     wake: dict[int, BotName] = field(factory=dict)
     takeovers: dict[int, BotName] = field(factory=dict)
-    doubled: list[str] = field(factory=list)
+    doubled: list[tuple[BotName, str, str]] = field(factory=list)
     traces: dict[tuple[BotName, bytes], str] = field(factory=dict)
 
 
@@ -221,7 +221,7 @@ def _echo(
 ) -> None:
     part = _part_of(database, echo, conversation, now)
     if part is not None:
-        _settle(database, part, echo, tally)
+        _settle(database, part, echo, arrival.bot, tally)
         tally.traces[arrival.bot, echo.key] = part.trace
         tally.wake[conversation] = arrival.bot
     elif not _ours(database, echo):
@@ -305,10 +305,10 @@ def _ours(database: sqlite3.Connection, echo: Echo) -> bool:
 
 
 def _settle(
-    database: sqlite3.Connection, part: Part, echo: Echo, tally: _Tally
+    database: sqlite3.Connection, part: Part, echo: Echo, bot: BotName, tally: _Tally
 ) -> None:
     if part.echo is not None and part.echo != echo.mid:
-        tally.doubled.append(part.id)
+        tally.doubled.append((bot, part.id, part.trace))
         return
     before = part
     if part.state is PartState.COMPOSED:

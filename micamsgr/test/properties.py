@@ -14,8 +14,14 @@ if TYPE_CHECKING:
     from hypothesis import strategies as st
 else:
     try:
-        from hypothesis import example, given, settings
+        from hypothesis import HealthCheck, example, given, settings
         from hypothesis import strategies as st
+
+        # How fast a shared machine is says nothing about the tests.
+        settings.register_profile(
+            "shared", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+        )
+        settings.load_profile("shared")
     except ImportError:
 
         class _Anything:

@@ -290,6 +290,8 @@ class TableTests(SynchronousTestCase):
             Health.DENIED,
             (403, failing()),
             (403, {"error": "Forbidden"}),
+            (403, HTML),
+            (403, b""),
             (403, {"detail": "Not authenticated"}),
             (403, failing(code=403, message="Key limit exceeded (total limit).")),
             (403, failing(type="permission_error")),
@@ -325,7 +327,6 @@ class TableTests(SynchronousTestCase):
             (400, failing(code="invalid_value")),
             (400, b"?"),
             (422, failing(message="unknown field")),
-            (403, HTML),
             (200, failing(type="invalid_request_error")),
         )
 

@@ -217,6 +217,37 @@ class RunningBotTests(BotsCase):
         self.assertIsNot(self.bot._steps.outlet, outlet)
         self.assertNotEqual(self.bot.channel.kept, channel.kept)
 
+    def test_token_forgotten(self) -> None:
+        """
+        Whether another token is good nobody knows before it was asked for.
+        """
+        self.bot._token.good = False
+        self.bot.change(evolve(BOT, allow=("4711",)), texts=False)
+        self.assertIs(self.bot.facts.token, False)
+        self.bot.change(OTHER_TOKEN, texts=False)
+        self.assertIsNone(self.bot.facts.token)
+
+    def test_concurrency(self) -> None:
+        """
+        The LLM is asked by as many at once as the configuration says now.
+        """
+        slots = self.bot._steps.slots
+        llm = evolve(BOT.llm, concurrency=BOT.llm.concurrency + 7)
+        self.bot.change(evolve(BOT, llm=llm), texts=False)
+        self.assertEqual(self.bot._steps.slots.limit, llm.concurrency)
+        self.assertIs(self.bot._steps.slots, slots)
+
+    def test_look_ups(self) -> None:
+        """
+        Their pace goes on through a change of something else: no more of them
+        at once than Meta allows.
+        """
+        bucket = self.bot._look_ups
+        self.bot.change(evolve(BOT, allow=("4711",)), texts=False)
+        self.assertIs(self.bot._look_ups, bucket)
+        self.bot.change(evolve(BOT, delivery=Delivery(lookup_rate=7.0)), texts=False)
+        self.assertIsNot(self.bot._look_ups, bucket)
+
     def test_repaired(self) -> None:
         """
         Who may be answered, and how humans are heeded, holds for what is read

@@ -180,6 +180,25 @@ class RetireTests(ConversationTestCase):
         self.assertEqual(self.messenger.texts(BOB), ["re: two"])
         self.assertNoResult(retiring)
 
+    def test_slots_given_back(self) -> None:
+        """
+        Who was about to be answered as the bot was taken away keeps none of the
+        places at the assistant.
+        """
+        self.restart(slots=3, most_at_work=1)
+        for psid in people(6):
+            self.say(psid, psid)
+        self.assistant.answer_all()
+        self.dispatcher.retire()
+        steps = self.steps()
+        self.dispatcher.adopt(steps)
+        for _ in range(80):
+            self.wait(1.0)
+            self.assistant.answer_all()
+            self.messenger.settle_all()
+        self.assertEqual({len(self.messenger.texts(it)) for it in people(6)}, {1})
+        self.assertEqual(steps.slots.taken, 0)
+
     def test_stop(self) -> None:
         """
         A stop meanwhile ends it as any other.

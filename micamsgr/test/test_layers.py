@@ -67,6 +67,7 @@ ARROWS: dict[str, set[str]] = {
 PURE = {
     "assistant",
     "deletion",
+    "echoes",
     "events",
     "interfaces",
     "limits",

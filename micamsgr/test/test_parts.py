@@ -30,6 +30,7 @@ from micamsgr.conversation.parts import (
     may_write,
     next_step,
     part_named,
+    past_settling,
     sought_long,
     withdraw,
 )
@@ -379,6 +380,18 @@ class SoughtTests(SynchronousTestCase):
         self.assertFalse(sought_long(UNKNOWN, evolve(late, sure=False), DELIVERY))
         restarted = moment(90_000.0, started=89_990.0)
         self.assertFalse(sought_long(UNKNOWN, restarted, DELIVERY))
+
+    def test_past_settling(self) -> None:
+        """
+        What can't be sent again is not looked for longer than an hour in all,
+        however often the daemon was started anew; each time it has a moment.
+        """
+        late = moment(90_000.0, started=89_870.0)
+        self.assertFalse(sought_long(UNKNOWN, late, DELIVERY))
+        self.assertTrue(past_settling(UNKNOWN, late, DELIVERY))
+        self.assertFalse(past_settling(UNKNOWN, evolve(late, sure=False), DELIVERY))
+        for early in (moment(90_000.0, started=89_890.0), moment(3729.0)):
+            self.assertFalse(past_settling(UNKNOWN, early, DELIVERY))
 
     def test_pace(self) -> None:
         """

@@ -212,7 +212,7 @@ class OwnEchoTests(RecordCase):
         )
         of_the_first = self.record(self.echo())
         self.assertEqual(of_the_second.doubled, ())
-        self.assertEqual(of_the_first.doubled, (self.part.id,))
+        self.assertEqual(of_the_first.doubled, ((BOT, self.part.id, "e1"),))
         self.assertEqual(of_the_first.takeovers, ())
 
     def test_doubled_while_sending(self) -> None:
@@ -231,7 +231,7 @@ class OwnEchoTests(RecordCase):
             self.echo(mid=Mid("m_2"), metadata=sending.metadata)
         )
         self.assertEqual(of_the_first.doubled, ())
-        self.assertEqual(of_the_second.doubled, (self.part.id,))
+        self.assertEqual(of_the_second.doubled, ((BOT, self.part.id, "e1"),))
 
     def test_doubled_attempt(self) -> None:
         """
@@ -242,7 +242,7 @@ class OwnEchoTests(RecordCase):
         first = self.record(self.echo())
         second = self.record(self.echo(mid=Mid("m_2")))
         self.assertEqual(first.doubled, ())
-        self.assertEqual(second.doubled, (self.part.id,))
+        self.assertEqual(second.doubled, ((BOT, self.part.id, "e1"),))
 
     def test_doubled_after_the_end(self) -> None:
         """
@@ -252,7 +252,7 @@ class OwnEchoTests(RecordCase):
         self.change(doubtful, lifecycle.abandon(doubtful))
         first = self.record(self.echo())
         second = self.record(self.echo(mid=Mid("m_2")))
-        self.assertEqual(first.doubled + second.doubled, (self.part.id,))
+        self.assertEqual(first.doubled + second.doubled, ((BOT, self.part.id, "e1"),))
 
     def test_another_id(self) -> None:
         """
