@@ -104,8 +104,9 @@ def unexcused(
     wrote = {message.mid: message.at for message in journal.of(Wrote)}
     told = _told(journal, parts)
     posted, looked_up = journal.of(Posted), journal.of(LookedUp)
-    seen: list[Posted | LookedUp | Subscribed] = [*posted, *looked_up]
+    seen: list[Posted | LookedUp | Subscribed | Spoiled] = [*posted, *looked_up]
     seen += journal.of(Subscribed)
+    seen += journal.of(Spoiled)
     last = max((fact.at for fact in seen), default=0.0)
     events = rows(database, "SELECT * FROM event WHERE kind = 'message'")
     # Of several messages that are answered together the oldest counts.
