@@ -20,7 +20,7 @@ from attrs import asdict
 from . import __version__
 from .check.command import run as run_check
 from .check.watch import PATIENCE
-from .config import load_config, load_store
+from .config import load_config, load_store, usual_file
 from .config.document import ConfigError
 from .control.arguments import add_commands, seconds
 from .setup.command import add_command as add_setup
@@ -46,8 +46,9 @@ def parser() -> ArgumentParser:
         "--config",
         "-c",
         metavar="FILE",
-        default=os.environ.get("MICA_CONFIG", "etc/mica.yaml"),
-        help="the configuration file (%(default)s; or what MICA_CONFIG names)",
+        default=usual_file(os.environ),
+        help="the configuration file (what MICA_CONFIG names; else mica.yaml here,"
+        " or etc/mica.yaml)",
     )
     commands = top.add_subparsers(required=True, metavar="COMMAND")
     add_setup(commands)

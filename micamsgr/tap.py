@@ -19,7 +19,7 @@ from twisted.python.usage import Options as UsageOptions
 
 from .clock import Clocks, boot_id
 from .composition import build
-from .config import load_config
+from .config import load_config, usual_file
 from .config.document import ConfigError
 from .config.values import Config
 from .errors import StoreUnavailable
@@ -36,7 +36,11 @@ class Options(UsageOptions):
 
     longdesc = "Answer the people who write to a Facebook Page, with an LLM."
     optParameters = [  # noqa: RUF012
-        ["config", "c", "etc/mica.yaml", "The configuration file."],
+        [
+            *("config", "c", None),
+            "The configuration file (what MICA_CONFIG names; else mica.yaml here, or"
+            " etc/mica.yaml).",
+        ],
     ]
 
     config: Config
@@ -52,6 +56,8 @@ class Options(UsageOptions):
                 )
             # A stale one would keep the next start from succeeding.
             parent["pidfile"] = ""
+        if self["config"] is None:
+            self["config"] = usual_file(os.environ)
         try:
             self.config = load_config(Path(self["config"]), os.environ)
         except ConfigError as error:

@@ -114,9 +114,12 @@ def judge_secrets(modes: Sequence[Mode]) -> list[Finding]:
             found.append(trouble("secrets.changeable", each.path, shown))
         elif each.mode & stat.S_IWGRP or (each.holds and each.mode & stat.S_IROTH):
             found.append(trouble("secrets.readable", each.path, shown))
+    known = [each for each in modes if each.mode is not None]
     if found:
         return found
-    return [fine("secrets", "", f"no others may read {_count(modes)}")]
+    if not known:
+        return [fine("secrets", "", "there is no file that others could read")]
+    return [fine("secrets", "", f"no others may read {_count(known)}")]
 
 
 def _count(modes: Sequence[Mode]) -> str:

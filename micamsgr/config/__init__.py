@@ -68,6 +68,18 @@ def parse_config(
     return ROOT(compose(text, Source(name, directory, environ)))
 
 
+def usual_file(environ: Mapping[str, str], directory: Path = Path()) -> str:
+    """
+    Find the configuration file that is meant where none is named: the one of
+    ``MICA_CONFIG``; or else ``mica.yaml`` in the working directory, where setup
+    writes it, or ``etc/mica.yaml`` there.
+    """
+    if named := environ.get("MICA_CONFIG"):
+        return named
+    known = ("mica.yaml", "etc/mica.yaml")
+    return next((it for it in known if (directory / it).exists()), known[0])
+
+
 def load_config(path: Path, environ: Mapping[str, str]) -> Config:
     """
     Read a configuration file.
@@ -98,6 +110,8 @@ def _text(path: Path) -> str:
         return path.read_bytes().decode("utf-8")
     except OSError as error:
         problem = f"cannot be read: {error.strerror}"
+        if isinstance(error, FileNotFoundError):
+            problem += "; name yours with --config; `micamessenger setup` writes one"
     except UnicodeDecodeError:
         problem = "is not text in UTF-8; save it as such"
     raise ConfigError([Fault(None, "", problem, str(path))])

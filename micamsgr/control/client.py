@@ -75,7 +75,8 @@ def ask(
     except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError) as error:
         raise NotRunning(
             f"the daemon isn't running: nobody takes commands at {path}; if it is,"
-            " with a configuration or a RUNTIME_DIRECTORY of its own, name those"
+            " with a configuration or a RUNTIME_DIRECTORY of its own, name those; if"
+            " `store:` was changed since it started, restart it"
         ) from error
     except PermissionError as error:
         raise Declined(

@@ -20,6 +20,7 @@ from micamsgr.config import (
     Secret,
     load_config,
     parse_config,
+    usual_file,
 )
 from micamsgr.conversation.events import BotName
 
@@ -391,13 +392,31 @@ class FaultTests(SynchronousTestCase):
         for secret in secrets:
             self.assertNotIn(secret, "".join(shown))
 
+    def test_usual_file(self) -> None:
+        """
+        Where no file is named, it is the one that setup wrote here, or the one
+        of a checkout; what MICA_CONFIG names goes first.
+        """
+        top = Path(self.mktemp())
+        (top / "etc").mkdir(parents=True)
+        self.assertEqual(usual_file({}, top), "mica.yaml")
+        (top / "etc" / "mica.yaml").write_text("")
+        self.assertEqual(usual_file({}, top), "etc/mica.yaml")
+        (top / "mica.yaml").write_text("")
+        self.assertEqual(usual_file({}, top), "mica.yaml")
+        self.assertEqual(usual_file({"MICA_CONFIG": "/x"}, top), "/x")
+
     def test_load(self) -> None:
         """
         A file is read with paths relative to it; one that can't be is one fault.
         """
         path = Path(self.mktemp()).absolute()
         for content, problem in [
-            (None, "cannot be read: No such file or directory"),
+            (
+                None,
+                "cannot be read: No such file or directory; name yours with --config;"
+                " `micamessenger setup` writes one",
+            ),
             (b"\xff", "is not text in UTF-8; save it as such"),
         ]:
             if content is not None:
