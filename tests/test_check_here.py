@@ -4,17 +4,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import yaml
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
 from micamsgr.check.findings import Verdict, exit_status
 from micamsgr.sandbox.language_model import Fault as ModelFault
 from tests.check_case import UNTOLD, CheckCase
-from tests.daemon import reactor
+from tests.daemon import Daemon, reactor
 from tests.ports import free_port
 from tests.test_tls import Authority
+
+_ROOT = Path(__file__).resolve().parent.parent
 
 
 class HereTests(CheckCase):
@@ -37,6 +41,31 @@ class HereTests(CheckCase):
         self.assertEqual(lines["ports"], "the daemon listens there")
         self.assertIn("the daemon has it", lines["store"])
         self.assertIn("answered in", lines["llm"])
+
+    async def test_sandbox(self) -> None:
+        """
+        Of a sandbox that runs all is well, though its app's secret is one of
+        each run.
+        """
+        sandbox = free_port()
+        wanted = yaml.safe_load((_ROOT / "etc" / "sandbox.yaml").read_text("utf-8"))
+        wanted["listen"] = f"tcp:{self.port}:interface=127.0.0.1"
+        wanted["sandbox"]["listen"] = f"tcp:{sandbox}:interface=127.0.0.1"
+        wanted["facebook"]["graph_url"] = f"http://127.0.0.1:{sandbox}"
+        wanted["store"] = "sqlite:mica.db"
+        wanted["llm_config"] = {"provider": "demo"}
+        daemon = Daemon(self.directory, self.port, wanted)
+        self.addCleanup(daemon.stop)
+        daemon.start()
+        await daemon.ready()
+        file = self.directory / "sandbox.yaml"
+        file.touch(0o600)
+        file.write_text(yaml.safe_dump(wanted), encoding="utf-8")
+        found = await self.ask(file.resolve())
+        self.assertEqual(exit_status(found), 0, found)
+        ports = [it.line for it in found if it.question == "ports"]
+        self.assertEqual(set(ports), {"the daemon listens there"})
+        self.assertNotIn("signature", daemon.output)
 
     async def test_not_running(self) -> None:
         """

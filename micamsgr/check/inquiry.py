@@ -13,12 +13,13 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from attrs import define, field
-from twisted.internet.defer import Deferred, DeferredSemaphore, gatherResults
+from twisted.internet.defer import Deferred, DeferredSemaphore, gatherResults, succeed
 from twisted.internet.interfaces import IReactorFromThreads, IReactorTime
 from twisted.python.failure import Failure
 
 from micamsgr.config.values import Bot, Config
 from micamsgr.httpcall import HTTPCaller
+from micamsgr.sandbox.addresses import served
 from micamsgr.store.look import Look, look
 from micamsgr.web.tls import Unusable
 
@@ -128,9 +129,13 @@ class Inquiry:
         config, asker = self._config, PortAsker(self._reactor, self._reactor.seconds)
         bot = config.bots[0]
         secure = () if config.tls is None else config.tls.listen
+        public = [
+            *((it, False) for it in config.listen),
+            *((it, True) for it in secure),
+        ]
+        sandboxed = self._sandboxed(bot)
         asked = [
-            *(asker.ask_public(endpoint, False, bot) for endpoint in config.listen),
-            *(asker.ask_public(endpoint, True, bot) for endpoint in secure),
+            *(asker.ask_public(*it, bot, sandboxed=sandboxed) for it in public),
             *(asker.ask_private(it, "/healthz") for it in config.admin.listen),
             *(asker.ask_private(it, "/") for it in config.sandbox.listen),
         ]
@@ -144,14 +149,24 @@ class Inquiry:
 
     def _ask_bot(self, bot: Bot, looking: Deferred[Look]) -> Deferred[list[Finding]]:
         asked = [
-            self._within(_OF_GRAPH, bot.name, self._ask_graph(bot)),
             self._within(("mode",), bot.name, self._ask_mode(bot, looking)),
-            self._within(_OF_WEBHOOK, bot.name, self._ask_webhook(bot)),
             self._within(("llm",), bot.name, self._ask_llm(bot)),
         ]
+        if self._sandboxed(bot):
+            line = "the sandbox is Meta here, with an app secret of each run: not asked"
+            about_meta = [*_OF_GRAPH, *_OF_WEBHOOK]
+            asked.append(succeed([fine(it, bot.name, line) for it in about_meta]))
+        else:
+            asked += [
+                self._within(_OF_GRAPH, bot.name, self._ask_graph(bot)),
+                self._within(_OF_WEBHOOK, bot.name, self._ask_webhook(bot)),
+            ]
         return gatherResults(asked).addCallback(
             lambda found: [one for some in found for one in some]
         )
+
+    def _sandboxed(self, bot: Bot) -> bool:
+        return served(bot.facebook.graph_url, self._config.sandbox.listen)
 
     async def _ask_graph(self, bot: Bot) -> list[Finding]:
         asker = GraphAsker(

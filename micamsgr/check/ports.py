@@ -50,6 +50,8 @@ _HERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 # The name by which this machine is asked; where to is known already.
 _ROOT = "http://localhost"
 
+_CHALLENGE = "1158201444"
+
 
 @define(eq=False)
 class PortAsker:
@@ -63,17 +65,25 @@ class PortAsker:
     _reactor: Any
     _ticks: Callable[[], float]
 
-    async def ask_public(self, endpoint: str, secure: bool, bot: Bot) -> Port:
+    async def ask_public(
+        self, endpoint: str, secure: bool, bot: Bot, *, sandboxed: bool = False
+    ) -> Port:
         """
         Look for the webhook.  What is asked tells nobody a secret.
 
         :param secure: whether TLS is spoken there.
         :param bot: any of those that it serves.
+        :param sandboxed: whether it is the sandbox's: its app's secret is not the
+            one of the file, and its verification token none.
         """
         url = f"{_ROOT}{WEBHOOK}{bot.name}"
 
         async def ours(call: Call) -> bool:
             knocker = Knocker(call, self._ticks, _PATIENCE)
+            if sandboxed:
+                token = bot.facebook.verify_token.value
+                verified = await knocker.verify(url, token, _CHALLENGE)
+                return verified.status == 200
             signed = await knocker.deliver(url, bot.facebook.secret.value)
             return is_ours(signed, await knocker.deliver(url, None))
 

@@ -51,6 +51,7 @@ ARROWS: dict[str, set[str]] = {
         "errors",
         "httpcall",
         "messenger",
+        "sandbox.addresses",
         "services",
         "store.following",
         "store.look",
