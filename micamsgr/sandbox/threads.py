@@ -11,6 +11,7 @@ import binascii
 import re
 from collections.abc import Callable
 from datetime import datetime, timezone
+from itertools import islice
 from typing import Any
 
 from micamsgr.sandbox.journal import Applied, GraphError, Wrote
@@ -51,11 +52,15 @@ def listed(
     mids: dict[str, list[str]] = {}
     shape = _shape(fields)
     for person, thread in page.threads.items():
-        old = [said for said in thread if said.at <= until]
-        if not old or arguments.get("user_id") not in (None, person):
+        if arguments.get("user_id") not in (None, person):
+            continue
+        # Not all that was ever said: a look-up must not take longer each day.
+        readable = (said for said in reversed(thread) if said.at <= until)
+        old = list(islice(readable, _DETAILED))
+        if not old:
             continue
         limit, inner = shape.get("messages", (0, ""))
-        newest = old[::-1][: min(limit, _DETAILED)]
+        newest = old[:limit]
         inner = inner or "id,created_time"
         messages = [
             select(inner, {**_message(page, person, it), "id": named(it.mid)})
@@ -65,11 +70,11 @@ def listed(
         mids[id] = [said.mid for said in newest]
         known = {
             "id": id,
-            "updated_time": _time(old[-1].at),
+            "updated_time": _time(old[0].at),
             "participants": {"data": [_named(person, "A person"), _page(page)]},
             "messages": {"data": messages},
         }
-        shown.append((old[-1].at, select(fields, known)))
+        shown.append((old[0].at, select(fields, known)))
     threads = [it for _, it in sorted(shown, key=lambda it: it[0], reverse=True)]
     begin, end = _window(arguments)
     answer: Document = {"data": threads[begin:end]}
