@@ -4,9 +4,10 @@ Tests that whatever shows a secret is found out.
 
 from __future__ import annotations
 
+import treq
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.daemon import DaemonCase
+from tests.daemon import VERIFY_TOKEN, DaemonCase, reactor
 from tests.planted import shown
 from tests.stand_ins import LLM_KEY
 
@@ -38,6 +39,26 @@ class SpellingTests(SynchronousTestCase):
         """
         found = shown(["6 p.m.?", "now"], [("here", "now it is 6 p.m.?")])
         self.assertEqual(found, ["'6 p.m.?' in here"])
+
+
+class HeadTests(DaemonCase):
+    """
+    Tests for what is asked without a body, as by ``curl -I``.
+    """
+
+    async def test_silent(self) -> None:
+        """
+        It is answered as GET is, and no URL gets into the log, which may hold
+        the verification token.
+        """
+        daemon = await self.serve()
+        query = f"hub.mode=subscribe&hub.verify_token={VERIFY_TOKEN}&hub.challenge=1"
+        for path in (f"/v1/facebook/webhook/mica?{query}", "/", "/nowhere"):
+            url = f"http://127.0.0.1:{self.port}{path}"
+            answer = await treq.head(url, timeout=10, reactor=reactor, persistent=False)
+            self.assertEqual(await answer.content(), b"")
+        self.assertNotIn("HEAD", daemon.output)
+        self.assertNotIn(VERIFY_TOKEN, daemon.output)
 
 
 class LeakTests(DaemonCase):

@@ -191,7 +191,7 @@ class DaemonTests(ReloadCase):
             "can't listen on": {
                 "listen": [f"tcp:{taken}", "tcp:1:interface=192.0.2.1"]
             },
-            "this daemon itself listens there": {
+            "It may be this daemon itself": {
                 "listen": [f"tcp:{taken}", f"tcp:{self.port}:backlog=7"]
             },
             "tls.certificate": {

@@ -21,6 +21,9 @@ _RECENTLY = 30
 # ... where so many tell of it: one person's words may make it fail each time.
 _WITNESSES = 3
 
+# Who were denied what another was not tell nothing for so many seconds.
+_DISTRUSTED, _MOST_DISTRUSTED = 3600.0, 100
+
 # For how many seconds it is then left alone: twice as long each time.
 _FIRST_REST = 5.0
 _LONGEST_REST = 60.0
@@ -56,8 +59,8 @@ class Health(Enum):
     LOCKED = "locked"
 
 
-# Who tell of failures, at most three, each once; ``None``, for a failure that
-# nobody's words can have caused, any number of times.
+# Who tell of failures, at most three, each once; ``None``, where nobody's words
+# can be the cause, any number of times.
 _Witnesses = tuple[Hashable | None, ...]
 
 
@@ -91,12 +94,15 @@ class Recent:
     :ivar row: how many of the last calls have failed, one after the other.
     :ivar witnesses: who tell of these.
     :ivar denied: whose calls were denied since one succeeded; at most three.
+    :ivar distrusted: whose calls were denied when another's succeeded, and
+        until when their denials do not count; at most 100.
     :ivar seconds: those in which calls ended; at most 31, oldest first.
     """
 
     row: int = 0
     witnesses: _Witnesses = ()
     denied: _Witnesses = ()
+    distrusted: tuple[tuple[Hashable | None, float], ...] = ()
     seconds: tuple[_Second, ...] = ()
 
     @property
@@ -129,17 +135,21 @@ def noted(recent: Recent, health: Health, asker: Hashable, now: float) -> Recent
     if kept and kept[-1].at == last.at:
         last = kept.pop()
     last = evolve(last, calls=last.calls + 1)
+    distrusted = [it for it in recent.distrusted if it[1] > now]
+    if health is Health.DENIED and asker in dict(distrusted):
+        return evolve(recent, distrusted=tuple(distrusted))
     if health is Health.WELL:
-        return Recent(seconds=(*kept, last))
+        distrusted += [(it, now + _DISTRUSTED) for it in recent.denied]
+        others = [it for it in distrusted if it[0] != asker][-_MOST_DISTRUSTED:]
+        return Recent(distrusted=tuple(others), seconds=(*kept, last))
     witness = None if health is Health.AWAY else asker
     last = evolve(
         last, failed=last.failed + 1, witnesses=_joined(last.witnesses, witness)
     )
     witnesses = _joined(recent.witnesses, witness)
-    denied = recent.denied
-    if health is Health.DENIED:
-        denied = _joined(denied, asker)
-    return Recent(recent.row + 1, witnesses, denied, (*kept, last))
+    is_denied = health is Health.DENIED
+    denied = _joined(recent.denied, asker) if is_denied else recent.denied
+    return Recent(recent.row + 1, witnesses, denied, tuple(distrusted), (*kept, last))
 
 
 @frozen(kw_only=True)
@@ -167,13 +177,18 @@ class Open:
     :ivar rest: for how many seconds, but for the jitter.
     :ivar last: whose call failed last; ``None`` where their words can't be the
         cause.
-    :ivar denied: see :class:`Recent`.
+    :ivar recent: of what came of calls, ``denied`` and ``distrusted`` count.
     """
 
     until: float
     rest: float
     last: Hashable | None = None
-    denied: _Witnesses = ()
+    recent: Recent = Recent()
+
+    @property
+    def denied(self) -> _Witnesses:
+        """See :class:`Recent`."""
+        return self.recent.denied
 
 
 State = Closed | Open
@@ -204,12 +219,14 @@ def gives_way(state: State, asker: Hashable, others: bool, now: float) -> float 
     """
     Say until when *asker* leaves it to others to try; ``None``: need not.
 
-    The words of whoever failed last may be the cause.  If only that one tried,
-    nobody would learn that the endpoint is well.
+    The words of whoever failed last, or was denied, may be the cause.  If only
+    these tried, nobody would learn that the endpoint is well.
 
     :param others: whether others wait to try.
     """
-    if isinstance(state, Closed) or not others or asker != state.last:
+    if isinstance(state, Closed) or not others:
+        return None
+    if asker not in (state.last, *state.denied):
         return None
     until = state.until + _AFTER_YOU
     return until if now < until else None
@@ -231,23 +248,22 @@ def after_call(
     :param jitter: from 0.0 to 1.0, by which the rest is shortened to as little
         as three quarters, so that many do not come back together.
     """
-    recent = state.recent if isinstance(state, Closed) else Recent(denied=state.denied)
+    recent = state.recent
     if health is not Health.LOCKED:
         recent = noted(recent, health, asker, now)
+    known = Recent(denied=recent.denied, distrusted=recent.distrusted)
     if takes_none(health, recent.denied):
         wait = _LONGEST_REST * (1.0 - jitter / 4.0)
         # Should it be for what that one wrote after all, another finds out.
-        return Open(
-            until=now + wait, rest=_LONGEST_REST, last=asker, denied=recent.denied
-        )
+        return Open(until=now + wait, rest=_LONGEST_REST, last=asker, recent=known)
     failed = health is not Health.WELL
     if failed and (isinstance(state, Open) or recent.bad):
         rest = min(_LONGEST_REST, max(_FIRST_REST, state.rest * 2.0))
         wait = max(rest * (1.0 - jitter / 4.0), min(named or 0.0, _LONGEST_NAMED))
         last = None if health is Health.AWAY else asker
-        return Open(until=now + wait, rest=rest, last=last, denied=recent.denied)
+        return Open(until=now + wait, rest=rest, last=last, recent=known)
     if isinstance(state, Open):
-        return Closed(most=2, rest=state.rest)
+        return Closed(most=2, rest=state.rest, recent=known)
     if failed or state.most is None:
         return evolve(state, recent=recent)
     if state.most * 2 > _WELL:
@@ -281,7 +297,8 @@ class Breaker:
     as many, until there is no limit.  An endpoint that takes no call at all, as
     with a wrong key, is left alone at once, and somebody is told; where it may
     be that it did not like one call only, that is once it has denied calls of
-    three askers, and taken none meanwhile.
+    three askers, and taken none meanwhile; and those three count no more for an
+    hour, once another's call was taken.
 
     :ivar _host: names the endpoint in the log, with *_model*.
     :ivar _ticks: the monotonic clock, in seconds.
@@ -338,7 +355,7 @@ class Breaker:
         now, state = self._ticks(), self._state
         most = most_at_once(state, now)
         if most is not None and self._under_way >= most:
-            if isinstance(state, Open) and asker != state.last:
+            if isinstance(state, Open) and asker not in (state.last, *state.denied):
                 self._others = True
             return None
         if gives_way(state, asker, self._others, now) is not None:

@@ -4,6 +4,8 @@ Endpoints at which the daemon listens, and how they change while it runs.
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -14,9 +16,20 @@ from twisted.internet.interfaces import IProtocolFactory
 
 from micamsgr.config.values import Config
 from micamsgr.messenger.seldom import Seldom
+from micamsgr.sandbox.addresses import address
 from micamsgr.services import CannotStart, InTurn, Listener
 
-_PORT = re.compile("tcp6?:(port=)?(?P<number>[0-9]+)")
+_INTERFACE = re.compile(r":interface=((?:\\:|[^:])*)")
+_EVERYWHERE = ("", "0.0.0.0", r"\:\:")
+
+
+def _overlap(one: str, other: str) -> bool:
+    """
+    Say whether two endpoints at the same port can be in each other's way.
+    """
+    hosts = [_INTERFACE.search(it) for it in (one, other)]
+    everywhere = [host is None or host[1] in _EVERYWHERE for host in hosts]
+    return any(everywhere) or address(one) == address(other)
 
 
 @frozen
@@ -79,11 +92,11 @@ class Doors(InTurn):
         except CannotStart as error:
             self.withdraw(new)
             ours = self._ours(door.endpoint)
-            if ours is None:
+            if ours is None or os.strerror(errno.EADDRINUSE) not in str(error):
                 raise
             raise CannotStart(
-                f"{door.place}: {door.endpoint}: this daemon itself listens there, as"
-                f" {ours}; to change how it does, restart it"
+                f"{error}. It may be this daemon itself, which listens there as"
+                f" {ours}: what a port that it has is like takes a restart to change"
             ) from error
         return new
 
@@ -91,10 +104,10 @@ class Doors(InTurn):
         """
         Find what we listen on, otherwise described, at an endpoint's TCP port.
         """
-        port = _PORT.match(endpoint)
+        wanted = address(endpoint)
         for known in self._open:
-            at = _PORT.match(known)
-            if port and at and port["number"] == at["number"]:
+            at = address(known)
+            if wanted and at and wanted[1] == at[1] and _overlap(endpoint, known):
                 return known
         return None
 

@@ -260,6 +260,7 @@ class Commands:
             **{name: found[name] for name in ("bot", "page", "psid")},
             "parts": became,
             "quiet_until": None if in_vain else found["quiet"],
+            "unanswered": found["unanswered"] if in_vain else 0,
             "paused": None if stopped is None else stopped[1],
         }
 

@@ -179,6 +179,11 @@ def send(given: Namespace, store: str) -> tuple[int, Mapping[str, Any], list[str
             f"the bot is quiet there until {tables.when(said['quiet_until'])};"
             " `micamessenger conversation resume` wakes it sooner"
         )
+    if said["unanswered"]:
+        lines.append(
+            f"{said['unanswered']} messages of theirs were left to you, and stay"
+            " unanswered: `micamessenger conversation show` has them"
+        )
     if said["paused"] is not None:
         lines.append(f"nothing is sent for now: {tables.printable(said['paused'])}")
     return int(lost), said, lines

@@ -160,7 +160,8 @@ def speak(
         :exc:`~micamsgr.errors.Declined`.
 
     :return: the conversation's row, as it was, with ``quiet``, until when the
-        bot is now; and the IDs of the parts.
+        bot is now, ``unanswered``, how many messages it leaves to the operator,
+        and ``newest``, the last event before; and the IDs of the parts.
 
     :raises Declined: where Meta's window is closed; see also :func:`find`.
     """
@@ -171,6 +172,10 @@ def speak(
             "Meta's 24-hour window is closed: nothing may be sent until the person"
             " writes again"
         )
+    (unanswered,) = database.execute(
+        f"SELECT count(*) FROM event WHERE conversation = ? AND {OPEN_EVENT}", (id,)
+    ).fetchone()
+    (newest,) = database.execute("SELECT coalesce(max(id), 0) FROM event").fetchone()
     silence(database, id, until)
     turn = _turn(database, id, now)
     (last,) = database.execute(
@@ -183,8 +188,13 @@ def speak(
     for part in parts:
         insert_part(database, id, part)
     utter(database, id, "human", now.wall, "\n\n".join(texts))
-    quieted = {**found, "quiet": max(until, found["quiet_until"])}
-    return quieted, [part.id for part in parts]
+    spoken = {
+        **found,
+        "quiet": max(until, found["quiet_until"]),
+        "unanswered": unanswered,
+        "newest": newest,
+    }
+    return spoken, [part.id for part in parts]
 
 
 def take_back(database: sqlite3.Connection, spoken: Mapping[str, Any]) -> None:
@@ -196,8 +206,10 @@ def take_back(database: sqlite3.Connection, spoken: Mapping[str, Any]) -> None:
     """
     database.execute(
         "UPDATE conversation SET quiet_until = :quiet_until"
-        " WHERE id = :id AND quiet_until = :quiet",
-        {name: spoken[name] for name in ("id", "quiet", "quiet_until")},
+        " WHERE id = :id AND quiet_until = :quiet AND NOT EXISTS (SELECT 1 FROM event"
+        " WHERE conversation = :id AND id > :newest AND kind NOT IN"
+        " ('message', 'quick_reply', 'postback'))",
+        {name: spoken[name] for name in ("id", "quiet", "quiet_until", "newest")},
     )
 
 

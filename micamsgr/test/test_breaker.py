@@ -24,7 +24,7 @@ from micamsgr.test.properties import given, st
 WELL, ILL, AWAY, LOCKED = Health.WELL, Health.ILL, Health.AWAY, Health.LOCKED
 DENIED = Health.DENIED
 
-ALICE, BOB, CAROL = "alice", "bob", "carol"
+ALICE, BOB, CAROL, DAVE = "alice", "bob", "carol", "dave"
 
 
 def after(*calls: tuple[Health, float], of: tuple[str, ...] = ()) -> Recent:
@@ -193,16 +193,26 @@ class AfterCallTests(SynchronousTestCase):
             state = after_call(state, health, None, asker, 0.0, 1.0)
         return state
 
+    def locked(self, state: Closed | Open) -> tuple[float, float, object]:
+        """
+        Tell until when what takes no call is left alone, and after whom.
+        """
+        assert isinstance(state, Open)
+        self.assertEqual(set(state.denied), {ALICE, BOB, CAROL})
+        return state.until, state.rest, state.last
+
     def test_denied(self) -> None:
         """
         One that denies calls takes none if they are of three people, whatever
         else failed between them; then it is left alone for about a minute.
         """
         alice, bob, carol = (DENIED, ALICE), (DENIED, BOB), (DENIED, CAROL)
-        locked = Open(until=45.0, rest=60.0, last=CAROL, denied=(ALICE, BOB, CAROL))
-        self.assertEqual(self.denied(alice, bob, carol), locked)
-        self.assertEqual(self.denied(alice, alice, bob, alice, carol), locked)
-        self.assertEqual(self.denied(alice, (ILL, BOB), bob, carol), locked)
+        for calls in (
+            (alice, bob, carol),
+            (alice, alice, bob, alice, carol),
+            (alice, (ILL, BOB), bob, carol),
+        ):
+            self.assertEqual(self.locked(self.denied(*calls)), (45.0, 60.0, CAROL))
         self.assertIsInstance(self.denied(*[alice, bob] * 50), Closed)
         self.assertIsInstance(self.denied(alice, bob, (ILL, CAROL)), Closed)
 
@@ -219,12 +229,42 @@ class AfterCallTests(SynchronousTestCase):
         again = self.denied(alice, bob, carol, well, alice, bob)
         self.assertIsInstance(again, Closed)
 
+    def test_distrusted(self) -> None:
+        """
+        Whoever is denied what others are not tells nothing of a lock for an
+        hour: three people whose words are blocked again and again hold up
+        nobody.
+        """
+        blocked = [(DENIED, it) for it in (ALICE, BOB, CAROL)]
+        state = self.denied(*blocked, (WELL, DAVE), *blocked * 5)
+        self.assertIsInstance(state, Closed)
+        for at, left_alone in ((3599.0, Closed), (3601.0, Open)):
+            later = state
+            for health, asker in blocked:
+                later = after_call(later, health, None, asker, at, 1.0)
+            self.assertIsInstance(later, left_alone)
+        # But for whoever was not denied since.
+        state = self.denied(
+            *blocked, (WELL, DAVE), (WELL, ALICE), (WELL, BOB), (WELL, CAROL), *blocked
+        )
+        self.assertIsInstance(state, Open)
+
+    def test_denied_give_way(self) -> None:
+        """
+        Who was denied lets others try first, as whoever failed last does.
+        """
+        state = self.denied(*[(DENIED, it) for it in (ALICE, BOB, CAROL)])
+        assert isinstance(state, Open)
+        for asker, until in ((ALICE, 50.0), (CAROL, 50.0), (DAVE, None)):
+            self.assertEqual(gives_way(state, asker, True, 46.0), until)
+
     def test_denied_while_left_alone(self) -> None:
         """
         Those whose calls were denied before it was left alone, or as they
         tried it since, count as well.
         """
-        opened: Closed | Open = Open(until=0.0, rest=5.0, denied=(ALICE,))
+        before = Recent(denied=(ALICE,))
+        opened: Closed | Open = Open(until=0.0, rest=5.0, recent=before)
         rests = []
         for health, asker in ((ILL, ALICE), (DENIED, BOB), (AWAY, BOB)):
             opened = after_call(opened, health, None, asker, 0.0, 0.0)
@@ -232,8 +272,7 @@ class AfterCallTests(SynchronousTestCase):
             rests.append((opened.rest, opened.last))
         self.assertEqual(rests, [(10.0, ALICE), (20.0, BOB), (40.0, None)])
         opened = after_call(opened, DENIED, None, CAROL, 0.0, 0.0)
-        locked = Open(until=60.0, rest=60.0, last=CAROL, denied=(ALICE, BOB, CAROL))
-        self.assertEqual(opened, locked)
+        self.assertEqual(self.locked(opened), (60.0, 60.0, CAROL))
 
     def test_recovers(self) -> None:
         """

@@ -87,6 +87,25 @@ class SpeakTests(ConversationCase):
         self.change(step.part, intended)
         return intended
 
+    def test_taken_back(self) -> None:
+        """
+        What was said in vain keeps the bot quiet no longer, unless a human has
+        answered meanwhile, though that was a little earlier.
+        """
+        for human in (False, True):
+            self.setUp()
+            self.record(said())
+            spoken, _ = self.ask(
+                lambda database: conversations.speak(
+                    database, ALICES, ["Me."], moment(8), lambda bot: 1800.0, bytes
+                )
+            )
+            self.assertEqual(spoken["unanswered"], 1)
+            if human:
+                self.record(echo(at=NOW + 6000), after=9000)
+            self.ask(lambda d, s=spoken: conversations.take_back(d, s))
+            self.assertEqual(self.quiet_until() > 0, human)
+
     def test_behind_doubt(self) -> None:
         """
         It is said after an answer that is in doubt, once that is settled, and

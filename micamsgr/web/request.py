@@ -7,6 +7,7 @@ from __future__ import annotations
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.error import UnsupportedMethod
 from twisted.web.resource import IResource
@@ -30,6 +31,11 @@ class LimitedRequest(Request):
     """
 
     channel: Any
+
+    # What Twisted has to say of a request counts as Twisted's, or strangers
+    # could fill the log with their URLs.
+    _log = Logger(namespace="twisted.web.server.Request")
+    _own_log = Logger()
 
     def __init__(self, *arguments: Any, **more: Any) -> None:
         super().__init__(*arguments, **more)
@@ -116,7 +122,7 @@ class LimitedRequest(Request):
         """
         Answer for a defect of ours, without telling of it.
         """
-        self._log.failure("a defect, answering a request", reason, event="defect")
+        self._own_log.failure("a defect, answering a request", reason, event="defect")
         if self.startedWriting:
             self.channel.transport.abortConnection()
         else:
@@ -147,6 +153,14 @@ class _Brief:
         self._resource = resource
 
     def render(self, request: Request) -> bytes | int:
+        answer = self._answer(request)
+        if request.method == b"HEAD" and isinstance(answer, bytes):
+            # Twisted would complain of it in the log, with the URL.
+            request.setHeader(b"Content-Length", b"%d" % len(answer))
+            return b""
+        return answer
+
+    def _answer(self, request: Request) -> bytes | int:
         try:
             answer: bytes | int = self._resource.render(request)
             return answer
