@@ -68,6 +68,7 @@ mica_store_commit_seconds
 mica_store_free_bytes
 mica_store_size_bytes
 mica_tls_cert_not_after_timestamp_seconds
+mica_token_expires_timestamp_seconds bot
 mica_turn_seconds
 mica_turn_states state
 mica_turns state
