@@ -91,7 +91,7 @@ class TokenTests(AdminCase):
         A token that is another app's than the one that is configured fails
         that check, before anybody writes.
         """
-        app = {"app_id": self.page.app.id}
+        app = {"app_id": self.page.app.id, "secret": self.page.app.secret}
         self.afflict(Ailment.OTHER_APP)
         daemon = await self.serve(**self.watched, facebook=app)
         check = await self.token("another app's than facebook.app_id")

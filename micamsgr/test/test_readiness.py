@@ -156,7 +156,7 @@ class ReadinessTests(TestCase):
             ("token.expiring", {"expires": DAY}),
             ("token.data_access", {"access": DAY}),
             ("token.invalid", {"invalid": True}),
-            ("app.other", {"other_app": True}),
+            ("app.other", {"other_app": True, "unproved": True}),
         ):
             (check,) = (
                 it for it in readiness(of_bot(**known)) if it.status is not Status.OK

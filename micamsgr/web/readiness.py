@@ -261,6 +261,13 @@ def _token(facts: BotFacts) -> _Said:
             "the token has expired: nothing can be sent",
             f"{_NEW_TOKEN}; {_LASTING}",
         )
+    if facts.other_app:
+        return (
+            Status.FAILED,
+            "the token is another app's than facebook.app_id: the proof and the"
+            " signatures don't fit, and nothing is sent or taken",
+            "take app_id, secret and token from one and the same app",
+        )
     if facts.token is False:
         return (
             Status.FAILED,
@@ -280,13 +287,6 @@ def _token(facts: BotFacts) -> _Said:
             Status.FAILED,
             "the token is of another Page than facebook.page_id names",
             "correct facebook.page_access_token or facebook.page_id, and reload",
-        )
-    if facts.other_app:
-        return (
-            Status.FAILED,
-            "the token is another app's than facebook.app_id: the proof and the"
-            " signatures don't fit, and nothing is sent or taken",
-            "take app_id, secret and token from one and the same app",
         )
     if facts.invalid:
         return (
