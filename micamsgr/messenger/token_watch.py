@@ -152,7 +152,7 @@ class TokenWatch(Service):
             # Without an answer it is told elsewhere, and will pass.
             LogLevel.warn if known and told.spoken else LogLevel.info,
             "whether the token of bot {bot} is about to expire is not known: {detail};"
-            " it is asked again in an hour{todo}",
+            " it is asked again{todo}",
             event="token.unknown",
             bot=self._bot,
             detail=told.why,

@@ -157,5 +157,9 @@ class ReadTests(TestCase):
                 if name != "app_id" or value not in (-1, 10**30):
                     seen = expected(**{name: value})
                     self.assertEqual(seen, Outlook(), (name, value))
+        for value in (10**30, -1, "1e9", 1.8e9, 32_503_680_000):
+            facts = read_facts(debug(expires_at=value, data_access_expires_at=value))
+            assert facts is not None
+            self.assertEqual((facts.expires, facts.access), (0, 0), value)
         for value in ([{"scope": [], "target_ids": [{}]}], [{"target_ids": None}]):
             self.assertEqual(expected(granular_scopes=value), Outlook())

@@ -212,6 +212,9 @@ class TokenWatchTests(SynchronousTestCase):
             self.app.shown = debug()
             self.hours(1.0)
             self.assertEqual(watch.outlook, Outlook())
+            self.app.shown = failure
+            self.hours(1.0)
+            self.assertEqual([name for name, _ in self.said()], ["token.unknown"])
             watch.stopService()
 
     def test_blame(self) -> None:
@@ -267,6 +270,10 @@ class TokenWatchTests(SynchronousTestCase):
             watch = self.start()
             self.assertIn(word, formatEvent(self.logged[0]))
             self.assertEqual(self.said(), [("token.invalid", "error")])
+            self.app.asked.clear()
+            self.hours(1.0)
+            self.assertEqual(len(self.app.asked), 12)
+            self.assertEqual(self.said(), [])
             self.app.shown = debug()
             self.clock.pump([60.0] * 6)
             self.assertEqual(watch.outlook, Outlook())
