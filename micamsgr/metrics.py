@@ -290,6 +290,18 @@ class Metrics:
         for bot, is_so in bots.items():
             gauge.labels(bot).set(is_so)
 
+    def tokens(self, bots: Mapping[str, int | None]) -> None:
+        """
+        Show of each bot when its token expires, and of no other.
+
+        :param bots: in seconds since the epoch; ``None``: never, or nobody knows.
+        """
+        gauge = self._gauges["mica_token_expires_timestamp_seconds"]
+        gauge.clear()
+        for bot, expires in bots.items():
+            if expires is not None:
+                gauge.labels(bot).set(expires)
+
     def build(self, version: str, python: str, twisted: str, sqlite: str) -> None:
         """
         Show of what this is made.
@@ -404,6 +416,7 @@ _GAUGES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         "1 while nothing is sent, by a limit or as the Page is refused.",
         ("bot",),
     ),
+    ("mica_token_expires_timestamp_seconds", "When a token expires.", ("bot",)),
     ("mica_store_size_bytes", "Size of the disk where the store is.", ()),
     ("mica_store_free_bytes", "Free space where the store is.", ()),
     ("mica_build_info", "Versions.", ("version", "python", "twisted", "sqlite")),

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 SEEDS = int(os.environ.get("MICA_SEEDS") or 1000)
 
 # By so many each broken daemon must be found out.
-ENOUGH = 1000
+ENOUGH = 2000
 
 # Runs in which much goes wrong.
 NASTY = (0, 5, 7, 16, 27, 42, 76)

@@ -13,9 +13,10 @@ from twisted.internet.defer import Deferred, gatherResults
 
 from micamsgr.config.values import Facebook
 from micamsgr.httpcall import Call
+from micamsgr.messenger.calling import GraphCalls, debug_token
 from micamsgr.messenger.graph import appsecret_proof
+from micamsgr.messenger.told import Told
 
-from .calling import GraphCalls
 from .findings import Finding
 from .remote import judge_clock, judge_graph
 from .subscribed import (
@@ -32,7 +33,6 @@ from .token import (
     judge_token,
     page_of,
 )
-from .told import Told
 
 # Cheap calls by which the API's latency and its errors are measured.
 _CALLS = 5
@@ -65,9 +65,6 @@ class Answers:
 class GraphAsker:
     """
     Ask, as a bot and as its app.
-
-    The token that ``/debug_token`` is asked about is in the URL, where alone it
-    has a place.
 
     :ivar _wall: this machine's wall clock, in seconds since the epoch.
     :ivar _ticks: the monotonic clock, in seconds.
@@ -137,10 +134,10 @@ class GraphAsker:
         app = self._facebook.app_id or app_of(told)
         if app is None:
             return told, None, None
-        token = f"{app}|{self._facebook.secret.value}"
+        secret = self._facebook.secret.value
         debug, subscription = await _together(
-            self._calls.get("debug_token", token, input_token=self._token),
-            self._calls.get(f"{app}/subscriptions", token),
+            debug_token(self._calls, app, secret, self._token),
+            self._calls.get(f"{app}/subscriptions", f"{app}|{secret}"),
         )
         return told, debug, subscription
 

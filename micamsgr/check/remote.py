@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from email.utils import parsedate_to_datetime
 from statistics import median
 
+from micamsgr.messenger.told import Told
+
 from .findings import Finding, fine
-from .told import Told
 from .troubles import trouble
 
 _SLOW = 1.5  # seconds

@@ -19,9 +19,9 @@ from micamsgr.messenger.subscriptions import (
     read_subscriptions,
     unclear,
 )
+from micamsgr.messenger.told import Told, text
 
 from .findings import Finding, fine
-from .told import Told, text
 from .troubles import trouble
 
 #: Below the public URL, and before a bot's name.

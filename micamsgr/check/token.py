@@ -11,17 +11,22 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import Any
 
-from micamsgr.messenger.graph_answers import items, mapping
+from micamsgr.messenger.graph_answers import mapping
 from micamsgr.messenger.graph_errors import proof_refused
+from micamsgr.messenger.token_facts import (
+    EXPIRED,
+    NEEDED,
+    NOT_ITS_OWN,
+    SOON,
+    TokenFacts,
+    read_facts,
+)
+from micamsgr.messenger.told import Told, text
 
 from .findings import Finding, fine
-from .told import Told, number, text
 from .troubles import trouble
 
-_SOON = 7 * 86400.0
 _TOKEN_CODES = (102, 190)
-_EXPIRED = 463
-_NEEDED = ("pages_messaging", "pages_manage_metadata")
 _USEFUL = ("pages_read_engagement",)
 
 
@@ -33,35 +38,28 @@ def judge_token(bot: str, me: Told, debug: Told | None, now: float) -> Finding:
     :param debug: what ``/debug_token`` told the app; ``None``: not asked.
     :param now: seconds since the epoch.
     """
-    shown = _shown(debug)
-    error = mapping(shown.get("error"))
-    expires = number(shown.get("expires_at")) or 0
-    expired = 0 < expires <= now or _EXPIRED in (
-        me.subcode,
-        number(error.get("subcode")),
-        number(error.get("error_subcode")),
-    )
-    if expired:
+    shown = read_facts(debug)
+    facts = shown or TokenFacts()
+    expires = facts.expires
+    if facts.expired(now) or me.subcode == EXPIRED:
         when = f" at {_date(expires)}" if 0 < expires <= now else ""
         return trouble("token.expired", bot, f"it has expired{when}")
     if me.code in _TOKEN_CODES:
         return trouble("token.invalid", bot, f"it is refused: {me.why}")
-    if shown.get("is_valid") is False and not me.good:
-        code = text(error.get("code"))
-        return trouble("token.invalid", bot, f"it is not valid: code {code}")
-    kind = shown.get("type")
-    if kind is not None and kind != "PAGE":
-        return trouble("token.kind", bot, f"it is of type {text(kind)}, not PAGE")
-    if not me.good and shown.get("is_valid") is not True:
+    if facts.valid is False and not me.good:
+        return trouble("token.invalid", bot, f"it is not valid: code {facts.code}")
+    if facts.kind not in (None, "PAGE"):
+        return trouble("token.kind", bot, f"it is of type {facts.kind}, not PAGE")
+    if not me.good and facts.valid is not True:
         return trouble("token.unknown", bot, f"nobody says: {me.why}")
-    if 0 < expires <= now + _SOON:
+    if 0 < expires <= now + SOON:
         return trouble("token.expiring", bot, f"it expires at {_date(expires)}")
-    access = number(shown.get("data_access_expires_at")) or 0
-    if 0 < access <= now + _SOON:
+    access = facts.access
+    if 0 < access <= now + SOON:
         tense = "expired" if access <= now else "expires"
         line = f"it is valid; its access to data {tense} at {_date(access)}"
         return trouble("token.data_access", bot, line)
-    if not shown:
+    if shown is None:
         return fine("token", bot, "it works; until when is not known")
     until = f"until {_date(expires)}" if expires else "without an end"
     line = f"it is valid, {until}"
@@ -80,16 +78,15 @@ def judge_app(
     :param app: what ``/app`` told whoever has the token.
     :param debug: as for :func:`judge_token`, asked with the secret.
     """
-    shown = _shown(debug)
-    error = mapping(shown.get("error"))
-    theirs = app_of(app) or text(shown.get("app_id") or "")
+    facts = read_facts(debug) or TokenFacts()
+    theirs = app_of(app) or facts.app
     if configured is not None and theirs and theirs != configured:
         line = f"the token is of app {theirs}, not of {configured}"
         return trouble("app.other", bot, line)
     if debug is None or not (theirs or configured):
         return trouble("app.unknown", bot, f"no app is known: {app.why}")
-    another = me.good or number(error.get("code")) == 100
-    if shown.get("is_valid") is False and another:
+    another = me.good or facts.code == NOT_ITS_OWN
+    if facts.valid is False and another:
         line = f"the token is not of app {theirs or configured}"
         return trouble("app.other", bot, line)
     if not debug.good:
@@ -100,7 +97,7 @@ def judge_app(
             )
             return trouble("app.secret", bot, line)
         return trouble("app.unknown", bot, f"it can't be looked at: {debug.why}")
-    name = text(shown.get("application") or app.document.get("name") or "")
+    name = text(_shown(debug).get("application") or app.document.get("name") or "")
     named = f" ({name})" if name else ""
     return fine(
         "app", bot, f"token and secret are of app {theirs or configured}{named}"
@@ -111,8 +108,7 @@ def app_of(app: Told) -> str | None:
     """
     Read whose token asked ``/app``.
     """
-    found = number(app.document.get("id")) if app.good else None
-    return None if found is None else str(found)
+    return app.id
 
 
 def judge_page(
@@ -137,8 +133,7 @@ def page_of(me: Told) -> str | None:
     """
     Read whose token asked ``/me``.
     """
-    found = number(me.document.get("id")) if me.good else None
-    return None if found is None else str(found)
+    return me.id
 
 
 def judge_scopes(bot: str, page: str | None, debug: Told | None) -> Finding:
@@ -147,28 +142,22 @@ def judge_scopes(bot: str, page: str | None, debug: Told | None) -> Finding:
 
     :param page: the bot's, where it is known.
     """
-    shown = _shown(debug)
-    listed = shown.get("scopes")
-    if not isinstance(listed, list) or shown.get("is_valid") is False:
+    facts = read_facts(debug) or TokenFacts()
+    if facts.scopes is None or facts.valid is False:
         why = "the app was not asked" if debug is None else debug.why
         if debug is not None and debug.good:
             why = "the token is not valid"
         return trouble("scopes.unknown", bot, f"nobody says: {why}")
-    scopes = {str(one) for one in listed}
-    missing = [one for one in _NEEDED if one not in scopes]
-    if missing:
-        return trouble("scopes.missing", bot, f"missing: {', '.join(missing)}")
-    for one in items(shown.get("granular_scopes")):
-        targets = one.get("target_ids")
-        if one.get("scope") not in _NEEDED or page is None:
-            continue
-        if isinstance(targets, list) and page not in map(str, targets):
-            line = f"{one['scope']} is granted, but not for Page {page}"
-            return trouble("scopes.elsewhere", bot, line)
-    less = [one for one in _USEFUL if one not in scopes]
+    if facts.missing:
+        return trouble("scopes.missing", bot, f"missing: {', '.join(facts.missing)}")
+    elsewhere = facts.elsewhere(page)
+    if elsewhere:
+        line = f"{elsewhere[0]} is granted, but not for Page {page}"
+        return trouble("scopes.elsewhere", bot, line)
+    less = [one for one in _USEFUL if one not in facts.scopes]
     if less:
         return trouble("scopes.partial", bot, f"missing: {', '.join(less)}")
-    return fine("scopes", bot, ", ".join((*_NEEDED, *_USEFUL)))
+    return fine("scopes", bot, ", ".join((*NEEDED, *_USEFUL)))
 
 
 def judge_proof(bot: str, proved: Told, unproved: Told) -> Finding:
@@ -205,8 +194,5 @@ def _shown(debug: Told | None) -> dict[str, Any]:
 
 
 def _date(seconds: int) -> str:
-    try:
-        moment = datetime.fromtimestamp(seconds, timezone.utc)
-    except (ValueError, OverflowError, OSError):
-        return "a time that is none"
+    moment = datetime.fromtimestamp(seconds, timezone.utc)
     return f"{moment:%Y-%m-%d %H:%M} UTC"

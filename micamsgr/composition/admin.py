@@ -95,6 +95,7 @@ class Admin:
         self._metrics.checked((it.name, it.bot or "", it.ok) for it in checks)
         bots = self._bots.by_name.items()
         self._metrics.paused({name: bot.paused for name, bot in bots})
+        self._metrics.tokens({name: bot.token_expires for name, bot in bots})
         return View(200, CONTENT_TYPE, self._metrics.page())
 
     def facts(self, stuck: str | None) -> Facts:

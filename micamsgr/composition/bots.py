@@ -15,11 +15,9 @@ from attrs import frozen
 from twisted.application.service import IService, MultiService
 from twisted.internet.defer import Deferred, maybeDeferred
 
-from micamsgr.assistant.chat_completions import ChatCompletions, Endpoint
-from micamsgr.assistant.demo import Demo
-from micamsgr.assistant.prompt import messages
+from micamsgr.assistant.chat_completions import ChatCompletions
 from micamsgr.clock import Clocks
-from micamsgr.config.values import Bot, LanguageModel
+from micamsgr.config.values import Bot
 from micamsgr.conversation.assistant import IAssistant
 from micamsgr.conversation.dispatcher import Dispatcher
 from micamsgr.conversation.events import BotName, Psid
@@ -29,6 +27,7 @@ from micamsgr.conversation.pacing import TokenBucket
 from micamsgr.conversation.slots import Slots
 from micamsgr.conversation.steps import Steps
 from micamsgr.httpcall import HTTPCaller
+from micamsgr.messenger.calling import GraphCalls
 from micamsgr.messenger.catch_up import CatchUp
 from micamsgr.messenger.graph import GraphMessenger, TokenState
 from micamsgr.messenger.markdown import plain
@@ -36,10 +35,12 @@ from micamsgr.messenger.pages import PageFinder
 from micamsgr.messenger.rendering import MOST, split
 from micamsgr.messenger.repair import Repair
 from micamsgr.messenger.subscriptions import State, Subscriptions
+from micamsgr.messenger.token_watch import DEADLINE, TokenWatch
 from micamsgr.messenger.webhook import Channel
 from micamsgr.services import Draining
 from micamsgr.web.readiness import BotFacts, Subscribed
 
+from .assistants import make_assistant
 from .changes import BotChanges
 
 _SUBSCRIBED = {
@@ -75,7 +76,8 @@ class Surroundings:
 
 class RunningBot(MultiService):
     """
-    One bot: what finds its Page, repairs what was missed, and answers.
+    One bot: what finds its Page, looks at its token, repairs what was missed,
+    and answers.
 
     :ivar channel: what the webhook must know of it; another one after each
         change.
@@ -103,9 +105,10 @@ class RunningBot(MultiService):
             drain=DRAIN,
         )
         self._finder = self._make_finder(bot)
+        self._watch = self._make_watch(bot)
         self._repair = self._make_repair(bot)
         self.channel = self._make_channel(bot)
-        for service in (self._finder, self._repair, self._dispatcher):
+        for service in (self._finder, self._watch, self._repair, self._dispatcher):
             service.setServiceParent(self)
 
     def change(self, bot: Bot, *, texts: bool) -> None:
@@ -135,6 +138,10 @@ class RunningBot(MultiService):
             self._drop(self._finder)
             self._finder = self._make_finder(bot)
             self._finder.setServiceParent(self)
+        if _watched(bot) != _watched(before):
+            self._drop(self._watch)
+            self._watch = self._make_watch(bot)
+            self._watch.setServiceParent(self)
         if _repaired(bot) != _repaired(before):
             self._drop(self._repair)
             self._repair = self._make_repair(bot)
@@ -169,15 +176,27 @@ class RunningBot(MultiService):
     def facts(self) -> BotFacts:
         """What is known of how well it is."""
         asked, llm = self._repair.subscription, self._assistant
+        seen = self._watch.outlook
         return BotFacts(
             bot=self._bot.name,
             token=self._token.good,
             unproved=self._token.unproved,
             other_page=self._finder.mistaken,
             refused=self._steps.outlet.alarmed,
+            other_app=seen.other_app,
+            expired=seen.expired,
+            invalid=seen.invalid,
+            expires=seen.expires,
+            access=seen.access,
+            missing=seen.missing,
             subscribed=_SUBSCRIBED[asked] if asked else Subscribed.NOT_ASKED,
             llm_shut=isinstance(llm, ChatCompletions) and llm.shut,
         )
+
+    @property
+    def token_expires(self) -> int | None:
+        """See :class:`~micamsgr.messenger.token_watch.TokenWatch`."""
+        return self._watch.expires
 
     @property
     def paused(self) -> bool:
@@ -200,6 +219,27 @@ class RunningBot(MultiService):
             facebook.page_access_token.value,
             around.chance.random,
             facebook.page_id,
+        )
+
+    def _make_watch(self, bot: Bot) -> TokenWatch:
+        around, facebook = self._around, bot.facebook
+        now = around.clocks.now
+        return TokenWatch(
+            bot.name,
+            around.reactor,
+            now,
+            GraphCalls(
+                around.caller.call,
+                f"{facebook.graph_url}/{facebook.api_version}",
+                lambda: now().wall / 1000.0,
+                around.reactor.seconds,
+                DEADLINE,
+            ),
+            facebook.page_access_token.value,
+            facebook.secret.value,
+            facebook.app_id,
+            lambda: self._finder.page,
+            around.chance.random,
         )
 
     def _make_repair(self, bot: Bot) -> Repair:
@@ -263,7 +303,9 @@ class RunningBot(MultiService):
             facebook.mark_seen,
             state=self._token,
         )
-        self._assistant = _assistant(around, bot)
+        self._assistant = make_assistant(
+            around.reactor, around.caller.call, around.chance.random, bot
+        )
         return Steps(
             bot.name,
             around.reactor,
@@ -293,41 +335,21 @@ def _way_out(bot: Bot) -> tuple[object, ...]:
     return bot.facebook, bot.delivery.rate, bot.delivery.deadline
 
 
+def _watched(bot: Bot) -> tuple[object, ...]:
+    """
+    Give what the look at a bot's token depends on.
+    """
+    asked = bot.facebook
+    root = asked.graph_url, asked.api_version
+    return root, asked.page_access_token, asked.secret, asked.app_id
+
+
 def _repaired(bot: Bot) -> tuple[object, ...]:
     """
     Give what the repair of a bot depends on.
     """
     lookup_rate = bot.delivery.lookup_rate
     return bot.facebook, bot.subscriptions, bot.handover, bot.allow, lookup_rate
-
-
-def _assistant(around: Surroundings, bot: Bot) -> IAssistant:
-    if bot.llm.provider == "demo":
-        return Demo(around.reactor)
-    manners = bot.assistant.manners
-    return ChatCompletions(
-        around.caller.call,
-        [_endpoint(model) for model in (bot.llm, *bot.llm.fallbacks)],
-        partial(
-            messages,
-            bot.assistant.instructions,
-            history_messages=manners.history_messages,
-            history_characters=manners.history_characters,
-        ),
-        around.reactor.seconds,
-        around.chance.random,
-    )
-
-
-def _endpoint(model: LanguageModel) -> Endpoint:
-    return Endpoint(
-        url=model.url,
-        model=model.model,
-        headers={name: value.value for name, value in model.headers.items()},
-        api_key=None if model.api_key is None else model.api_key.value,
-        parameters=model.parameters,
-        timeout=model.timeout,
-    )
 
 
 def alias_of(bot: Bot) -> Callable[[Psid], str]:

@@ -272,8 +272,8 @@ def fit(text: str) -> str:
     return whole.replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
-# In seconds since the epoch.
-_YEAR_3000 = 32_503_680_000
+#: In seconds since the epoch; nothing of ours lasts longer.
+YEAR_3000 = 32_503_680_000
 
 
 def milliseconds(value: object) -> int | None:
@@ -282,7 +282,7 @@ def milliseconds(value: object) -> int | None:
     since the epoch; of this millennium.
     """
     if isinstance(value, int) and not isinstance(value, bool):
-        return value * 1000 if 0 <= value < _YEAR_3000 else None
+        return value * 1000 if 0 <= value < YEAR_3000 else None
     if not isinstance(value, str):
         return None
     try:

@@ -12,14 +12,14 @@ from urllib.parse import quote
 
 from attrs import define, field, frozen
 
-from micamsgr.check.calling import GraphCalls
 from micamsgr.check.findings import Finding, Verdict
 from micamsgr.check.subscribed import apps_of, same_url
 from micamsgr.check.token import app_of, judge_scopes, judge_token, page_of
-from micamsgr.check.told import Told, number
+from micamsgr.messenger.calling import GraphCalls, debug_token
 from micamsgr.messenger.graph import appsecret_proof
 from micamsgr.messenger.graph_answers import items, mapping
 from micamsgr.messenger.subscriptions import NEEDED, ours
+from micamsgr.messenger.told import Told, number
 
 from .failing import Failed, shown, words
 
@@ -130,7 +130,7 @@ class Dashboard:
         return facts
 
     async def _debug(self, token: str) -> Told:
-        return await self._calls.get("debug_token", self._app_token, input_token=token)
+        return await debug_token(self._calls, self._app, self._secret, token)
 
     async def lengthen(self, token: str) -> str:
         """

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from micamsgr.check.told import Told
 from micamsgr.messenger.graph_answers import fit, mapping
+from micamsgr.messenger.told import Told
 
 _LONGEST = 300
 

@@ -14,13 +14,13 @@ from typing import Any
 from attrs import define, evolve, field
 from twisted.internet.task import deferLater
 
-from micamsgr.check.calling import GraphCalls
 from micamsgr.check.knocking import Knocker
 from micamsgr.check.llm import ask as ask_llm
 from micamsgr.check.subscribed import same_url, shown_url, webhook_url
 from micamsgr.config import Config, parse_config
 from micamsgr.config.document import ConfigError
 from micamsgr.httpcall import Call
+from micamsgr.messenger.calling import GraphCalls
 
 from . import questions
 from .arriving import PAUSE, knock, why_not

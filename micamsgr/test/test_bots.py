@@ -30,6 +30,7 @@ from micamsgr.config.values import Bot, Secret
 from micamsgr.conversation.policy import Delivery
 from micamsgr.httpcall import Answer
 from micamsgr.messenger.subscriptions import NEEDED
+from micamsgr.messenger.token_facts import NEEDED as SCOPES
 from micamsgr.testing import ALICE, BOB, memory_store
 from micamsgr.web.readiness import Subscribed
 
@@ -123,15 +124,19 @@ class Answering:
     A Graph API to whose app one Page is subscribed.
 
     :ivar error: what is answered instead of all else; ``None``: all is well.
+    :ivar shown: what the app is shown of the token.
     """
 
     def __init__(self) -> None:
         self.error: dict[str, object] | None = None
+        self.shown: dict[str, object] = {"is_valid": True}
 
     async def call(self, method: str, url: Any, **more: Any) -> Answer:
         told: dict[str, object] = {"id": "9", "name": "A Page", "data": []}
         if "subscribed_apps" in str(url):
             told = {"data": [{"id": "7", "subscribed_fields": list(NEEDED)}]}
+        elif "/debug_token" in str(url):
+            told = {"data": self.shown}
         status = 200
         if self.error is not None:
             status, told = 400, {"error": self.error}
@@ -180,6 +185,76 @@ class HourlyTests(BotsCase):
         self.assertIs(self.bot.facts.unproved, False)
 
 
+class TokenTests(BotsCase):
+    """
+    Tests for what is known of a token before it has ended.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.graph = Answering()
+        self.at = int(self.around.clocks.now().wall / 1000) + 3 * 86400
+        self.graph.shown["expires_at"] = self.at
+        around = evolve(self.around, caller=cast(Any, self.graph))
+        self.bot = RunningBot(around, BOT, texts=False)
+        self.bot.startService()
+        self.addCleanup(self.bot.stopService)
+
+    def test_soon(self) -> None:
+        """
+        That it is about to expire is known from the start on, by the second.
+        """
+        self.assertEqual(self.bot.token_expires, self.at)
+        self.clock.advance(60.0)
+        self.assertEqual(self.bot.facts.expires, 3 * 86400.0 - 60.0)
+
+    def test_elsewhere(self) -> None:
+        """
+        A permission that was given for another Page than the bot's is known as
+        missing.
+        """
+        self.graph.shown["scopes"] = list(SCOPES)
+        granted = {"scope": SCOPES[0], "target_ids": ["10"]}
+        self.graph.shown["granular_scopes"] = [granted]
+        self.clock.pump([60.0] * 65)
+        self.assertEqual(self.bot.facts.missing, (SCOPES[0],))
+
+    def test_bad(self) -> None:
+        """
+        What makes it useless is told apart.
+        """
+        for more, name in (
+            ({"app_id": "10"}, "other_app"),
+            ({"is_valid": False}, "invalid"),
+            ({"expires_at": 1}, "expired"),
+        ):
+            self.graph.shown = {"app_id": "9", **more}
+            self.clock.pump([60.0] * 65)
+            facts = self.bot.facts
+            bad = [
+                it for it in ("other_app", "invalid", "expired") if getattr(facts, it)
+            ]
+            self.assertEqual(bad, [name])
+
+    def test_renewed(self) -> None:
+        """
+        With another token all of that is forgotten, and asked anew at once.
+        """
+        del self.graph.shown["expires_at"]
+        self.bot.change(OTHER_TOKEN, texts=False)
+        self.assertIsNone(self.bot.token_expires)
+        self.assertIsNone(self.bot.facts.expires)
+
+    def test_kept(self) -> None:
+        """
+        Any other change leaves it as it is.
+        """
+        del self.graph.shown["expires_at"]
+        seen = evolve(BOT.facebook, mark_seen=not BOT.facebook.mark_seen)
+        self.bot.change(evolve(BOT, facebook=seen), texts=False)
+        self.assertEqual(self.bot.token_expires, self.at)
+
+
 class RunningBotTests(BotsCase):
     """
     Tests for a bot that is changed while it runs.
@@ -196,7 +271,9 @@ class RunningBotTests(BotsCase):
         Other instructions ask nothing of the Graph API again, and keep the pace
         and the pauses of the Page.
         """
-        self.assertEqual(self.asked(), [("me", "token-of-mica")])
+        self.assertEqual(
+            self.asked(), [("me", "token-of-mica"), ("app", "token-of-mica")]
+        )
         outlet, channel = self.bot._steps.outlet, self.bot.channel
         told = evolve(BOT.assistant, instructions="Be brief.")
         self.bot.change(evolve(BOT, assistant=told), texts=False)
@@ -207,13 +284,15 @@ class RunningBotTests(BotsCase):
 
     def test_token(self) -> None:
         """
-        Another token is asked for its Page at once, and nothing that was
-        learned with the old one is kept.
+        Another token is asked for its Page and its app at once, and nothing that
+        was learned with the old one is kept.
         """
         self.asked()
         outlet, channel = self.bot._steps.outlet, self.bot.channel
         self.bot.change(OTHER_TOKEN, texts=False)
-        self.assertEqual(self.asked(), [("me", "another-token")])
+        self.assertEqual(
+            self.asked(), [("me", "another-token"), ("app", "another-token")]
+        )
         self.assertIsNot(self.bot._steps.outlet, outlet)
         self.assertNotEqual(self.bot.channel.kept, channel.kept)
 

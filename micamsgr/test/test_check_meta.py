@@ -26,8 +26,8 @@ from micamsgr.check.token import (
     judge_scopes,
     judge_token,
 )
-from micamsgr.check.told import Told, text
 from micamsgr.httpcall import Answer
+from micamsgr.messenger.told import Told, text
 
 from .test_check_judgements import name_of
 

@@ -68,6 +68,7 @@ mica_store_commit_seconds
 mica_store_free_bytes
 mica_store_size_bytes
 mica_tls_cert_not_after_timestamp_seconds
+mica_token_expires_timestamp_seconds bot
 mica_turn_seconds
 mica_turn_states state
 mica_turns state
@@ -129,11 +130,16 @@ class NameTests(SynchronousTestCase):
         metrics.paused({"ink": True})
         metrics.checked([("token", "mica", True), ("store", "", False)])
         metrics.paused({"mica": False})
+        metrics.tokens({"ink": 17})
+        metrics.tokens({"mica": 18, "other": None})
         text = metrics.page().decode()
         self.assertNotIn("ink", text)
         self.assertIn('mica_check_ok{bot="mica",check="token"} 1.0', text)
         self.assertIn('mica_check_ok{bot="",check="store"} 0.0', text)
         self.assertIn('mica_sending_paused{bot="mica"} 0.0', text)
+        name = "mica_token_expires_timestamp_seconds"
+        self.assertIn(name + '{bot="mica"} 18.0', text)
+        self.assertEqual(text.count(name + "{"), 1)
 
     def test_no_certificate(self) -> None:
         """

@@ -9,6 +9,7 @@ from unittest import TestCase
 
 from attrs import evolve
 
+from micamsgr.check.troubles import trouble
 from micamsgr.web.readiness import (
     LONGEST_WAIT,
     BotFacts,
@@ -90,6 +91,12 @@ class ReadinessTests(TestCase):
             ("token", of_bot(token=False)),
             ("token", of_bot(unproved=True)),
             ("token", of_bot(other_page=True)),
+            ("token", of_bot(other_app=True)),
+            ("token", of_bot(expired=True)),
+            ("token", of_bot(expired=True, token=False)),
+            ("token", of_bot(invalid=True)),
+            ("token", of_bot(invalid=True, token=None, missing=("pages_messaging",))),
+            ("token", of_bot(refused=True, expires=DAY)),
             ("token", of_bot(refused=True)),
             ("token", of_bot(refused=True, token=None)),
             ("subscribed", of_bot(subscribed=Subscribed.NO)),
@@ -113,6 +120,48 @@ class ReadinessTests(TestCase):
         ):
             self.assertIs(status(name, facts), Status.UNKNOWN)
             self.assertTrue(all(check.ok for check in readiness(facts)))
+
+    def test_token(self) -> None:
+        """
+        What will come of a token is warned of, all of it at once, with the days
+        that are left and with what to do.
+        """
+        lacks = ("pages_messaging",)
+        for known, words in (
+            ({"expires": 2.5 * DAY}, ["expires in 2.5 days", "new token"]),
+            ({"missing": lacks}, ["lacks pages_messaging", "Advanced Access"]),
+            ({"access": 2.5 * DAY}, ["access to data expires in 2.5 days", "log in"]),
+            ({"access": -DAY}, ["access to data has expired", "log in"]),
+            (
+                {"expires": 2.5 * DAY, "missing": lacks, "access": -DAY},
+                ["expires in 2.5", "lacks pages_mess", "has expired", "log in"],
+            ),
+            ({"expires": DAY, "token": None}, ["expires in 1.0 days"]),
+        ):
+            facts = of_bot(**known)
+            (check,) = (it for it in readiness(facts) if it.status is not Status.OK)
+            self.assertEqual((check.name, check.bot), ("token", "mica"))
+            self.assertIs(check.status, Status.WARNING)
+            self.assertTrue(check.ok)
+            for word in words:
+                self.assertIn(word, f"{check.means} {check.todo}")
+
+    def test_words(self) -> None:
+        """
+        What to do about a token is told in the words of ``micamessenger
+        check``.
+        """
+        for name, known in (
+            ("token.expired", {"expired": True}),
+            ("token.expiring", {"expires": DAY}),
+            ("token.data_access", {"access": DAY}),
+            ("token.invalid", {"invalid": True}),
+            ("app.other", {"other_app": True, "unproved": True}),
+        ):
+            (check,) = (
+                it for it in readiness(of_bot(**known)) if it.status is not Status.OK
+            )
+            self.assertEqual(check.todo, trouble(name, "mica", "").todo)
 
     def test_certificate(self) -> None:
         """

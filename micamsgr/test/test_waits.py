@@ -16,7 +16,7 @@ from micamsgr.assistant import breaker
 from micamsgr.composition import bots
 from micamsgr.conversation import dispatcher, outlet, parts, planner, reception
 from micamsgr.httpcall import outbound_client
-from micamsgr.messenger import pages, repair, usage, webhook
+from micamsgr.messenger import pages, repair, token_watch, usage, webhook
 from micamsgr.store import database, forget_command, thread
 
 PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
@@ -49,6 +49,7 @@ WAITS: dict[str, tuple[float, ...]] = {
     "an LLM that is left alone": (breaker._LONGEST_NAMED,),
     "a conversation in which a defect": (dispatcher._AFTER_A_DEFECT,),
     "whose Page a token is of": (pages._FIRST_REST, pages._LONGEST_REST),
+    "a look at the token": (token_watch.DEADLINE,),
     "catching up that can't go on": (repair._FIRST_REST, repair._LONGEST_REST),
     "the 24 hours": (24 * 60 - planner.WINDOW / 60_000,),
     "a message that Meta delivers late": (reception.STALE / 3_600_000,),

@@ -29,6 +29,12 @@ OFF = 60.0
 
 _LOG = "the log says why"
 
+_NEW_TOKEN = (
+    "generate a new token at developers.facebook.com, Messenger, put it into"
+    " facebook.page_access_token, and reload the daemon"
+)
+_LASTING = "one made from a long-lived user token does not expire"
+
 
 class Status(Enum):
     """
@@ -68,6 +74,14 @@ class BotFacts:
     :ivar other_page: whether the token is of another Page than configured.
     :ivar refused: whether the Graph API refused the Page as such, as where a
         permission is missing, and nothing got through since.
+    :ivar other_app: whether the token is of another app than asked about it,
+        *expired* whether its time is over, *invalid* whether it is not valid
+        for whatever other reason, so far as the app was told.
+    :ivar expires: in how many seconds the token does; ``None`` where that is
+        not soon, or not known.
+    :ivar access: in how many seconds its access to data does, or has done, then
+        0 or less; likewise.
+    :ivar missing: the permissions that it lacks, by Meta's names.
     :ivar llm_shut: whether each of its LLM's endpoints is left alone.
     """
 
@@ -76,6 +90,12 @@ class BotFacts:
     unproved: bool = False
     other_page: bool = False
     refused: bool = False
+    other_app: bool = False
+    expired: bool = False
+    invalid: bool = False
+    expires: float | None = None
+    access: float | None = None
+    missing: Sequence[str] = ()
     subscribed: Subscribed = Subscribed.NOT_ASKED
     llm_shut: bool = False
 
@@ -235,6 +255,19 @@ def _bot(facts: BotFacts) -> Iterator[Check]:
 
 
 def _token(facts: BotFacts) -> _Said:
+    if facts.expired:
+        return (
+            Status.FAILED,
+            "the token has expired: nothing can be sent",
+            f"{_NEW_TOKEN}; {_LASTING}",
+        )
+    if facts.other_app:
+        return (
+            Status.FAILED,
+            "the token is another app's than facebook.app_id: the proof and the"
+            " signatures don't fit, and nothing is sent or taken",
+            "take app_id, secret and token from one and the same app",
+        )
     if facts.token is False:
         return (
             Status.FAILED,
@@ -255,12 +288,22 @@ def _token(facts: BotFacts) -> _Said:
             "the token is of another Page than facebook.page_id names",
             "correct facebook.page_access_token or facebook.page_id, and reload",
         )
+    if facts.invalid:
+        return (
+            Status.FAILED,
+            "the token is not valid: nothing can be sent",
+            f"{_NEW_TOKEN}; a changed password or a lost role on the Page ends a token",
+        )
     if facts.refused:
         return (
             Status.FAILED,
             "the Graph API refuses what the Page sends: nothing is sent but to try",
             f"check the app's permissions and the Page's Support Inbox; {_LOG}",
         )
+    warnings = list(_token_warnings(facts))
+    if warnings:
+        means, todo = ("; ".join(it) for it in zip(*warnings, strict=True))
+        return Status.WARNING, means, todo
     if facts.token is None:
         return (
             Status.UNKNOWN,
@@ -268,6 +311,32 @@ def _token(facts: BotFacts) -> _Said:
             "nothing, if this was the start; else see whether it can be reached",
         )
     return Status.OK, "the Graph API takes the token", ""
+
+
+def _token_warnings(facts: BotFacts) -> Iterator[tuple[str, str]]:
+    """
+    Say what will come of the token, and what to do.
+    """
+    if facts.expires is not None:
+        yield (
+            f"the token expires in {facts.expires / 86400:.1f} days: then nothing can"
+            " be sent",
+            f"{_NEW_TOKEN}; {_LASTING}",
+        )
+    if facts.missing:
+        yield (
+            f"the token lacks {', '.join(facts.missing)}",
+            "generate the token anew and allow that for this Page; the public needs"
+            " Advanced Access",
+        )
+    if facts.access is not None:
+        left = f"expires in {facts.access / 86400:.1f} days"
+        yield (
+            "the token's access to data"
+            f" {'has expired' if facts.access <= 0.0 else left}",
+            "log in to the app with the account that made the token, and allow it"
+            " again",
+        )
 
 
 _SUBSCRIBED: dict[Subscribed, _Said] = {

@@ -10,7 +10,8 @@ from typing import Any
 from attrs import frozen
 
 from micamsgr.httpcall import Answer
-from micamsgr.messenger.graph_answers import document, fit, mapping, read_error
+
+from .graph_answers import document, fit, mapping, read_error
 
 _SHOWN = 80
 
@@ -49,6 +50,12 @@ class Told:
         """Whether it was the Graph API that answered, and not with 5xx."""
         answer = self.answer
         return answer is not None and answer.status < 500 and bool(self.document)
+
+    @property
+    def id(self) -> str | None:
+        """The ID of whatever was asked for; ``None`` where it is not told."""
+        found = number(self.document.get("id")) if self.good else None
+        return None if found is None else str(found)
 
     @property
     def code(self) -> int | None:

@@ -1,5 +1,7 @@
 """
 Calls the Graph API, whose answer somebody will judge.
+
+Source: docs/messenger-platform.md, section 10.
 """
 
 from __future__ import annotations
@@ -85,3 +87,14 @@ class GraphCalls:
             at=wall + seconds / 2.0,
             seconds=seconds,
         )
+
+
+async def debug_token(calls: GraphCalls, app: str, secret: str, token: str) -> Told:
+    """
+    Ask, as an app, what a token is.
+
+    The token is in the URL, where alone it has a place.
+
+    :param secret: the app's.
+    """
+    return await calls.get("debug_token", f"{app}|{secret}", input_token=token)
