@@ -127,7 +127,8 @@ class RunningBot(MultiService):
         if bot.facebook != before.facebook:
             self._token = TokenState()
         outlet = self._steps.outlet
-        if _way_out(bot) == _way_out(before):
+        if bot.facebook == before.facebook:
+            outlet.change(bot.delivery.rate, bot.delivery.deadline)
             self._steps = self._make_steps(bot, texts, outlet)
         else:
             self._steps = self._make_steps(bot, texts, None)
@@ -326,13 +327,6 @@ class RunningBot(MultiService):
             look_ups=self._look_ups,
             outlet=outlet,
         )
-
-
-def _way_out(bot: Bot) -> tuple[object, ...]:
-    """
-    Give what the pace of a bot's Page, and what stopped it, depend on.
-    """
-    return bot.facebook, bot.delivery.rate, bot.delivery.deadline
 
 
 def _watched(bot: Bot) -> tuple[object, ...]:

@@ -179,6 +179,20 @@ class Outlet:
         """
         self._inherited = before._inherited or not before.open
 
+    def change(self, rate: float, trial: float) -> None:
+        """
+        Send so many messages per second from now on, and give the one that
+        tries so many seconds.  What stops it stops it still.
+        """
+        self._trial = trial
+        if rate == self._rate:
+            return
+        self._rate = rate
+        # They were given out at the other rate.
+        self._places.clear()
+        self._keep_pace()
+        self._reopened()
+
     def sent_within(self, seconds: float) -> bool:
         """
         Say whether a message got through in the last *seconds*.
@@ -339,6 +353,7 @@ class Outlet:
                 self._reopen()
 
     def _shut(self, outcome: NotSent) -> None:
+        self._inherited = False
         # What was refused before it was out of reach is refused still.
         if self._pause is None or not outcome.away:
             self._alarm, self._why = outcome.alarm, outcome.detail

@@ -27,6 +27,7 @@ from micamsgr.clock import Clocks
 from micamsgr.composition.bots import Bots, RunningBot, Surroundings, alias_of
 from micamsgr.composition.changes import BotChanges
 from micamsgr.config.values import Bot, Secret
+from micamsgr.conversation.pacing import Pressure
 from micamsgr.conversation.policy import Delivery
 from micamsgr.httpcall import Answer
 from micamsgr.messenger.subscriptions import NEEDED
@@ -342,11 +343,16 @@ class RunningBotTests(BotsCase):
 
     def test_pace(self) -> None:
         """
-        Another rate is another way out.
+        Another rate holds at once, and no pause is forgotten for it.
         """
         outlet = self.bot._steps.outlet
+        outlet.press(Pressure(source="613", rest=30.0))
         self.bot.change(evolve(BOT, delivery=Delivery(rate=1.0)), texts=False)
-        self.assertIsNot(self.bot._steps.outlet, outlet)
+        self.assertIs(self.bot._steps.outlet, outlet)
+        self.assertTrue(self.bot.paused)
+        self.clock.advance(30.0)
+        taken = [outlet.take(conversation) for conversation in range(3)]
+        self.assertEqual(taken, [True, False, False])
 
 
 class BotsTests(BotsCase):

@@ -313,31 +313,6 @@ class OutletTests(OutletTestCase):
             self.assertEqual(event["detail"], outcome.detail)
 
 
-class ReplaceTests(OutletTestCase):
-    """
-    Tests for an outlet that takes the place of another.
-    """
-
-    def test_resumed(self) -> None:
-        """
-        Whoever read that nothing is sent reads that it goes on, once, though a
-        new token has made it another outlet.
-        """
-        for outcome, lines in ((TOKEN, 1), (SENT, 0)):
-            self.setUp()
-            self.attempt(outcome)
-            before = self.outlet
-            self.outlet = Outlet(BOT, lambda: self.ticks, 30.0, 15.0, self.reopen)
-            self.outlet.replace(before)
-            self.assertTrue(self.outlet.open)
-            with capturedLogs() as events:
-                self.attempt(InDoubt("timeout"))
-                self.attempt(SENT)
-                self.attempt(SENT)
-            told = [event["event"] for event in events]
-            self.assertEqual(told, ["sending.resumed"] * lines)
-
-
 class AwayTests(OutletTestCase):
     """
     Tests for a Graph API that can't be reached.
