@@ -152,6 +152,7 @@ class PageTests(AdminCase):
                 ("backlog", None, "ok"),
                 ("token", "mica", "ok"),
                 ("subscribed", "mica", "ok"),
+                ("sending", "mica", "ok"),
                 ("llm", "mica", "ok"),
             ],
         )

@@ -177,7 +177,7 @@ class RunningBot(MultiService):
     def facts(self) -> BotFacts:
         """What is known of how well it is."""
         asked, llm = self._repair.subscription, self._assistant
-        seen = self._watch.outlook
+        seen, stopped = self._watch.outlook, self.stopped
         return BotFacts(
             bot=self._bot.name,
             token=self._token.good,
@@ -191,6 +191,8 @@ class RunningBot(MultiService):
             access=seen.access,
             missing=seen.missing,
             subscribed=_SUBSCRIBED[asked] if asked else Subscribed.NOT_ASKED,
+            stopped=None if stopped is None else stopped[0],
+            away=self._steps.outlet.away,
             llm_shut=isinstance(llm, ChatCompletions) and llm.shut,
         )
 

@@ -107,8 +107,9 @@ class Outlet:
     _pause: Pause | None = field(default=None, init=False)
     # Whether somebody must act to end it.
     _alarm: bool = field(default=False, init=False)
-    # Why there is one.
+    # Why there is one, and whether it is that nobody was reached.
     _why: str = field(default="", init=False)
+    _away: bool = field(default=False, init=False)
     # When the first message after that pause began to try.
     _tried: float | None = field(default=None, init=False)
     # The conversations that failed since each had a chance to try, and how.
@@ -148,6 +149,11 @@ class Outlet:
         message got through since the Graph API refused the Page as such.
         """
         return self._pause is not None and self._alarm
+
+    @property
+    def away(self) -> bool:
+        """Whether nothing is sent since the Graph API was not reached."""
+        return self._pause is not None and self._away
 
     @property
     def stopped(self) -> tuple[float, str] | None:
@@ -357,6 +363,7 @@ class Outlet:
         # What was refused before it was out of reach is refused still.
         if self._pause is None or not outcome.away:
             self._alarm, self._why = outcome.alarm, outcome.detail
+        self._away = outcome.away
         self._pause = next_pause(outcome, self._pause, self._ticks())
         self._turn = self._pause.until + self._trial
         self._tried = None

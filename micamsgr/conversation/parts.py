@@ -360,11 +360,10 @@ def same_words(one: str, other: str) -> bool:
 
 def adopt(part: Part, now: Moment) -> Part:
     """
-    Conclude from finding *part* as a process left it that died, or a machine
-    that was restarted.
+    Conclude from finding *part* as a process left it that died, or a machine.
 
-    An attempt that was in flight is in doubt.  Its quarantine goes on, and
-    after a reboot is counted from this process's start.
+    An attempt in flight is in doubt.  Its quarantine goes on, and after a reboot
+    is counted from this process's start.
     """
     if part.intended is None or part.intended.boot != now.tick.boot:
         part = evolve(
@@ -388,11 +387,12 @@ def sought_long(part: Part, now: Moment, delivery: Delivery) -> bool:
 def past_settling(part: Part, now: Moment, delivery: Delivery) -> bool:
     """
     Say whether what can't be sent again need not be looked for any more: it was
-    for long, in however many processes, and this one had a moment for it.
+    for long, in however many processes; this one had a moment for it, and failed.
     """
     assert part.intended is not None
     long = now.since(part.intended) > delivery.quarantine + EVIDENCE_PATIENCE
-    return now.sure and long and _sought(part, now) > _MOMENT
+    failed = part.rest is not None and part.rest.seconds > now.started
+    return now.sure and long and failed and _sought(part, now) > _MOMENT
 
 
 def _sought(part: Part, now: Moment) -> float:

@@ -358,6 +358,21 @@ class AwayTests(OutletTestCase):
         self.assertEqual(self.paused(), [5.0] * 3)
         self.assertEqual(len(events), 1)
 
+    def test_told(self) -> None:
+        """
+        That the Graph API is not reached is told apart from all that it
+        refuses.
+        """
+        for _ in range(3):
+            self.attempt(AWAY)
+        self.assertTrue(self.outlet.away)
+        self.ticks += self.outlet.paused(TWO)
+        self.attempt(TOKEN, TWO)
+        self.assertFalse(self.outlet.away)
+        self.ticks += 60.0
+        self.attempt(SENT, THREE)
+        self.assertFalse(self.outlet.away)
+
     def test_refused_before(self) -> None:
         """
         A Page that was refused before nobody was reached is refused still.

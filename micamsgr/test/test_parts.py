@@ -384,14 +384,19 @@ class SoughtTests(SynchronousTestCase):
     def test_past_settling(self) -> None:
         """
         What can't be sent again is not looked for longer than an hour in all,
-        however often the daemon was started anew; each time it has a moment.
+        however often the daemon was started anew; but each time it has a moment,
+        and at least one look, however many others are looked for first.
         """
         late = moment(90_000.0, started=89_870.0)
-        self.assertFalse(sought_long(UNKNOWN, late, DELIVERY))
-        self.assertTrue(past_settling(UNKNOWN, late, DELIVERY))
-        self.assertFalse(past_settling(UNKNOWN, evolve(late, sure=False), DELIVERY))
+        failed = evolve(UNKNOWN, rest=Tick(89_900.0, "boot"))
+        self.assertFalse(sought_long(failed, late, DELIVERY))
+        self.assertTrue(past_settling(failed, late, DELIVERY))
+        self.assertFalse(past_settling(failed, evolve(late, sure=False), DELIVERY))
         for early in (moment(90_000.0, started=89_890.0), moment(3729.0)):
-            self.assertFalse(past_settling(UNKNOWN, early, DELIVERY))
+            self.assertFalse(past_settling(failed, early, DELIVERY))
+        for earlier in (None, Tick(89_860.0, "boot")):
+            before = evolve(UNKNOWN, rest=earlier)
+            self.assertFalse(past_settling(before, late, DELIVERY))
 
     def test_pace(self) -> None:
         """

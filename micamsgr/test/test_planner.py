@@ -288,12 +288,15 @@ class PlannerTests(SynchronousTestCase):
     def test_window_doubt(self) -> None:
         """
         When the window has closed, what is in doubt is still looked up, and
-        given up when that was tried for an hour.
+        given up when that was tried for an hour, and in vain.
         """
         late = evolve(in_doubt(), intended=Tick(24 * HOUR, "boot"))
         step = self.step(late, now=moment(24 * HOUR + 30.0))
         self.assertEqual(step, LookUp(late))
         step = self.step(late, now=moment(25 * HOUR + 30.1))
+        self.assertEqual(step, LookUp(late))
+        failed = evolve(late, rest=Tick(25 * HOUR, "boot"))
+        step = self.step(failed, now=moment(25 * HOUR + 30.1))
         assert isinstance(step, Change)
         self.assertEqual(step.after.state, PartState.DEAD)
 

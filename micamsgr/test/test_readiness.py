@@ -72,6 +72,7 @@ class ReadinessTests(TestCase):
                 ("backlog", None),
                 ("token", "mica"),
                 ("subscribed", "mica"),
+                ("sending", "mica"),
                 ("llm", "mica"),
             ],
         )
@@ -162,6 +163,22 @@ class ReadinessTests(TestCase):
                 it for it in readiness(of_bot(**known)) if it.status is not Status.OK
             )
             self.assertEqual(check.todo, trouble(name, "mica", "").todo)
+
+    def test_sending(self) -> None:
+        """
+        That nothing is sent is warned of, with why and what to do, and is no
+        reason to be taken for unready: what people write is kept.
+        """
+        for known, word in (
+            ({"away": True}, "reached"),
+            ({"refused": True}, "refuses"),
+            ({}, "limit"),
+        ):
+            facts = of_bot(stopped=12.0, **known)
+            (check,) = (it for it in readiness(facts) if it.name == "sending")
+            self.assertIs(check.status, Status.WARNING)
+            self.assertIn(word, check.means)
+            self.assertTrue(check.ok and check.todo)
 
     def test_certificate(self) -> None:
         """

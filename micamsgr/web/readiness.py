@@ -82,6 +82,8 @@ class BotFacts:
     :ivar access: in how many seconds its access to data does, or has done, then
         0 or less; likewise.
     :ivar missing: the permissions that it lacks, by Meta's names.
+    :ivar stopped: for how many seconds nothing is sent; ``None``: it is.
+    :ivar away: whether that is since the Graph API was not reached.
     :ivar llm_shut: whether each of its LLM's endpoints is left alone.
     """
 
@@ -97,6 +99,8 @@ class BotFacts:
     access: float | None = None
     missing: Sequence[str] = ()
     subscribed: Subscribed = Subscribed.NOT_ASKED
+    stopped: float | None = None
+    away: bool = False
     llm_shut: bool = False
 
 
@@ -244,13 +248,14 @@ def _backlog(facts: Facts) -> _Said:
     return (
         Status.FAILED,
         f"somebody waits for an answer since {facts.oldest:.0f} s",
-        f"see what else is not well here; {_LOG}",
+        f"see what else is not well here, warnings, too; {_LOG}",
     )
 
 
 def _bot(facts: BotFacts) -> Iterator[Check]:
     yield Check("token", facts.bot, *_token(facts))
     yield Check("subscribed", facts.bot, *_SUBSCRIBED[facts.subscribed])
+    yield Check("sending", facts.bot, *_sending(facts))
     yield Check("llm", facts.bot, *_llm(facts))
 
 
@@ -357,6 +362,29 @@ _SUBSCRIBED: dict[Subscribed, _Said] = {
         "nothing, if this was the start; else see whether the Graph API can be reached",
     ),
 }
+
+
+def _sending(facts: BotFacts) -> _Said:
+    if facts.stopped is None:
+        return Status.OK, "nothing keeps the Page from sending", ""
+    if facts.away:
+        return (
+            Status.WARNING,
+            "the Graph API can't be reached: nothing is sent but to try, every 15 s",
+            "see whether this machine resolves and reaches facebook.graph_url, and"
+            " whether metastatus.com tells of an outage; it goes on by itself",
+        )
+    if facts.refused:
+        return (
+            Status.WARNING,
+            "nothing is sent but to try, as the Graph API refuses the Page",
+            "do what the check of the token says",
+        )
+    return (
+        Status.WARNING,
+        f"a limit of the Graph API is kept: nothing is sent for {facts.stopped:.0f} s",
+        f"nothing, if that is seldom; else lower delivery.rate; {_LOG}",
+    )
 
 
 def _llm(facts: BotFacts) -> _Said:
