@@ -15,7 +15,13 @@ from OpenSSL.SSL import Error
 from service_identity import VerificationError
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import HostnameEndpoint
-from twisted.internet.error import ConnectingCancelledError
+from twisted.internet.error import (
+    ConnectingCancelledError,
+    ConnectionRefusedError,
+    DNSLookupError,
+    NoRouteError,
+    TCPTimedOutError,
+)
 from twisted.internet.interfaces import (
     IHandshakeListener,
     IOpenSSLClientConnectionCreator,
@@ -38,6 +44,14 @@ from micamsgr.errors import OutcomeUnknown, Unavailable
 # Longest that written bytes may stay unacknowledged before the kernel gives
 # up, in milliseconds.
 _USER_TIMEOUT = 10_000
+
+# What an operator who has never heard of Twisted makes something of.
+_PLAIN = {
+    ConnectionRefusedError: "the connection was refused",
+    DNSLookupError: "the name was not found",
+    NoRouteError: "there is no way to that address",
+    TCPTimedOutError: "no connection in time",
+}
 
 # The most bytes of an answer to read before its body.
 _LARGEST_HEAD = 1 << 16
@@ -201,6 +215,9 @@ def _words(error: Exception) -> str:
     """
     Spell an error, but not the lists and objects that some have for words.
     """
+    plain = _PLAIN.get(type(error))
+    if plain is not None:
+        return plain
     words = str(error)
     if isinstance(error, VerificationError):
         words = "the certificate is for other names"

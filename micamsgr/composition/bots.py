@@ -204,7 +204,7 @@ class RunningBot(MultiService):
     @property
     def paused(self) -> bool:
         """Whether nothing of the Page's is sent now, for whatever reason."""
-        return not self._steps.outlet.open
+        return self.stopped is not None
 
     def _drop(self, service: IService) -> None:
         """

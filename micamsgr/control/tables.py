@@ -97,8 +97,7 @@ def status_lines(said: Mapping[str, Any]) -> list[str]:
     if certificate is not None:
         ends += f" (in {certificate['days']:.0f} days)"
     waiting = f"{queue['waiting']} waiting, {queue['in_turn']} being answered"
-    if queue["oldest_unanswered"] is not None:
-        waiting += f", the oldest for {span(queue['oldest_unanswered'])}"
+    oldest = queue["oldest_unanswered"]
     bots = table(
         ("BOT", "PAGE", "SUBSCRIBED", "SENDING", "TOKENS TODAY", "OF"),
         (
@@ -116,10 +115,10 @@ def status_lines(said: Mapping[str, Any]) -> list[str]:
     troubles = []
     for bot in said["bots"]:
         if bot["sending"] != "open":
-            troubles.append(
-                f"{bot['name']}: nothing is sent for {span(bot['paused_for'])}:"
-                f" {printable(str(bot['why']))}"
-            )
+            rest = bot["paused_for"]
+            until = f"for {span(rest)}" if rest else "until a message gets through"
+            why = printable(str(bot["why"]))
+            troubles.append(f"{bot['name']}: nothing is sent {until}: {why}")
         troubles += [
             f"{bot['name']}: {it['host']} is not asked for {it['model']} for"
             f" {span(it['left_alone_for'])}, as it failed"
@@ -140,6 +139,7 @@ def status_lines(said: Mapping[str, Any]) -> list[str]:
             f"{queue['turns']} open turns; parts: {queue['unsent']} unsent,"
             f" {queue['sending']} being sent, {queue['in_doubt']} in doubt",
         ),
+        ("oldest", "nobody waits" if oldest is None else f"waits for {span(oldest)}"),
         ("certificate", ends),
         (
             "store",

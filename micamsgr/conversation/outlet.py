@@ -157,9 +157,13 @@ class Outlet:
 
     @property
     def stopped(self) -> tuple[float, str] | None:
-        """For how many seconds nothing is sent, and why; ``None``: it is."""
+        """
+        For how many seconds nothing is sent, and why; 0.0 where that is until
+        a message gets through.  ``None``: it is sent, or nobody is there who
+        could try whether it is.
+        """
         now = self._ticks()
-        if self._pause is not None:
+        if self._pause is not None and (self._alarm or self._pause.until > now):
             return max(0.0, self._pause.until - now), self._why
         last = max(self._told.values(), key=lambda told: told.rested, default=None)
         if last is None or last.rested <= now:

@@ -67,11 +67,14 @@ class UnavailableTests(MemoryCase):
     Tests for calls that surely had no effect.
     """
 
-    def assert_unavailable(self, call: Deferred[Answer]) -> None:
+    def assert_unavailable(self, call: Deferred[Answer], why: str = "") -> None:
         """
-        The call failed as one that surely had no effect.
+        The call failed as one that surely had no effect, for a reason that
+        anybody understands.
         """
-        self.failureResultOf(call, Unavailable)
+        error = self.failureResultOf(call, Unavailable).value
+        assert isinstance(error, Unavailable)
+        self.assertIn(why, error.detail)
         self.assertEqual(self.reactor.getDelayedCalls(), [])
 
     def test_refused(self) -> None:
@@ -84,14 +87,14 @@ class UnavailableTests(MemoryCase):
         factory.clientConnectionFailed(connector, Failure(ConnectionRefusedError()))
         # By now every address of the name has had its try.
         self.reactor.advance(0.3)
-        self.assert_unavailable(call)
+        self.assert_unavailable(call, "the connection was refused")
 
     def test_unknown_name(self) -> None:
         """
         Nothing was sent where the server's name has no address.
         """
         self.reactor.installNameResolver(NoNames(answers=True))
-        self.assert_unavailable(self.call())
+        self.assert_unavailable(self.call(), "the name was not found")
 
     def test_deadline_in_lookup(self) -> None:
         """

@@ -77,7 +77,8 @@ class StoppedTests(SynchronousTestCase):
 
     def test_stopped(self) -> None:
         """
-        While nothing is sent, for how long and why is told; not while it is.
+        While nothing is sent, for how long and why is told; not while it is,
+        nor once whoever comes may try.
         """
         now = [100.0]
         outlet = Outlet(BOT, lambda: now[0], 0.0, 10.0, lambda: None)
@@ -85,8 +86,9 @@ class StoppedTests(SynchronousTestCase):
         outlet.note(ONE, LIMIT, 100.0)
         self.assertEqual(outlet.stopped, (30.0, "code 613"))
         now[0] = 140.0
-        self.assertEqual(outlet.stopped, (0.0, "code 613"))
+        self.assertIsNone(outlet.stopped)
         outlet.reserve(TWO)
+        self.assertEqual(outlet.stopped, (10.0, "code 613"))
         outlet.note(TWO, SENT, 140.0)
         self.assertIsNone(outlet.stopped)
         outlet.press(
@@ -95,6 +97,18 @@ class StoppedTests(SynchronousTestCase):
         self.assertEqual(outlet.stopped, (60.0, "usage of 97 %"))
         now[0] = 200.0
         self.assertIsNone(outlet.stopped)
+
+    def test_refused(self) -> None:
+        """
+        A token that was refused is taken for bad until a message gets through,
+        even if there is none to try.
+        """
+        now = [100.0]
+        outlet = Outlet(BOT, lambda: now[0], 0.0, 10.0, lambda: None)
+        outlet.note(ONE, TOKEN, 100.0)
+        now[0] = 5000.0
+        assert outlet.stopped is not None
+        self.assertEqual(outlet.stopped[0], 0.0)
 
 
 class OutletTestCase(SynchronousTestCase):
