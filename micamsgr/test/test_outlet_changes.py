@@ -9,8 +9,9 @@ from twisted.logger import capturedLogs
 from micamsgr.conversation.outcomes import InDoubt, NotSent
 from micamsgr.conversation.outlet import Outlet
 from micamsgr.conversation.pacing import Pressure
+from micamsgr.testing import BOT
 
-from .test_outlet import BOT, ONE, SENT, THREE, TOKEN, TWO, OutletTestCase
+from .test_outlet import ONE, SENT, THREE, TOKEN, TWO, OutletTestCase
 
 
 class ReplaceTests(OutletTestCase):
