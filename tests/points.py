@@ -169,7 +169,7 @@ async def points(
     passes: int = 4,
     lost: float = 0.5,
     seconds: float | None = None,
-    settling: float = 90.0,
+    settling: float = 900.0,
 ) -> Verdict:
     """
     End the daemon at each point of a plan, one life for each.
