@@ -222,7 +222,8 @@ def main(arguments: Sequence[str]) -> None:
     print()
     print(table(rows))
     clients = sum(kind["clients"] for kind in found)
-    late = max((kind["last"] or 1e9) - kind["late"] for kind in found)
+    cut = [kind for kind in found if kind["last"] is not None]
+    late = max((kind["last"] - kind["late"] for kind in cut), default=0.0)
     uncut = clients - sum(kind["cut"] for kind in found)
     new = newcomers.seconds
     print(

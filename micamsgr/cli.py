@@ -9,13 +9,15 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO, cast
 
-from attrs import asdict
+from attrs import asdict, frozen
 
 from . import __version__
 from .check.command import run as run_check
@@ -126,10 +128,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     Do what the command line says.
 
+    Where whoever reads what is printed goes away, as ``head -1`` does, the
+    process ends at once and quietly, by SIGPIPE.
+
     :param arguments: by default, those of the process.
 
     :return: the exit status.
     """
+    out, errors = (_Piped(stream) for stream in (sys.stdout, sys.stderr))
+    with redirect_stdout(cast(TextIO, out)), redirect_stderr(cast(TextIO, errors)):
+        try:
+            return _main(arguments)
+        finally:
+            # At the interpreter's end it is too late to be quiet.
+            out.flush()
+
+
+def _main(arguments: Sequence[str] | None) -> int:
     reading = parser()
     given = reading.parse_args(arguments)
     if given.command is None:
@@ -173,3 +188,37 @@ def _print(stream: TextIO, text: str) -> None:
     encoding = stream.encoding or "utf-8"
     shown = text.encode(encoding, "backslashreplace").decode(encoding)
     stream.write(f"{shown}\n")
+
+
+@frozen
+class _Piped:
+    """
+    A stream that may be a pipe, and its reader gone.
+
+    Python ignores SIGPIPE, and so must a program that writes to sockets: so it
+    is only for this stream that the process ends by it.
+    """
+
+    _stream: TextIO
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except BrokenPipeError:
+            _end_by_pipe()
+            raise
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except BrokenPipeError:
+            _end_by_pipe()
+            raise
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def _end_by_pipe() -> None:
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    os.kill(os.getpid(), signal.SIGPIPE)

@@ -169,6 +169,7 @@ class OfferTests(OfferCase):
         with await deferToThread(self.connect) as kept:
             self.assertIn(_STRICT % _TWO_YEARS, await self.asked(kept))
             await self.reload(daemon, further=self.further, modern=True, hsts="5m")
+            self.assertIn("changed: tls.further, tls.modern, tls.hsts", daemon.output)
             self.assertIn(_STRICT % _TWO_YEARS, await self.asked(kept))
             with self.assertRaises(ssl.SSLError):
                 await deferToThread(self.connect)

@@ -50,3 +50,20 @@ def at_next_start(before: Config, after: Config) -> Iterator[str]:
             yield key
     if before.log.format != after.log.format:
         yield "log.format"
+
+
+def at_once(before: Config, after: Config) -> Iterator[str]:
+    """
+    Name the keys of the daemon, and not of a bot, that have changed and are in
+    force at once; but not where it listens.
+    """
+    if before.tls is not None and after.tls is not None:
+        for key in ("certificate", "private_key", "further", "modern", "hsts"):
+            if getattr(before.tls, key) != getattr(after.tls, key):
+                yield f"tls.{key}"
+    for key in ("level", "texts"):
+        if getattr(before.log, key) != getattr(after.log, key):
+            yield f"log.{key}"
+    for key in ("retention", "public_url"):
+        if getattr(before, key) != getattr(after, key):
+            yield key

@@ -17,7 +17,7 @@ from micamsgr.services import CannotStart
 from micamsgr.systemd import ServiceManager
 from micamsgr.web.tls import Unusable
 
-from .changes import BotChanges, at_next_start, bot_changes
+from .changes import BotChanges, at_next_start, at_once, bot_changes
 
 _LATER = "{key} is another than at the start: it takes effect at the next"
 
@@ -107,7 +107,7 @@ class Reload:
         self._bots(changes, after)
         self._log_level(after.log.level)
         self._current.config = after
-        said = list(_said(changes, opened, closed))
+        said = list(_said(changes, list(at_once(before, after)), opened, closed))
         self._log.info(
             "a configuration is put in force: {changes}",
             event="configuration.loaded",
@@ -125,11 +125,14 @@ class Reload:
         return said
 
 
-def _said(changes: BotChanges, opened: list[str], closed: list[str]) -> Iterator[str]:
+def _said(
+    changes: BotChanges, keys: list[str], opened: list[str], closed: list[str]
+) -> Iterator[str]:
     for what, names in (
         ("bots added", changes.added),
         ("bots changed", changes.changed),
         ("bots removed", changes.removed),
+        ("changed", keys),
         ("listening on", opened),
         ("no longer listening on", closed),
     ):

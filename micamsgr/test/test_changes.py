@@ -10,7 +10,12 @@ from unittest import TestCase
 
 import yaml
 
-from micamsgr.composition.changes import BotChanges, at_next_start, bot_changes
+from micamsgr.composition.changes import (
+    BotChanges,
+    at_next_start,
+    at_once,
+    bot_changes,
+)
 from micamsgr.config import Config, parse_config
 
 FACEBOOK = {"verify_token": "a-b-c", "secret": "3f1d9c0b7a6e4825b1c0d9e8f7a6b5c4"}
@@ -77,3 +82,32 @@ class ChangesTests(TestCase):
         self.assertEqual(
             list(at_next_start(config("a"), config("a", log={"level": "debug"}))), []
         )
+
+    def test_at_once(self) -> None:
+        """
+        So is what is in force at once, but not where the daemon listens.
+        """
+        pair = {"certificate": "one.pem", "private_key": "one.key"}
+        other = {"certificate": "two.pem", "private_key": "two.key"}
+        plain = config("a", tls=pair)
+        for key, value in {
+            "tls.certificate": "two.pem",
+            "tls.private_key": "two.key",
+            "tls.further": [other],
+            "tls.modern": True,
+            "tls.hsts": 1,
+            "log.level": "debug",
+            "log.texts": True,
+            "retention": {"texts": "7d"},
+            "public_url": "https://bot.example.org",
+        }.items():
+            section, _, name = key.partition(".")
+            changed: dict[str, Any] = {"tls": pair}
+            if name:
+                value = changed.get(section, {}) | {name: value}
+            after = config("a", **changed | {section: value})
+            self.assertEqual(list(at_once(plain, after)), [key])
+            self.assertEqual(list(at_next_start(plain, after)), [])
+        moved = config("a", tls={**pair, "listen": "tcp:8443"})
+        for after in (plain, moved, config("a", listen="tcp:8080")):
+            self.assertEqual(list(at_once(plain, after)), [])
