@@ -27,8 +27,9 @@ from .subscriptions import State, Subscriptions
 # Seconds between two looks at the subscription.
 _INTERVAL = 3600.0
 
-# Meta delivers again what it could not, and what it delivers need not be read:
-# so many seconds are waited, and up to as many more.
+# Meta delivers again what it could not, and what it delivers need not be read;
+# and threads show what was written only after a while.  So many seconds are
+# waited, and up to as many more.
 _SETTLE = 20.0
 
 # An interruption as short as this is none, in seconds: Meta bridges it.
@@ -75,9 +76,12 @@ class Repair(Service):
     _jitter: Callable[[], float]
 
     # What is to be read, if anything; and when it was over that something could
-    # be missed.
+    # be missed: the first time, and the last.
     _gap: Gap | None = field(default=None, init=False)
     _resumed: Moment | None = field(default=None, init=False)
+    _over: Moment | None = field(default=None, init=False)
+    # Whether the last look found that the Page's app is not told of all.
+    _lacking: bool = field(default=False, init=False)
     # What came up and is not kept yet: since when something may have been
     # missed, and before when the last event was since which it may.
     _since: int | None = field(default=None, init=False)
@@ -134,6 +138,7 @@ class Repair(Service):
         elif self._since is None or since < self._since:
             self._since = since
         self._resumed = self._resumed or now
+        self._over = now
         if self._resting is not None:
             resting, call = self._resting
             if call.active():
@@ -241,13 +246,17 @@ class Repair(Service):
         if state not in (State.INTACT, State.MENDED):
             return
         now = self._now()
+        if self._lacking:
+            self._lacking, self._over = False, now
         at = now.wall if now.sure else None
         gap = await self._store.told(self._bot, now, at)
         if gap is not None:
             self._resumed = self._resumed or now
+            self._over = self._over or now
             self._take(gap)
 
     async def _lacks(self) -> None:
+        self._lacking = True
         await self._store.lacked(self._bot, self._now())
 
     def _put_off(self, error: Unavailable | StoreUnavailable) -> float:
@@ -299,7 +308,7 @@ class Repair(Service):
         self._catch_up.begin()
         # What came up meanwhile needs them.
         if not self._is_noted():
-            self._gap, self._resumed = None, None
+            self._gap = self._resumed = self._over = None
 
     async def _begun(self, page: PageId, gap: Gap) -> Gap:
         """
@@ -317,8 +326,8 @@ class Repair(Service):
         return kept
 
     async def _settle(self) -> None:
-        assert self._resumed is not None
-        passed = self._now().since(self._resumed.tick)
+        assert self._over is not None
+        passed = self._now().since(self._over.tick)
         wait = _SETTLE * (1.0 + self._jitter()) - passed
         if wait > 0.0:
             await deferLater(self._clock, wait)

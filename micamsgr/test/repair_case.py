@@ -5,6 +5,7 @@ A Page at Meta, as the Graph API shows it, and a bot that looks after it.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import datetime, timezone
 from math import isnan
 from typing import Any
@@ -48,15 +49,18 @@ class PageAtMeta:
     :ivar asked: when, how and what was asked, oldest first.
     :ivar prefix: what the IDs of messages begin with, beside those of webhooks.
     :ivar cuts: the answer to a change never comes, though it is made.
+    :ivar lag: how old a message is before its thread shows it, in seconds.
     """
 
     _clock: Clock
+    _now: Callable[[], float]
     fields: list[str] | None = field(factory=lambda: list(NEEDED))
     threads: dict[str, list[tuple[str, float, str, bool]]] = field(factory=dict)
     trouble: dict[str, Any] = field(factory=dict)
     asked: list[tuple[float, str, str]] = field(factory=list)
     prefix: str = ""
     cuts: bool = False
+    lag: float = 0.0
 
     async def call(
         self,
@@ -91,7 +95,9 @@ class PageAtMeta:
         assert (method, edge) == ("GET", "conversations"), edge
         psid = query.get("user_id")
         if psid is not None:
-            messages = [self._message(psid, *it) for it in self.threads[psid]][::-1]
+            shown = self._now() - self.lag
+            theirs = [it for it in self.threads[psid] if not it[1] > shown]
+            messages = [self._message(psid, *it) for it in theirs][::-1]
             return {"data": [{"id": "t", "messages": {"data": messages[:20]}}]}
         newest = sorted(self.threads, key=lambda it: -self.threads[it][-1][1])
         begin, size = int(query.get("after", "0")), int(query["limit"])
@@ -147,7 +153,7 @@ class RepairCase(SynchronousTestCase):
         self.clock = Clock()
         self.clocks = FixedClocks(self.clock)
         self.store = memory_store()
-        self.meta = PageAtMeta(self.clock)
+        self.meta = PageAtMeta(self.clock, self.now)
         self.options: dict[str, Any] = {}
         self.page: PageId | None = PAGE
         self.woken: list[int] = []

@@ -97,6 +97,24 @@ class InterruptionTests(RepairCase):
         self.wait(30)
         self.assertEqual(self.kept(), [MISSED])
 
+    def test_written_last(self) -> None:
+        """
+        What was written just before the Page was subscribed again is not
+        missed, though threads show it only after a while, and though the
+        daemon had been waiting for the Graph API since long before.
+        """
+        self.repair.stopService()
+        self.meta.fields = None
+        self.meta.trouble["subscribed_apps"] = Unavailable("down")
+        self.meta.lag = 15.0
+        self.start()
+        self.wait(60)
+        del self.meta.trouble["subscribed_apps"]
+        self.write(BOB, "missed", "m_1")
+        self.clock.pump([0.5] * 240)
+        self.assertEqual(self.meta.fields, NEEDED)
+        self.assertEqual(self.kept(), [MISSED])
+
     def test_partly_unsubscribed(self) -> None:
         """
         Where only messages were no longer delivered, what was missed is read

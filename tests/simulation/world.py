@@ -69,8 +69,10 @@ _PROMPT = 8.0
 # start the daemon waits 2 seconds for the answer itself.
 _SAYING = 4.0
 
-# So long after the last thing that went wrong its consequences are over.
-_RECOVERY = 120.0
+# So long after the last thing that went wrong its consequences are over: the
+# second pause of a Page in a row lasts 120 seconds, and whose message began it
+# is tried again up to 60 seconds after the others.
+_RECOVERY = 180.0
 
 _HIDDEN = re.compile(f"{TOKEN}|{SECRET}|{KEY}|{VERIFY}|{WORD.pattern}|A human")
 
