@@ -156,11 +156,19 @@ def unexcused(
 
 def _told(journal: Journal, parts: Sequence[Row]) -> dict[int, float]:
     """
-    Find out when people read that a turn had failed.
+    Find out when people were first to read that a turn had failed, whether they
+    could or not.
     """
     notices = {part["id"]: part["turn"] for part in parts if part["kind"] == "notice"}
-    named = [((s.metadata or "::").split(":")[2], s.at) for s in journal.of(Applied)]
-    return {notices[part]: at for part, at in named if part in notices}
+    named = [(said.metadata, said.at) for said in journal.of(Applied)]
+    named += [(fact.call.metadata, fact.at) for fact in journal.of(Spoiled)]
+    named += [(fact.call.metadata, fact.at) for fact in journal.of(Refused)]
+    told: dict[int, float] = {}
+    for metadata, at in sorted(named, key=lambda it: it[1]):
+        part = (metadata or "::").split(":")[2]
+        if part in notices:
+            told.setdefault(notices[part], at)
+    return told
 
 
 def _before(other: Row, part: Row) -> bool:
