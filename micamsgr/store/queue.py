@@ -57,6 +57,8 @@ UNDELIVERED = (
     "part.state IN ('refused', 'expired', 'dead')"
     " AND part.reason NOT IN ('operator', 'erased', 'human')"
 )
+#: Says of an event that the bot left it to a human.
+LEFT = "event.state = 'ignored' AND event.reason = 'human'"
 _ANSWERABLE = ("message", "quick_reply", "postback")
 
 
@@ -168,8 +170,9 @@ def retry(
     delivery: Callable[[str], Delivery],
 ) -> Decided:
     """
-    Let an event that was given up be answered after all, all those of a turn,
-    or let a part in doubt be sent again; or what waits be tried at once.
+    Let an event that was given up, or left to a human, be answered after all,
+    all those of a turn that were given up, or let a part in doubt be sent
+    again; or what waits be tried at once.
 
     :param delivery: gives how a bot delivers, by its name; may raise
         :exc:`~micamsgr.errors.Declined`.
@@ -218,8 +221,11 @@ def _retry_event(
 ) -> Decided:
     id = f"e{number}"
     event = _event(database, id, number)
-    if event["state"] != "dead":
-        raise Declined(f"event {id} is {event['state']}, not dead")
+    state, reason = event["state"], event["reason"]
+    if state != "dead" and (state, reason) != ("ignored", "human"):
+        raise Declined(
+            f"event {id} is {state}, not dead, and was not left to a human, either"
+        )
     if event["kind"] not in _ANSWERABLE or event["conversation"] is None:
         raise Declined(f"event {id} ({event['kind']}) is none that is answered")
     if event["text"] is None:
@@ -233,8 +239,8 @@ def _retry_event(
         )
     changed = database.execute(
         "UPDATE event SET state = 'new', reason = NULL, turn = NULL, received = ?"
-        " WHERE id = ? AND state = 'dead'",
-        (now.wall, number),
+        " WHERE id = ? AND state = ?",
+        (now.wall, number, state),
     ).rowcount
     assert changed == 1
     # It is history already, and becomes history when it is answered.
@@ -244,7 +250,7 @@ def _retry_event(
         " ORDER BY id DESC LIMIT 1)",
         (event["conversation"], event["at"], event["text"]),
     )
-    return _decided(event, f"event {id} was dead ({event['reason']}); it is answered")
+    return _decided(event, f"event {id} was {state} ({reason}); it is answered")
 
 
 def _check_open(row: Row, now: Moment) -> None:
