@@ -53,9 +53,9 @@ _PART = (
 # Of what was given up: what somebody may want to do something about.
 _DEAD = "event.state = 'dead' AND event.reason NOT IN ('operator', 'erased')"
 # Likewise of parts; what a human's words took the place of is as it should be.
+_SETTLED = (OPERATOR, "erased", "human")
 UNDELIVERED = (
-    "part.state IN ('refused', 'expired', 'dead')"
-    " AND part.reason NOT IN ('operator', 'erased', 'human')"
+    f"part.state IN ('refused', 'expired', 'dead') AND part.reason NOT IN {_SETTLED}"
 )
 #: Says of an event that the bot left it to a human.
 LEFT = "event.state = 'ignored' AND event.reason = 'human'"
@@ -324,7 +324,7 @@ def drop(database: sqlite3.Connection, id: str) -> Decided:
             " AND turn = ? ORDER BY number",
             (turn["conversation"], key),
         ).fetchall()
-        lines = [_drop_part(database, part[0], siblings=True).said for part in parts]
+        lines = [_drop_part(database, part[0]).said for part in parts]
     else:
         rows = database.execute(
             f"SELECT id FROM event WHERE conversation = ? AND {OPEN_EVENT}"
@@ -367,12 +367,7 @@ def _drop_event(database: sqlite3.Connection, number: int) -> Decided:
     return _decided(event, f"event {id} was {event['state']}; dropped{more}")
 
 
-def _drop_part(
-    database: sqlite3.Connection, id: str, *, siblings: bool = False
-) -> Decided:
-    """
-    :param siblings: those before it are dropped, too, so that it may have ended.
-    """
+def _drop_part(database: sqlite3.Connection, id: str) -> Decided:
     part, whose = _part(database, id)
     if part.state is PartState.SENDING:
         raise Declined(f"part {id} is being sent now: wait")
@@ -382,10 +377,17 @@ def _drop_part(
     elif part.state is PartState.UNKNOWN:
         after = evolve(part, state=PartState.DEAD, reason=OPERATOR, rest=None)
         said = f"part {id} was in doubt; dropped: it may have arrived"
-    elif siblings and part.reason == "sibling":
-        return _decided(whose, f"part {id} was not sent yet; it has ended, too")
+    elif part.state is PartState.SENT or part.reason in _SETTLED:
+        why = "" if part.reason is None else f" ({part.reason})"
+        raise Declined(f"part {id} is {part.state.value} already{why}")
     else:
-        raise Declined(f"part {id} is {part.state.value} already")
+        # It has ended already; whatever followed from that has happened.
+        database.execute(
+            "UPDATE part SET reason = ? WHERE id = ? AND state = ?",
+            (OPERATOR, id, part.state.value),
+        )
+        said = f"part {id} was {part.state.value} ({part.reason}); dropped"
+        return _decided(whose, said)
     if replace_part(database, part, after):
         close_turn(database, after)
     return _decided(whose, said)

@@ -4,8 +4,14 @@ Tests for :mod:`micamsgr.store.queue`: what an operator gives up.
 
 from __future__ import annotations
 
-from micamsgr.conversation.outcomes import NotSent
+import sqlite3
+from typing import Any
+
+from micamsgr.conversation import parts as lifecycle
+from micamsgr.conversation.events import Mid
+from micamsgr.conversation.outcomes import NotSent, Sent
 from micamsgr.conversation.parts import Kind, Part
+from micamsgr.store.rows import insert_part
 from micamsgr.test.test_store_queue import QueueCase
 from micamsgr.test.test_store_record import moment
 from micamsgr.testing import said
@@ -63,7 +69,7 @@ class DropTests(QueueCase):
         """
         self.doubt("one", "two")
         self.drop("t1")
-        self.assertEqual(self.states(), ["dead (operator)", "expired (sibling)"])
+        self.assertEqual(self.states(), ["dead (operator)", "expired (operator)"])
         self.assertEqual(self.store.turns(), [("closed", None)])
         self.record(said("next"))
         self.assertEqual(self.situation().parts, ())
@@ -79,7 +85,83 @@ class DropTests(QueueCase):
         self.assertIn("being sent now", self.not_dropped("t1"))
         self.drop(second.id)
         self.assertEqual(self.states(), ["sending", "expired (operator)"])
-        self.assertIn("expired already", self.not_dropped(second.id))
+        self.assertIn("already (operator)", self.not_dropped(second.id))
+
+    def test_undelivered(self) -> None:
+        """
+        A part that was given up is listed no more, and nothing else of it
+        changes; what was to be answered is not touched, either.
+        """
+        self.record(said())
+        self.compose("one")
+        for state, reason in (
+            ("refused", "person"),
+            ("expired", "window"),
+            ("expired", "sibling"),
+            ("dead", "unresolved"),
+        ):
+            id = self.part(state, reason)
+            self.assertEqual(self.ids()["undelivered"], [id])
+            before = self.row(id)
+            self.assertIn(f"{state} ({reason})", self.drop(id).said)
+            self.assertEqual(self.ids()["undelivered"], [])
+            self.assertEqual(self.row(id), {**before, "reason": "operator"})
+            self.assertIn("already (operator)", self.not_dropped(id))
+        self.assertEqual(self.store.events(), [("done", None)])
+        self.assertEqual(self.store.turns(), [("composed", None)])
+
+    def test_not_undelivered(self) -> None:
+        """
+        What was sent, what a human's words took the place of and what is
+        erased stays as it is.
+        """
+        self.record(said())
+        (part,) = self.compose("one")
+        self.settle(part, Sent(Mid("m_1")))
+        self.assertIn("is sent already", self.not_dropped(part.id))
+        for reason in ("human", "erased"):
+            id = self.part("expired", reason)
+            self.assertIn(f"already ({reason})", self.not_dropped(id))
+
+    def part(self, state: str, reason: str) -> str:
+        """
+        Have a part of the first turn end, by way of each state that is legal.
+
+        :return: its ID.
+        """
+        id = f"{state}-{reason}"
+        number = 10 + len(self.store.parts())
+        part = Part(id=id, turn=1, kind=Kind.ANSWER, number=number, text="no")
+        self.ask(lambda d: insert_part(d, 1, part))
+        paths = {"expired": (), "refused": ("sending",), "dead": ("sending", "unknown")}
+        change = "UPDATE part SET state = ?, reason = ? WHERE id = ?"
+        for step in (*paths[state], state):
+            self.ask(lambda d, step=step: d.execute(change, (step, reason, id)))
+        return id
+
+    def row(self, id: str) -> dict[str, Any]:
+        """
+        Read all that is kept of a part.
+        """
+        cursor = self.store.database.connection.cursor()
+        cursor.row_factory = sqlite3.Row
+        row = cursor.execute("SELECT * FROM part WHERE id = ?", (id,)).fetchone()
+        return dict(row)
+
+    def test_what_follows(self) -> None:
+        """
+        Where the operator's first words were refused and given up, the next
+        ones are sent all the same.
+        """
+        self.doubt("one")
+        first, second = ("operator-1", "operator-2")
+        for number, id in enumerate((first, second), 1):
+            words = Part(id=id, turn=1, kind=Kind.OPERATOR, number=number, text="x")
+            self.ask(lambda d, words=words: insert_part(d, 1, words))
+            if id == first:
+                self.change(words, lifecycle.expire(words, "window"))
+        self.drop(first)
+        self.assertEqual(self.states(), ["unknown", "expired (operator)", "composed"])
 
     def test_dead(self) -> None:
         """
