@@ -53,9 +53,13 @@ _PART = (
 # Of what was given up: what somebody may want to do something about.
 _DEAD = "event.state = 'dead' AND event.reason NOT IN ('operator', 'erased')"
 # Likewise of parts; what a human's words took the place of is as it should be.
+# So is an apology that the answer, or that there is none, has overtaken; if that
+# in turn is not delivered, it is listed itself.
 _SETTLED = (OPERATOR, "erased", "human")
 UNDELIVERED = (
-    f"part.state IN ('refused', 'expired', 'dead') AND part.reason NOT IN {_SETTLED}"
+    "part.state IN ('refused', 'expired', 'dead')"
+    f" AND part.reason NOT IN {_SETTLED}"
+    " AND NOT (part.reason = 'sibling' AND part.kind IN ('apology', 'notice'))"
 )
 #: Says of an event that the bot left it to a human.
 LEFT = "event.state = 'ignored' AND event.reason = 'human'"

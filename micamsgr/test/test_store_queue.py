@@ -12,7 +12,8 @@ from micamsgr.conversation.events import Other
 from micamsgr.conversation.moment import Tick
 from micamsgr.conversation.outcomes import InDoubt, NeverSent, NotSent
 from micamsgr.conversation.parts import Kind, Part
-from micamsgr.conversation.policy import Delivery
+from micamsgr.conversation.planner import Change, next_step
+from micamsgr.conversation.policy import Delivery, Manners
 from micamsgr.errors import Declined
 from micamsgr.store import queue
 from micamsgr.store.arrivals import silence
@@ -153,6 +154,33 @@ class ListTests(QueueCase):
                 "UPDATE part SET reason = ?", (reason,)
             )
             self.assertEqual(self.listed()["undelivered"], [])
+
+    def test_overtaken(self) -> None:
+        """
+        An apology that its answer has overtaken misses nobody; the answer that
+        was to follow another part does, and so does an apology that came too
+        late for Meta's window.
+        """
+        for late in (0, 25 * HOUR):
+            self.setUp()
+            self.record(said())
+            turn = self.begin().turn
+            sorry = Part(
+                id="sorry", turn=turn.id, kind=Kind.APOLOGY, number=1, text="late"
+            )
+            self.now(self.store.apologize(turn, sorry))
+            self.compose("one", "two")
+            step = next_step(self.situation(), moment(late), Delivery(), Manners())
+            assert isinstance(step, Change)
+            self.assertEqual(step.part, sorry)
+            self.change(sorry, step.after)
+            self.assertEqual(step.after.reason, "window" if late else "sibling")
+            first = next(it for it in self.store.parts() if it.id == "part-1-1")
+            self.settle(first, NeverSent("person", "551"))
+            self.assertEqual(
+                set(self.ids()["undelivered"]),
+                {"part-1-1", "part-1-2", *(["sorry"] if late else [])},
+            )
 
     def test_bounded(self) -> None:
         """
