@@ -98,6 +98,31 @@ class TalkTests(ControlCase):
         self.assertEqual(self.stand_ins.said(ALICE)[1:], ["One", "Two"])
         await self.settled()
 
+    async def test_send_in_vain(self) -> None:
+        """
+        What an operator says while the answer is being made does not wait for
+        that; where it is refused it is no history, the operator is told which
+        message nobody answers, and the bot answers that when told to.
+        """
+        await self.serve()
+        self.stand_ins.model.faults = in_turn("completion", llm.HANGING)
+        self.stand_ins.graph.faults = in_turn("message", rejection(551))
+        self.write(ALICE, "Are you open?")
+        await self.stand_ins.until(lambda: bool(self.stand_ins.journal.of(Asked)))
+        status, out, errors = await self.command("send", ALICE, "We are.")
+        self.assertEqual((status, out), (1, ""))
+        self.assertIn("not sent", errors)
+        self.assertNotIn("quiet", errors)
+        self.assertIn("unanswered: e1; `micamessenger queue retry e1`", errors)
+        shown = await self.document("conversation", "show", ALICE)
+        self.assertEqual([it["text"] for it in shown["history"]], ["Are you open?"])
+        (part,) = shown["undelivered"]
+        self.assertIn("dropped", await self.done("queue", "drop", part["id"]))
+        self.assertEqual((await self.document("queue", "list"))["undelivered"], [])
+        self.assertIn("it is answered", await self.done("queue", "retry", "e1"))
+        self.assertEqual(await self.said(ALICE), ["You said: Are you open?"])
+        await self.settled()
+
     async def test_pause(self) -> None:
         """
         A conversation that is paused gets no answer, also what is being made;

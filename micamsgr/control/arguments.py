@@ -66,9 +66,9 @@ def add_commands(
             "retry",
             console.queue_retry,
             "have something tried again",
-            " A message that was given up is answered after all, if Meta's 24-hour"
-            " window is open; a part in doubt is sent again, so that the person reads"
-            " it twice if it had arrived.",
+            " A message that was given up, or left to a human, is answered after all,"
+            " if Meta's 24-hour window is open; a part in doubt is sent again, so that"
+            " the person reads it twice if it had arrived.",
         ),
         (
             "drop",

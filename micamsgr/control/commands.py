@@ -253,14 +253,18 @@ class Commands:
         self._say("answered", found)
         became = await self._until_ended(parts)
         in_vain = all(part["state"] in _UNDELIVERED for part in became)
+        left = []
         if in_vain:
-            await self._write(lambda database: conversations.take_back(database, found))
+            left = await self._write(
+                lambda database: conversations.take_back(database, found)
+            )
         stopped = voices[found["bot"]].stopped()
         return {
             **{name: found[name] for name in ("bot", "page", "psid")},
             "parts": became,
             "quiet_until": None if in_vain else found["quiet"],
-            "unanswered": found["unanswered"] if in_vain else 0,
+            "unanswered": len(left),
+            "unanswered_ids": left[:MOST],
             "paused": None if stopped is None else stopped[1],
         }
 

@@ -180,10 +180,7 @@ def send(given: Namespace, store: str) -> tuple[int, Mapping[str, Any], list[str
             " `micamessenger conversation resume` wakes it sooner"
         )
     if said["unanswered"]:
-        lines.append(
-            f"{said['unanswered']} messages of theirs were left to you, and stay"
-            " unanswered: `micamessenger conversation show` has them"
-        )
+        lines.append(tables.unanswered(said))
     if said["paused"] is not None:
         lines.append(f"nothing is sent for now: {tables.printable(said['paused'])}")
     return int(lost), said, lines

@@ -13,6 +13,9 @@ _PART_HEAD = (
     *("NEXT IN", "WHY"),
 )
 
+# So many IDs are named in a sentence.
+_NAMED = 10
+
 # They join what is written together, and show nothing by themselves.
 _JOINERS = "\u200c\u200d"
 
@@ -306,13 +309,25 @@ def conversation_lines(said: Mapping[str, Any]) -> list[str]:
         for it in said["unsent"]
     ]
     if said["undelivered"]:
-        lines += ["", "of this, not delivered:"]
+        lines += ["", "not delivered:"]
     lines += [
         f"{it['id']}  {it['kind']}, {it['state']} ({it['reason']}):"
         f" {printable(it['text'])}"
         for it in said["undelivered"]
     ]
     return lines
+
+
+def unanswered(said: Mapping[str, Any]) -> str:
+    """
+    Say which messages nobody answers, and what has the bot do so.
+    """
+    ids, more = said["unanswered_ids"][:_NAMED], said["unanswered"] - _NAMED
+    names = ", ".join(ids) + (f" and {more} more" if more > 0 else "")
+    return (
+        f"left to you, and unanswered: {names}; `micamessenger queue retry {ids[0]}`"
+        " has the bot answer"
+    )
 
 
 def quiet(said: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from functools import partial
 
 from attrs import define, field
-from twisted.internet.defer import CancelledError
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger, LogLevel
 
@@ -66,17 +66,19 @@ class Answerer:
     _slots: Slots = field(kw_only=True)
     _texts: bool = field(kw_only=True)
 
-    _typing: dict[int, Typing] = field(factory=dict, init=False)
+    # The calls of the assistant that are under way, by conversation.
+    _asking: dict[int, Deferred[Reply]] = field(factory=dict, init=False)
 
     _log = Logger()
 
     def hush(self, conversation: int) -> None:
         """
-        Show nothing more in a conversation: a human answers.
+        Show nothing more in a conversation, and ask for nothing: a human
+        answers.
         """
-        typing = self._typing.get(conversation)
-        if typing is not None:
-            typing.stop()
+        asked = self._asking.pop(conversation, None)
+        if asked is not None:
+            asked.cancel()
 
     async def ask(self, situation: Situation) -> Situation:
         """
@@ -131,6 +133,9 @@ class Answerer:
             return await self.fail(turn, error.detail, error.tokens)
         except Exception as error:
             return await self._park(begun, error)
+        if reply is None:
+            # Nobody knows what was spent: what was set aside counts as spent.
+            return await self._store.situation(begun.situation.id)
         self._log.debug(
             "turn {turn} of {bot} has an answer of {tokens} tokens, in {seconds:.3f} s",
             event="turn.answered",
@@ -142,30 +147,36 @@ class Answerer:
         )
         return reply
 
-    async def _ask(self, begun: Begun, answered: Callable[[], None]) -> Reply:
+    async def _ask(self, begun: Begun, answered: Callable[[], None]) -> Reply | None:
         """
         Ask the assistant, and show the person meanwhile that it is asked.
+
+        :return: ``None``: nobody waits for it, since a human answers.
         """
         situation = begun.situation
         typing = Typing(self._clock, self._messenger, situation.conversation)
-        self._typing[situation.id] = typing
         typing.start()
         lateness = Lateness(self._clock, partial(self._apologize, begun))
         late = until_apology(situation, self._now(), self._manners)
         if late is not None:
             lateness.start(late)
+        asked = Deferred.fromCoroutine(
+            self._assistant.reply(begun.utterances, situation.id)
+        )
+        self._asking[situation.id] = asked
         try:
-            reply: Reply | Exception = await self._assistant.reply(
-                begun.utterances, situation.id
-            )
+            reply: Reply | Exception | None = await asked
         except CancelledError:
-            lateness.cancel()
-            raise
+            # Else a human answers: see hush().
+            if situation.id in self._asking:
+                lateness.cancel()
+                raise
+            reply = None
         except Exception as error:
             reply = error
         finally:
             typing.stop()
-            del self._typing[situation.id]
+            self._asking.pop(situation.id, None)
         answered()
         await lateness.end()
         if isinstance(reply, Exception):

@@ -58,7 +58,8 @@ class IAssistant(Interface):
         """
         Answer what was said last.
 
-        Asking again has no effect but its cost.
+        Asking again has no effect but its cost.  Canceled, it ends the call that is
+        under way.
 
         :param utterances: oldest first; the last ones are the person's that
             want an answer.

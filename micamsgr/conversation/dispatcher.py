@@ -215,7 +215,8 @@ class Dispatcher(Service):
 
     def hush(self, conversation: int) -> None:
         """
-        Show nothing more in a conversation, in which a human answers.
+        Show nothing more in a conversation, and ask for nothing: a human
+        answers.
         """
         for steps in {self._steps, *self._working}:
             steps.hush(conversation)

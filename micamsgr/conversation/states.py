@@ -62,7 +62,10 @@ NEXT: dict[Enum, frozenset[Enum]] = {
 }
 
 # What may follow besides, but only because an operator wants it.
-BY_OPERATOR: dict[Enum, frozenset[Enum]] = {_E.DEAD: frozenset({_E.NEW})}
+BY_OPERATOR: dict[Enum, frozenset[Enum]] = {
+    _E.DEAD: frozenset({_E.NEW}),
+    _E.IGNORED: frozenset({_E.NEW}),
+}
 
 # While one of these is true, there is still something to do.
 OPEN_EVENTS = (_E.NEW, _E.IN_TURN)

@@ -141,7 +141,8 @@ class Steps:
 
     def hush(self, conversation: int) -> None:
         """
-        Show nothing more in a conversation: a human answers.
+        Show nothing more in a conversation, and ask for nothing: a human
+        answers.
         """
         self._answerer.hush(conversation)
 

@@ -18,9 +18,9 @@ from micamsgr.conversation.planner import WINDOW
 from micamsgr.errors import Declined
 
 from .arrivals import set_quiet, silence
-from .queue import OPERATOR, UNDELIVERED
+from .queue import LEFT, OPERATOR, UNDELIVERED
 from .rows import insert_part, utter
-from .schema import OPEN_EVENT, OPEN_PART, OPEN_TURN
+from .schema import OPEN_EVENT, OPEN_PART, OPEN_TURN, SPOKEN
 
 #: Quiet for good: milliseconds, the end of the year 9999.
 FOREVER = 253_402_300_799_000
@@ -69,8 +69,8 @@ def show(database: sqlite3.Connection, whose: Whose, most: int) -> dict[str, Any
     :param most: of the utterances.
 
     :return: the conversation's row, with ``history``, ``unanswered``,
-        ``unsent`` and ``undelivered``; what was never delivered is in the
-        history, too.
+        ``unsent`` and ``undelivered``; of the history, what of it was never
+        delivered is there, too, but for an operator's words that were in vain.
 
     :raises Declined: see :func:`find`.
     """
@@ -160,8 +160,9 @@ def speak(
         :exc:`~micamsgr.errors.Declined`.
 
     :return: the conversation's row, as it was, with ``quiet``, until when the
-        bot is now, ``unanswered``, how many messages it leaves to the operator,
-        and ``newest``, the last event before; and the IDs of the parts.
+        bot is now, ``unanswered``, the numbers of the messages that it leaves to
+        the operator, ``newest``, the last event before, and ``utterance``, by
+        what the words are known in the history; and the IDs of the parts.
 
     :raises Declined: where Meta's window is closed; see also :func:`find`.
     """
@@ -172,9 +173,9 @@ def speak(
             "Meta's 24-hour window is closed: nothing may be sent until the person"
             " writes again"
         )
-    (unanswered,) = database.execute(
-        f"SELECT count(*) FROM event WHERE conversation = ? AND {OPEN_EVENT}", (id,)
-    ).fetchone()
+    unanswered = database.execute(
+        f"SELECT id FROM event WHERE conversation = ? AND {OPEN_EVENT}", (id,)
+    ).fetchall()
     (newest,) = database.execute("SELECT coalesce(max(id), 0) FROM event").fetchone()
     silence(database, id, until)
     turn = _turn(database, id, now)
@@ -187,30 +188,51 @@ def speak(
     ]
     for part in parts:
         insert_part(database, id, part)
-    utter(database, id, "human", now.wall, "\n\n".join(texts))
     spoken = {
         **found,
         "quiet": max(until, found["quiet_until"]),
-        "unanswered": unanswered,
+        "unanswered": frozenset(event for (event,) in unanswered),
         "newest": newest,
+        "utterance": utter(database, id, "human", now.wall, "\n\n".join(texts)),
     }
     return spoken, [part.id for part in parts]
 
 
-def take_back(database: sqlite3.Connection, spoken: Mapping[str, Any]) -> None:
+def take_back(database: sqlite3.Connection, spoken: Mapping[str, Any]) -> list[str]:
     """
-    Let the bot be as awake as before an operator spoke, since nothing of that
-    was delivered; unless somebody else has spoken since.
+    Take an operator's words out of the history, since nothing of them was
+    delivered, and let the bot be as awake as before, unless somebody else has
+    spoken since.
 
     :param spoken: see :func:`speak`.
+
+    :return: the IDs of the messages that were left to the operator, and that
+        nobody answers now; with those that came meanwhile.
     """
+    # An ID may be another's, if the words were erased meanwhile.
     database.execute(
+        "DELETE FROM utterance WHERE id = :utterance AND conversation = :id"
+        " AND role = 'human'",
+        {name: spoken[name] for name in ("id", "utterance")},
+    )
+    awake = database.execute(
         "UPDATE conversation SET quiet_until = :quiet_until"
         " WHERE id = :id AND quiet_until = :quiet AND NOT EXISTS (SELECT 1 FROM event"
         " WHERE conversation = :id AND id > :newest AND kind NOT IN"
         " ('message', 'quick_reply', 'postback'))",
         {name: spoken[name] for name in ("id", "quiet", "quiet_until", "newest")},
-    )
+    ).rowcount
+    left = database.execute(
+        "SELECT id, received FROM event WHERE conversation = ?"
+        f" AND {SPOKEN} AND {LEFT} ORDER BY at, id",
+        (spoken["id"],),
+    ).fetchall()
+    return [
+        f"e{event}"
+        for event, received in left
+        if event in spoken["unanswered"]
+        or (awake and event > spoken["newest"] and received >= spoken["quiet_until"])
+    ]
 
 
 def _turn(database: sqlite3.Connection, conversation: int, now: Moment) -> int:

@@ -53,10 +53,16 @@ _PART = (
 # Of what was given up: what somebody may want to do something about.
 _DEAD = "event.state = 'dead' AND event.reason NOT IN ('operator', 'erased')"
 # Likewise of parts; what a human's words took the place of is as it should be.
+# So is an apology that the answer, or that there is none, has overtaken; if that
+# in turn is not delivered, it is listed itself.
+_SETTLED = (OPERATOR, "erased", "human")
 UNDELIVERED = (
     "part.state IN ('refused', 'expired', 'dead')"
-    " AND part.reason NOT IN ('operator', 'erased', 'human')"
+    f" AND part.reason NOT IN {_SETTLED}"
+    " AND NOT (part.reason = 'sibling' AND part.kind IN ('apology', 'notice'))"
 )
+#: Says of an event that the bot left it to a human.
+LEFT = "event.state = 'ignored' AND event.reason = 'human'"
 _ANSWERABLE = ("message", "quick_reply", "postback")
 
 
@@ -168,8 +174,9 @@ def retry(
     delivery: Callable[[str], Delivery],
 ) -> Decided:
     """
-    Let an event that was given up be answered after all, all those of a turn,
-    or let a part in doubt be sent again; or what waits be tried at once.
+    Let an event that was given up, or left to a human, be answered after all,
+    all those of a turn that were given up, or let a part in doubt be sent
+    again; or what waits be tried at once.
 
     :param delivery: gives how a bot delivers, by its name; may raise
         :exc:`~micamsgr.errors.Declined`.
@@ -218,8 +225,11 @@ def _retry_event(
 ) -> Decided:
     id = f"e{number}"
     event = _event(database, id, number)
-    if event["state"] != "dead":
-        raise Declined(f"event {id} is {event['state']}, not dead")
+    state, reason = event["state"], event["reason"]
+    if state != "dead" and (state, reason) != ("ignored", "human"):
+        raise Declined(
+            f"event {id} is {state}, not dead, and was not left to a human, either"
+        )
     if event["kind"] not in _ANSWERABLE or event["conversation"] is None:
         raise Declined(f"event {id} ({event['kind']}) is none that is answered")
     if event["text"] is None:
@@ -233,8 +243,8 @@ def _retry_event(
         )
     changed = database.execute(
         "UPDATE event SET state = 'new', reason = NULL, turn = NULL, received = ?"
-        " WHERE id = ? AND state = 'dead'",
-        (now.wall, number),
+        " WHERE id = ? AND state = ?",
+        (now.wall, number, state),
     ).rowcount
     assert changed == 1
     # It is history already, and becomes history when it is answered.
@@ -244,7 +254,7 @@ def _retry_event(
         " ORDER BY id DESC LIMIT 1)",
         (event["conversation"], event["at"], event["text"]),
     )
-    return _decided(event, f"event {id} was dead ({event['reason']}); it is answered")
+    return _decided(event, f"event {id} was {state} ({reason}); it is answered")
 
 
 def _check_open(row: Row, now: Moment) -> None:
@@ -318,7 +328,7 @@ def drop(database: sqlite3.Connection, id: str) -> Decided:
             " AND turn = ? ORDER BY number",
             (turn["conversation"], key),
         ).fetchall()
-        lines = [_drop_part(database, part[0], siblings=True).said for part in parts]
+        lines = [_drop_part(database, part[0]).said for part in parts]
     else:
         rows = database.execute(
             f"SELECT id FROM event WHERE conversation = ? AND {OPEN_EVENT}"
@@ -361,12 +371,7 @@ def _drop_event(database: sqlite3.Connection, number: int) -> Decided:
     return _decided(event, f"event {id} was {event['state']}; dropped{more}")
 
 
-def _drop_part(
-    database: sqlite3.Connection, id: str, *, siblings: bool = False
-) -> Decided:
-    """
-    :param siblings: those before it are dropped, too, so that it may have ended.
-    """
+def _drop_part(database: sqlite3.Connection, id: str) -> Decided:
     part, whose = _part(database, id)
     if part.state is PartState.SENDING:
         raise Declined(f"part {id} is being sent now: wait")
@@ -376,10 +381,17 @@ def _drop_part(
     elif part.state is PartState.UNKNOWN:
         after = evolve(part, state=PartState.DEAD, reason=OPERATOR, rest=None)
         said = f"part {id} was in doubt; dropped: it may have arrived"
-    elif siblings and part.reason == "sibling":
-        return _decided(whose, f"part {id} was not sent yet; it has ended, too")
+    elif part.state is PartState.SENT or part.reason in _SETTLED:
+        why = "" if part.reason is None else f" ({part.reason})"
+        raise Declined(f"part {id} is {part.state.value} already{why}")
     else:
-        raise Declined(f"part {id} is {part.state.value} already")
+        # It has ended already; whatever followed from that has happened.
+        database.execute(
+            "UPDATE part SET reason = ? WHERE id = ? AND state = ?",
+            (OPERATOR, id, part.state.value),
+        )
+        said = f"part {id} was {part.state.value} ({part.reason}); dropped"
+        return _decided(whose, said)
     if replace_part(database, part, after):
         close_turn(database, after)
     return _decided(whose, said)

@@ -238,14 +238,18 @@ def close_turn(database: sqlite3.Connection, part: Part) -> None:
 
 def utter(
     database: sqlite3.Connection, conversation: int, role: str, at: int, text: str
-) -> None:
+) -> int:
     """
     Add to a conversation's history.
+
+    :return: by what the words are known there.
     """
-    database.execute(
+    id = database.execute(
         "INSERT INTO utterance (conversation, role, at, text) VALUES (?, ?, ?, ?)",
         (conversation, role, at, text),
-    )
+    ).lastrowid
+    assert id is not None
+    return id
 
 
 def utterances(

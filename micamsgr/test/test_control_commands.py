@@ -158,7 +158,43 @@ class CommandsTests(CommandsCase):
             [("Me.", "person")] * 2,
         )
         text = "\n".join(tables.conversation_lines(shown))
-        self.assertIn("of this, not delivered:", text)
+        self.assertIn("not delivered:", text)
+        # The LLM is not to believe that they were said.
+        self.assertEqual(self.history(), [("person", "hi")])
+
+    def test_left_unanswered(self) -> None:
+        """
+        Where an operator's words were in vain, it is said which messages
+        nobody answers, and the bot answers them when it is told to.
+        """
+        self.record(said("one"), said("two"))
+        sending = self.run_command("send", psid=ALICE, text="Me.")
+        self.record(said("three", at=NOW + 1))
+        (part,) = self.store.parts()
+        self.change(part, intended := self.intended(part))
+        self.settle(intended, NeverSent("person", "551"))
+        self.clock.advance(0.2)
+        result = self.successResultOf(sending)
+        self.assertEqual(result["unanswered"], 3)
+        self.assertEqual(result["unanswered_ids"], ["e1", "e2", "e3"])
+        line = tables.unanswered(result)
+        self.assertIn("e1, e2, e3;", line)
+        self.assertIn("`micamessenger queue retry e1`", line)
+        for id in result["unanswered_ids"]:
+            self.done("queue.retry", id=id)
+        self.assertEqual(
+            self.asked(), [("person", "one"), ("person", "two"), ("person", "three")]
+        )
+
+    def test_many_unanswered(self) -> None:
+        """
+        Of many messages ten are named, and how many more there are.
+        """
+        ids = [f"e{number}" for number in range(1, 14)]
+        line = tables.unanswered({"unanswered": 13, "unanswered_ids": ids})
+        self.assertIn("e9, e10 and 3 more;", line)
+        line = tables.unanswered({"unanswered": 10, "unanswered_ids": ids[:10]})
+        self.assertIn("e9, e10;", line)
 
     def intended(self, part: Any) -> Any:
         return lifecycle.intend(part, moment())

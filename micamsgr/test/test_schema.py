@@ -4,6 +4,7 @@ Tests for how tables come to be, and for what they refuse.
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from enum import Enum
 from itertools import product
@@ -157,6 +158,15 @@ class MigrateTests(SynchronousTestCase):
         for table in tables:
             rows = self.database.execute(f"PRAGMA foreign_key_list({table})")
             self.assertLessEqual({row[2] for row in rows}, tables)
+
+    def test_told(self) -> None:
+        """
+        Who upgrades is told of the version that the tables have.
+        """
+        changes = Path(__file__).parents[2] / "CHANGELOG.md"
+        told = re.search(r"store's schema has version (\d+)", changes.read_text())
+        assert told is not None
+        self.assertEqual(int(told[1]), len(MIGRATIONS))
 
 
 class GuardTests(SynchronousTestCase):

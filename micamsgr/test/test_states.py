@@ -30,8 +30,8 @@ LEGAL: dict[type[Enum], dict[str, set[str]]] = {
         "new": {"in_turn", "ignored", "dead"},
         "in_turn": {"done", "new", "ignored", "dead"},
         "done": set(),
-        "ignored": set(),
         # Only as an operator wants it.
+        "ignored": {"new"},
         "dead": {"new"},
     },
     TurnState: {

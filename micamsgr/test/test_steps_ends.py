@@ -5,6 +5,8 @@ hours in which a Page may answer, and humans who answer instead.
 
 from __future__ import annotations
 
+import os
+
 from twisted.logger import LogLevel, capturedLogs, formatEvent
 
 from micamsgr.conversation.interfaces import Presence
@@ -12,8 +14,9 @@ from micamsgr.conversation.outcomes import InDoubt, LookedUp, NeverSent, NotSent
 from micamsgr.conversation.policy import Manners
 from micamsgr.conversation.states import PartState
 from micamsgr.errors import Refused, RemoteError, Unavailable
+from micamsgr.store.conversations import Whose, speak
 from micamsgr.test.conversation_case import NEVER, ConversationTestCase
-from micamsgr.testing import ALICE, BOB, echo
+from micamsgr.testing import ALICE, BOB, CAROL, echo
 
 HOUR = 3600.0
 
@@ -232,10 +235,12 @@ class HumanTests(ConversationTestCase):
 
     def test_late_answer(self) -> None:
         """
-        An answer that the assistant gives after that is not sent.
+        An answer that the assistant gives after that is not sent, though
+        nobody could tell it so.
         """
         self.say()
         self.wait(5.0)
+        self.patch(self.dispatcher, "hush", lambda conversation: None)
         self.receive(echo(at=self.clocks.now().wall))
         self.assistant.answer("too late")
         self.assertEqual(self.sending(), [])
@@ -298,16 +303,62 @@ class HumanTests(ConversationTestCase):
 
     def test_dots(self) -> None:
         """
-        The dots are not shown any more, although the assistant still thinks.
+        The dots are not shown any more, and the assistant's place is another's.
         """
+        self.restart(slots=2)
         self.say(psid=ALICE)
         self.say(psid=BOB)
+        self.say("and I?", psid=CAROL)
         self.wait(5.0)
         self.receive(echo(at=self.clocks.now().wall))
+        self.assertEqual(
+            [it.texts[-1] for it in self.assistant.pending], ["hi", "and I?"]
+        )
         self.messenger.shown.clear()
         self.wait(15.0)
-        self.assertEqual(self.messenger.shown, [(BOB, Presence.TYPING)])
-        self.assertEqual(len(self.assistant.pending), 2)
+        self.assertNotIn(ALICE, [psid for psid, _ in self.messenger.shown])
+        self.assertIn((BOB, Presence.TYPING), self.messenger.shown)
+        self.assistant.answer_all()
+        self.messenger.settle_all()
+        self.assertEqual(self.slots.taken, 0)
+
+    def test_operator(self) -> None:
+        """
+        What an operator says while the assistant is being asked is not kept
+        back until that has answered.
+        """
+        self.say()
+        whose, now = Whose(psid=ALICE), self.clocks.now()
+        found, _ = self.successResultOf(
+            self.store.database.transact(
+                lambda database: speak(
+                    database, whose, ["Me."], now, lambda bot: 1800.0, os.urandom
+                )
+            )
+        )
+        self.dispatcher.hush(found["id"])
+        self.dispatcher.wake([found["id"]])
+        self.assertEqual(self.sending(), ["Me."])
+
+    def test_woken_meanwhile(self) -> None:
+        """
+        Where the bot is woken at once, what is said then is answered, and no
+        place of the assistant's is lost.
+        """
+        self.restart(slots=1)
+        self.say("one")
+        self.wait(5.0)
+        self.receive(echo(at=self.clocks.now().wall))
+        self.receive(echo("bot, go on", at=self.clocks.now().wall))
+        self.say("two")
+        (question,) = self.assistant.pending
+        self.assertEqual(question.texts[-1], "two")
+        self.assistant.answer("yes")
+        self.messenger.settle()
+        self.assertEqual(self.messenger.texts(), ["yes"])
+        self.assertEqual(self.slots.taken, 0)
+        # Of who has an answer nothing is left in memory.
+        self.assertEqual(self.dispatcher._steps._answerer._asking, {})
 
     def test_no_dots(self) -> None:
         """

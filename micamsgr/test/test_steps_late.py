@@ -183,8 +183,19 @@ class ApologyTests(LateTestCase):
         self.receive(echo(at=self.clocks.now().wall))
         self.wait(60.0)
         self.assertEqual(self.sending(), [])
-        self.assistant.answer("hello")
-        self.assertEqual(self.sending(), [])
+
+    def test_human_meanwhile(self) -> None:
+        """
+        An apology that is being sent as a human answers is not cut off, which
+        would leave it in doubt.
+        """
+        self.say()
+        self.wait(20.0)
+        self.assertEqual(self.sending(), [SORRY])
+        self.receive(echo(at=self.clocks.now().wall))
+        self.assertEqual(self.assistant.pending, [])
+        self.messenger.settle()
+        self.assertEqual(self.states(), [(PartState.SENT, None)])
 
     def test_paused(self) -> None:
         """

@@ -10,7 +10,7 @@ from micamsgr.conversation.limits import DAY, Limit
 from micamsgr.conversation.policy import Handover, Limits
 from micamsgr.conversation.states import PartState
 from micamsgr.errors import Refused, Unavailable
-from micamsgr.testing import ALICE, BOB, CAROL, INBOX
+from micamsgr.testing import ALICE, BOB, CAROL, INBOX, echo
 
 from .conversation_case import ConversationTestCase
 
@@ -249,6 +249,20 @@ class TokenTests(LimitsCase):
         self.assistant.answer("hello", tokens=7)
         self.assertEqual(self.spent(), 7)
         self.assertEqual(self.states(), [])
+
+    def test_cut_off(self) -> None:
+        """
+        What a call did cost that was cut off as a human answered nobody knows:
+        all that was set aside counts, and once.
+        """
+        self.limit(bot_tokens_per_day=10 * MOST)
+        self.say()
+        self.wait(5.0)
+        self.receive(echo(at=self.clocks.now().wall))
+        self.assertEqual(self.assistant.pending, [])
+        self.assertEqual((self.spent(), self.spent(1)), (MOST, MOST))
+        self.assertTrue(self.ask(BOB))
+        self.assertEqual(self.spent(), MOST + 10)
 
 
 class NoticeTests(LimitsCase):

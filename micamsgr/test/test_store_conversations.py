@@ -14,6 +14,7 @@ from micamsgr.conversation.planner import Send, Wait, next_step
 from micamsgr.conversation.policy import Delivery, Manners
 from micamsgr.store import conversations
 from micamsgr.store.conversations import FOREVER, Whose
+from micamsgr.store.rows import utter
 from micamsgr.test.test_store_queue import HOUR, QueueCase
 from micamsgr.test.test_store_record import MINUTE, arriving, moment
 from micamsgr.testing import ALICE, BOB, NOW, echo, said
@@ -90,7 +91,8 @@ class SpeakTests(ConversationCase):
     def test_taken_back(self) -> None:
         """
         What was said in vain keeps the bot quiet no longer, unless a human has
-        answered meanwhile, though that was a little earlier.
+        answered meanwhile, though that was a little earlier; in either case it
+        is no history, while the same words of a human are.
         """
         for human in (False, True):
             self.setUp()
@@ -100,11 +102,64 @@ class SpeakTests(ConversationCase):
                     database, ALICES, ["Me."], moment(8), lambda bot: 1800.0, bytes
                 )
             )
-            self.assertEqual(spoken["unanswered"], 1)
+            self.record(said("more", at=NOW + 9), after=9)
             if human:
-                self.record(echo(at=NOW + 6000), after=9000)
-            self.ask(lambda d, s=spoken: conversations.take_back(d, s))
+                self.record(echo("Me.", at=NOW + 6000), after=9000)
+            left = self.ask(lambda d, s=spoken: conversations.take_back(d, s))
             self.assertEqual(self.quiet_until() > 0, human)
+            # What came later is the human's.
+            self.assertEqual(left, ["e1"] if human else ["e1", "e2"])
+            self.assertEqual(
+                self.history(),
+                [("person", "hi"), ("person", "more"), *[("human", "Me.")] * human],
+            )
+
+    def test_taken_back_while_quiet(self) -> None:
+        """
+        Where the bot was quiet before, what comes meanwhile was not left to
+        whose words were in vain.
+        """
+        self.record(said())
+        self.pause(NOW + HOUR)
+        spoken, _ = self.ask(
+            lambda database: conversations.speak(
+                database, ALICES, ["Me."], moment(8), lambda bot: 1800.0, bytes
+            )
+        )
+        self.record(said("more", at=NOW + 9), after=9)
+        self.assertEqual(self.ask(lambda d: conversations.take_back(d, spoken)), [])
+        self.assertEqual(self.quiet_until(), NOW + HOUR)
+
+    def test_taken_back_answered(self) -> None:
+        """
+        What the bot was told to answer meanwhile is not left to anybody.
+        """
+        self.record(said())
+        spoken, _ = self.ask(
+            lambda database: conversations.speak(
+                database, ALICES, ["Me."], moment(8), lambda bot: 1800.0, bytes
+            )
+        )
+        self.ask(lambda database: conversations.resume(database, ALICES))
+        self.retry("e1", 9)
+        self.assertEqual(self.ask(lambda d: conversations.take_back(d, spoken)), [])
+
+    def test_taken_back_erased(self) -> None:
+        """
+        What took the place of words that were erased meanwhile stays.
+        """
+        self.record(said())
+        spoken, _ = self.ask(
+            lambda database: conversations.speak(
+                database, ALICES, ["Me."], moment(8), lambda bot: 1800.0, bytes
+            )
+        )
+        database = self.store.database.connection
+        database.execute("DELETE FROM utterance WHERE role = 'human'")
+        self.record(said(psid=BOB, at=NOW + 9), after=9)
+        self.ask(lambda d: utter(d, 2, "human", NOW, "to Bob"))
+        self.ask(lambda d: conversations.take_back(d, spoken))
+        self.assertEqual(self.history(), [("person", "hi"), ("human", "to Bob")])
 
     def test_behind_doubt(self) -> None:
         """

@@ -12,9 +12,11 @@ from micamsgr.conversation.events import Other
 from micamsgr.conversation.moment import Tick
 from micamsgr.conversation.outcomes import InDoubt, NeverSent, NotSent
 from micamsgr.conversation.parts import Kind, Part
-from micamsgr.conversation.policy import Delivery
+from micamsgr.conversation.planner import Change, next_step
+from micamsgr.conversation.policy import Delivery, Manners
 from micamsgr.errors import Declined
 from micamsgr.store import queue
+from micamsgr.store.arrivals import silence
 from micamsgr.store.queue import Decided
 from micamsgr.test.test_store_record import MINUTE, SECOND, RecordCase, moment
 from micamsgr.testing import ALICE, BOB, BOT, PAGE, echo, said
@@ -153,6 +155,33 @@ class ListTests(QueueCase):
             )
             self.assertEqual(self.listed()["undelivered"], [])
 
+    def test_overtaken(self) -> None:
+        """
+        An apology that its answer has overtaken misses nobody; the answer that
+        was to follow another part does, and so does an apology that came too
+        late for Meta's window.
+        """
+        for late in (0, 25 * HOUR):
+            self.setUp()
+            self.record(said())
+            turn = self.begin().turn
+            sorry = Part(
+                id="sorry", turn=turn.id, kind=Kind.APOLOGY, number=1, text="late"
+            )
+            self.now(self.store.apologize(turn, sorry))
+            self.compose("one", "two")
+            step = next_step(self.situation(), moment(late), Delivery(), Manners())
+            assert isinstance(step, Change)
+            self.assertEqual(step.part, sorry)
+            self.change(sorry, step.after)
+            self.assertEqual(step.after.reason, "window" if late else "sibling")
+            first = next(it for it in self.store.parts() if it.id == "part-1-1")
+            self.settle(first, NeverSent("person", "551"))
+            self.assertEqual(
+                set(self.ids()["undelivered"]),
+                {"part-1-1", "part-1-2", *(["sorry"] if late else [])},
+            )
+
     def test_bounded(self) -> None:
         """
         No more is listed than was asked for, and it is said that there is more.
@@ -199,6 +228,35 @@ class RetryTests(QueueCase):
         self.assertEqual(self.situation().waiting, moment(HOUR).wall)
         self.assertEqual(self.history(), [])
         self.assertEqual(self.asked(), [("person", "please")])
+
+    def test_left_to_human(self) -> None:
+        """
+        A message that was left to a human is answered after all, and is in the
+        history once; also one whose answer was being made.
+        """
+        for being_answered in (False, True):
+            self.setUp()
+            self.record(said("please"))
+            if being_answered:
+                self.begin()
+            self.ask(lambda d: silence(d, 1, moment(MINUTE).wall))
+            self.assertEqual(self.store.events(), [("ignored", "human")])
+            self.assertEqual(self.history(), [("person", "please")])
+            self.assertIn("conversation resume", self.not_retried("e1"))
+            self.assertIn("24-hour window", self.not_retried("e1", 25 * HOUR))
+            self.assertIn("(human)", self.retry("e1", MINUTE).said)
+            self.assertEqual(self.store.events(), [("new", None)])
+            self.assertEqual(self.history(), [])
+            self.assertEqual(self.asked(), [("person", "please")])
+
+    def test_left_to_human_erased(self) -> None:
+        """
+        Where a message that was left to a human is erased, nobody answers it.
+        """
+        self.record(said())
+        self.ask(lambda d: silence(d, 1, 0))
+        self.ask(lambda d: d.execute("UPDATE event SET text = NULL"))
+        self.assertIn("erased", self.not_retried("e1"))
 
     def test_turn(self) -> None:
         """
@@ -259,9 +317,17 @@ class RetryTests(QueueCase):
                 key=b"k" * 16, page=PAGE, at=moment().wall, kind="reaction", psid=ALICE
             )
         )
-        self.assertIn("ignored", self.not_retried("e2"))
+        self.assertIn("ignored, not dead", self.not_retried("e2"))
         self.record(said())
-        self.ask(lambda d: d.execute("UPDATE event SET state = 'dead' WHERE id = 3"))
+        self.ask(
+            lambda d: d.execute(
+                "UPDATE event SET state = 'ignored', reason = 'stale' WHERE id = 3"
+            )
+        )
+        self.assertIn("ignored, not dead", self.not_retried("e3"))
+        for state in ("new", "dead"):
+            change = f"UPDATE event SET state = '{state}' WHERE id = 3"
+            self.ask(lambda d, change=change: d.execute(change))
         self.ask(lambda d: d.execute("UPDATE event SET text = NULL WHERE id = 3"))
         self.assertIn("erased", self.not_retried("e3"))
         self.ask(lambda d: d.execute("UPDATE event SET kind = 'x' WHERE id = 3"))
@@ -317,97 +383,3 @@ class RetryTests(QueueCase):
         self.assertEqual(self.store.parts()[0].rest, None)
         self.drop(part.id)
         self.assertIn("for good", self.not_retried(part.id))
-
-
-class DropTests(QueueCase):
-    """
-    Tests for what is given up.
-    """
-
-    def test_new(self) -> None:
-        """
-        A message that waits is given up, and joins the history.
-        """
-        self.record(said("never mind"))
-        self.drop("e1")
-        self.assertEqual(self.store.events(), [("dead", "operator")])
-        self.assertEqual(self.history(), [("person", "never mind")])
-        self.assertEqual(self.ids()["dead"], [])
-        self.assertIn("already (operator)", self.not_dropped("e1"))
-        self.retry("e1")
-        self.assertEqual((self.store.events(), self.history()), ([("new", None)], []))
-
-    def test_in_turn(self) -> None:
-        """
-        Of the messages of a turn one is given up; with the last one the turn
-        ends, and what the assistant says then comes to nothing.
-        """
-        self.record(said("one"), said("two"))
-        turn = self.begin().turn
-        self.drop("e1")
-        self.assertEqual(self.store.turns(), [("generating", None)])
-        self.assertIn("t1", self.drop("e2").said)
-        self.assertEqual(self.store.turns(), [("expired", "operator")])
-        part = Part(id="p", turn=turn.id, kind=Kind.ANSWER, number=1, text="late")
-        self.now(self.store.compose(turn, "late", [part], 7, moment()))
-        self.assertEqual(self.store.parts(), [])
-        self.assertEqual(self.waiting(), [])
-
-    def test_turn(self) -> None:
-        """
-        A turn is given up with all its messages.
-        """
-        self.record(said("one"), said("two"))
-        self.begin()
-        self.drop("t1")
-        self.assertEqual(self.store.events(), [("dead", "operator")] * 2)
-        self.assertEqual(self.store.turns(), [("expired", "operator")])
-        self.assertIn("expired already", self.not_dropped("t1"))
-
-    def test_answer(self) -> None:
-        """
-        An answer in doubt is given up, and with it what was to follow; then
-        the next message is answered.
-        """
-        self.doubt("one", "two")
-        self.drop("t1")
-        self.assertEqual(self.states(), ["dead (operator)", "expired (sibling)"])
-        self.assertEqual(self.store.turns(), [("closed", None)])
-        self.record(said("next"))
-        self.assertEqual(self.situation().parts, ())
-
-    def test_part(self) -> None:
-        """
-        A part that is not sent yet is given up, and those before it are not;
-        one that is being sent is left alone.
-        """
-        self.record(said())
-        first, second = self.compose("one", "two")
-        self.assertIn("being sent now", self.not_dropped(first.id))
-        self.assertIn("being sent now", self.not_dropped("t1"))
-        self.drop(second.id)
-        self.assertEqual(self.states(), ["sending", "expired (operator)"])
-        self.assertIn("expired already", self.not_dropped(second.id))
-
-    def test_dead(self) -> None:
-        """
-        What was given up before is listed no more.
-        """
-        self.record(said())
-        self.fail_turn()
-        self.assertIn("patience", self.drop("e1").said)
-        self.assertEqual(self.store.events(), [("dead", "operator")])
-        self.assertEqual(self.ids()["dead"], [])
-        self.assertEqual(self.history(), [("person", "hi")])
-
-    def test_ended(self) -> None:
-        """
-        What is done stays done.
-        """
-        self.record(said())
-        (part,) = self.compose("hello")
-        self.assertIn("done already", self.not_dropped("e1"))
-        self.settle(part, NotSent(detail="busy", rest=1.0))
-        self.drop(part.id)
-        self.assertEqual(self.store.turns(), [("closed", None)])
-        self.assertIn("closed already", self.not_dropped("t1"))
