@@ -129,6 +129,7 @@ def makeService(options: Options) -> IService:
             log_level=log.set_level,
             manager=ServiceManager.of(os.environ, os.getpid()),
             runtime=os.environ.get("RUNTIME_DIRECTORY"),
+            file=path,
         ):
             service.setServiceParent(root)
     except CannotStart as error:

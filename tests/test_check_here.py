@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import yaml
 from twisted.web.resource import Resource
@@ -14,9 +15,12 @@ from twisted.web.server import Site
 from micamsgr.check.findings import Verdict, exit_status
 from micamsgr.sandbox.language_model import Fault as ModelFault
 from tests.check_case import UNTOLD, CheckCase
-from tests.daemon import Daemon, reactor
+from tests.daemon import Daemon, eventually, reactor
 from tests.ports import free_port
 from tests.test_tls import Authority
+
+# What only the check's own environment has.
+_OF_OURS = "handover:\n  quiet_minutes: ${QUIET}\n"
 
 _ROOT = Path(__file__).resolve().parent.parent
 
@@ -41,6 +45,57 @@ class HereTests(CheckCase):
         self.assertEqual(lines["ports"], "the daemon listens there")
         self.assertIn("the daemon has it", lines["store"])
         self.assertIn("answered in", lines["llm"])
+
+    async def test_unread(self) -> None:
+        """
+        A daemon that has not read what the file says now is found out, whether
+        it may use it or not, and by whichever path; once it has read it, all is
+        well.
+        """
+        changes = {"public_url": f"http://127.0.0.1:{self.port}"}
+        facebook = {"app_id": self.page.app.id, "page_id": self.page.id}
+        file = self.directory.resolve() / "real.yaml"
+        file.touch(0o600)
+        file.with_name("mica.yaml").symlink_to(file.name)
+        daemon = await self.serve(**changes, facebook=facebook)
+        link = file.with_name("link.yaml")
+        link.symlink_to(file.name)
+
+        async def told() -> list[tuple[str, str]]:
+            found = await self.ask(link)
+            self.assertEqual(
+                {it.question for it in found if it.name} - {"configuration"}, set()
+            )
+            return [
+                (it.name, it.line) for it in found if it.question == "configuration"
+            ]
+
+        before = file.read_text()
+        read = ("", "the daemon that runs has read it")
+        self.assertIn(read, await told())
+        wanted = yaml.safe_load(before)
+        wanted["handover"] = {"quiet_minutes": 7}
+        wanted["log"] = {"format": "json"}
+        file.write_text(yaml.safe_dump(wanted))
+        unread = ("configuration.not_in_force", "bots changed: mica")
+        later = ("configuration.later", "changed since the start: log.format")
+        for _ in range(2):
+            found = await told()
+            self.assertIn(unread, found)
+            self.assertIn(later, found)
+            self.assertNotIn(read, found)
+        file.write_text(f"{before}{_OF_OURS}")
+        with patch.dict("os.environ", QUIET="7"):
+            status, said = await self.run_command(file)
+        self.assertEqual(status, 2, said)
+        self.assertRegex(said, r"failed   configuration \(.*QUIET")
+        self.assertNotIn("put in force: ", daemon.output)
+        del wanted["log"]
+        file.write_text(yaml.safe_dump(wanted))
+        self.assertIn(unread, await told())
+        daemon.signal("HUP")
+        await eventually(lambda: "a configuration is put in force" in daemon.output)
+        self.assertIn(read, await told())
 
     async def test_sandbox(self) -> None:
         """

@@ -317,6 +317,25 @@ class ScriptTests(SetupCase):
         self.assertEqual(len(await self.said(ALICE)), 1)
         await self.settled()
 
+    async def test_another_token(self) -> None:
+        """
+        Where the daemon runs with a token that has ended, setup has it read the
+        new one, and people are answered.
+        """
+        given = self.secrets_given()
+        first = self.typist(*self.words(), terminal=False, **given)
+        await first.sees("Start it now")
+        await self.start_daemon()
+        self.assertEqual(await first.exited, 0, first.output)
+        self.page.token = given["MICA_TOKEN"] = "EAAnext0token0of0this0page"
+        again = self.typist(*self.words(), "--yes", terminal=False, **given)
+        self.assertEqual(await again.exited, 0, again.output)
+        self.assertIn("has now read the configuration (bots changed", again.output)
+        self.assertIn("the daemon that runs has read it", again.output)
+        self.write(ALICE, "Hello there")
+        self.assertEqual(len(await self.said(ALICE)), 1)
+        await self.settled()
+
     async def test_failing(self) -> None:
         """
         What is missing or refused is a line that says how it is given, with

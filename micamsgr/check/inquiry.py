@@ -4,17 +4,17 @@ Asks all questions, of one configuration, at once.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
-from threading import Thread
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from attrs import define, field
 from twisted.internet.defer import Deferred, DeferredSemaphore, gatherResults, succeed
-from twisted.internet.interfaces import IReactorFromThreads, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from micamsgr.config.values import Bot, Config
@@ -23,6 +23,7 @@ from micamsgr.sandbox.addresses import served
 from micamsgr.store.look import Look, look
 from micamsgr.web.tls import Unusable
 
+from .aside import aside
 from .asking_graph import GraphAsker, judge_answers
 from .files import (
     Seen,
@@ -38,6 +39,7 @@ from .knocking import Knocker, ask_webhook
 from .llm import ask, judge_llm
 from .machine import judge_port, judge_store
 from .ports import PortAsker
+from .running import ask_running, judge_running
 from .subscribed import judge_mode
 from .troubles import QUESTIONS, trouble
 
@@ -100,10 +102,11 @@ class Inquiry:
             within a question, in the order of the configuration.
         """
         config = self._config
-        looking = self._in_thread(partial(look, Path(config.store)))
+        looking = aside(self._reactor, partial(look, Path(config.store)), "disk")
         turns = DeferredSemaphore(_BOTS)
         asked: list[Deferred[list[Finding]]] = [
             self._within(("configuration",), "", self._ask_files()),
+            self._within(("configuration",), str(self._path), self._ask_daemon()),
             self._within(("ports",), "", self._ask_ports()),
             self._within(("store",), config.store, self._ask_store(looking)),
         ]
@@ -124,6 +127,13 @@ class Inquiry:
             *judge_secrets(look_at_modes(self._path, self._environ)),
             *judge_certificates(seen, config.public_url, now),
         ]
+
+    async def _ask_daemon(self) -> list[Finding]:
+        runtime = self._environ.get("RUNTIME_DIRECTORY")
+        asking = partial(ask_running, self._config.store, runtime)
+        said = await aside(self._reactor, asking, "daemon")
+        real = os.path.realpath(self._path)
+        return judge_running(str(self._path), real, said)
 
     async def _ask_ports(self) -> list[Finding]:
         config, asker = self._config, PortAsker(self._reactor, self._reactor.seconds)
@@ -246,28 +256,6 @@ class Inquiry:
 
         begun = Deferred.fromCoroutine(asking).addTimeout(self._longest, clock)
         return begun.addErrback(unanswered)
-
-    def _in_thread(self, work: Callable[[], T]) -> Deferred[T]:
-        """
-        Do what waits for the disk; nobody waits for the thread.
-        """
-        reactor: IReactorFromThreads = self._reactor
-        done: Deferred[T] = Deferred()
-
-        def run() -> None:
-            try:
-                result = work()
-            except Exception as error:
-                reactor.callFromThread(_settle, done.errback, error)
-            else:
-                reactor.callFromThread(_settle, done.callback, result)
-
-        Thread(target=run, name="check: disk", daemon=True).start()
-        return done
-
-
-def _settle(how: Callable[[Any], None], outcome: Any) -> None:
-    how(outcome)
 
 
 def _shared(result: Deferred[T]) -> Deferred[T]:

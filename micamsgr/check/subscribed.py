@@ -101,7 +101,8 @@ def judge_page_subscription(bot: str, told: Told | None, app: str | None) -> Fin
         return trouble(f"{question}.unknown", bot, f"nobody says: {why}")
     why_unclear = unclear(subscriptions, app)
     if why_unclear is not None:
-        return trouble(f"{question}.unknown", bot, why_unclear)
+        kind = "unnamed" if app is None and len(subscriptions) > 1 else "unknown"
+        return trouble(f"{question}.{kind}", bot, why_unclear)
     mine = ours(subscriptions, app)
     if mine is None or not mine.fields:
         return trouble(f"{question}.none", bot, "our app is not subscribed to it")

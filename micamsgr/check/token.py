@@ -84,7 +84,10 @@ def judge_app(
         line = f"the token is of app {theirs}, not of {configured}"
         return trouble("app.other", bot, line)
     if debug is None or not (theirs or configured):
-        return trouble("app.unknown", bot, f"no app is known: {app.why}")
+        # Where nobody answers, to give its ID would help nothing.
+        unnamed = configured is None and app.spoken
+        name = "app.unnamed" if unnamed else "app.unknown"
+        return trouble(name, bot, f"no app is known: {app.why}")
     another = me.good or facts.code == NOT_ITS_OWN
     if facts.valid is False and another:
         line = f"the token is not of app {theirs or configured}"

@@ -20,6 +20,30 @@ HERE = (
         "change the value that is named, or take the key away",
     ),
     failed(
+        "configuration.not_in_force",
+        "the daemon that runs has not read what the file says now",
+        "it goes by what the file said before: by a token that may have ended",
+        "`micamessenger reload`, or `systemctl reload micamessenger`",
+    ),
+    failed(
+        "configuration.refused",
+        "the daemon that runs can't use the file, though this check can",
+        "it goes by what the file said before",
+        "do what the line says; the daemon has its own user and environment",
+    ),
+    warning(
+        "configuration.later",
+        "a key was changed that only a start of the daemon reads",
+        "the daemon that runs goes by what it was",
+        "restart the daemon",
+    ),
+    warning(
+        "configuration.untold",
+        "a daemon runs, and does not say whether it has read the file",
+        "it may go by what the file said before",
+        "restart it if it is of another version; else look at its log",
+    ),
+    failed(
         "secrets.changeable",
         "everybody on this machine may change a file that holds secrets",
         "anybody can make the bot theirs",

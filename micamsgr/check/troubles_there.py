@@ -109,11 +109,13 @@ THERE = (
         f"copy the app secret from {_DASHBOARD}, App settings, Basic",
     ),
     warning(
-        "app.unknown",
-        "it is not known which app the token is of, or it can't be looked at",
+        "app.unnamed",
+        "facebook.app_id is not given, and the Graph API does not say whose the"
+        " token is",
         _LOOK,
         f"put the app's ID into facebook.app_id; {_DASHBOARD} shows it",
     ),
+    warning("app.unknown", "it can't be looked at", _LOOK, _AGAIN),
     failed(
         "page.other",
         "the token is another Page's than facebook.page_id",
@@ -202,11 +204,17 @@ THERE = (
         f"check message_echoes for the Page {_WEBHOOKS}",
     ),
     warning(
-        "page_subscription.unknown",
-        "it can't be looked at, or which app is ours is not known",
+        "page_subscription.unnamed",
+        "several apps are subscribed, and which one is ours is not known",
         _LOOK,
-        "give facebook.app_id, and a token with pages_manage_metadata; or look"
-        f" {_WEBHOOKS}",
+        f"put the app's ID into facebook.app_id; {_DASHBOARD} shows it",
+    ),
+    warning(
+        "page_subscription.unknown",
+        "it can't be looked at",
+        _LOOK,
+        "see what the lines on token, app, scopes and graph say, and check again; or"
+        f" look {_WEBHOOKS}",
     ),
     warning(
         "routing.others",

@@ -8,6 +8,7 @@ import os
 import random
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from attrs import define, evolve
@@ -112,6 +113,7 @@ def build(
     chance: random.Random = _CHANCE,
     publisher: LogPublisher = globalLogPublisher,
     runtime: str | None = None,
+    file: Path | None = None,
 ) -> list[IService]:
     """
     Make the services, in the order in which they start.
@@ -126,6 +128,7 @@ def build(
     :param chance: where jitter and IDs come from.
     :param publisher: where what is logged can be counted.
     :param runtime: ``$RUNTIME_DIRECTORY``, where commands find the daemon.
+    :param file: what *load* reads, for whoever asks.
     """
     secret = os.urandom(16).hex()
     config = _of_this_run(config, secret)
@@ -245,6 +248,7 @@ def build(
             admin.checks,
             chance.randbytes,
             runtime,
+            file,
         ),
         OnHangup(reactor, [reload.on_hangup]),
         Closing(site.leave),

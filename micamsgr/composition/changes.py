@@ -52,6 +52,22 @@ def at_next_start(before: Config, after: Config) -> Iterator[str]:
         yield "log.format"
 
 
+def where(before: Config, after: Config) -> Iterator[str]:
+    """
+    Name the keys of where the daemon listens that have changed; the order in
+    which one lists endpoints is none.
+    """
+    if set(before.listen) != set(after.listen):
+        yield "listen"
+    if before.tls is None or after.tls is None:
+        if before.tls != after.tls:
+            yield "tls"
+    elif set(before.tls.listen) != set(after.tls.listen):
+        yield "tls.listen"
+    if set(before.admin.listen) != set(after.admin.listen):
+        yield "admin.listen"
+
+
 def at_once(before: Config, after: Config) -> Iterator[str]:
     """
     Name the keys of the daemon, and not of a bot, that have changed and are in

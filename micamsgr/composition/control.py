@@ -150,6 +150,7 @@ def control(
     checks: Callable[[], Awaitable[list[dict[str, object]]]],
     entropy: Callable[[int], bytes],
     runtime: str | None,
+    file: Path | None,
 ) -> ControlSocket:
     """
     Make the service for an operator's commands; it is to start after the store
@@ -158,6 +159,7 @@ def control(
     What is served follows every reload, but for the socket's path.
 
     :param runtime: ``$RUNTIME_DIRECTORY``.
+    :param file: the configuration's; ``None``: there is none.
     """
     config: Config = current.config
     read = Looking(reactor, config.store).read
@@ -171,6 +173,24 @@ def control(
         except ReloadRefused as error:
             raise Declined(f"the configuration in force stays:\n{error}") from error
 
+    def configuration() -> Mapping[str, Any]:
+        changes: list[str] = []
+        later: list[str] = []
+        refused = ""
+        try:
+            unread = reload.unread()
+            changes, later = [*unread.changes], [*unread.later]
+        except ReloadRefused as error:
+            refused = str(error)
+        return {
+            # As it is found now, whatever links lead to it.
+            "file": None if file is None else os.path.realpath(file),
+            "in_force": not (changes or later or refused),
+            "changes": changes,
+            "at_next_start": later,
+            "refused": refused,
+        }
+
     commands = Commands(
         reactor,
         clocks.now,
@@ -181,6 +201,7 @@ def control(
         MOST,
         Status(config.store, clocks, bots, subscribed, listeners, read, checks),
         reload_now,
+        configuration,
         entropy,
     )
     path = socket_path(config.store, runtime)

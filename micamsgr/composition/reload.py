@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Protocol
 
-from attrs import define, field
+from attrs import define, field, frozen
 from twisted.logger import Logger
 
 from micamsgr.config.document import ConfigError
@@ -17,7 +17,7 @@ from micamsgr.services import CannotStart
 from micamsgr.systemd import ServiceManager
 from micamsgr.web.tls import Unusable
 
-from .changes import BotChanges, at_next_start, at_once, bot_changes
+from .changes import BotChanges, at_next_start, at_once, bot_changes, where
 
 _LATER = "{key} is another than at the start: it takes effect at the next"
 
@@ -26,6 +26,20 @@ class ReloadRefused(Exception):
     """
     The configuration in force stays; the text says why, a line for each fault.
     """
+
+
+@frozen
+class Unread:
+    """
+    What the file says and is not in force.
+
+    :ivar changes: what a reload would change, a line each, by names and never
+        by values.
+    :ivar later: the keys that would hold from the next start on.
+    """
+
+    changes: tuple[str, ...]
+    later: tuple[str, ...]
 
 
 @define(eq=False)
@@ -89,6 +103,24 @@ class Reload:
         """
         with self._manager.reloading():
             return self._reload()
+
+    def unread(self) -> Unread:
+        """
+        Read the configuration, and say what of it is not in force.  Changes
+        nothing; neither endpoints nor certificates are tried.
+
+        :raises ReloadRefused: where it can't be put in force.
+        """
+        before = self._current.config
+        try:
+            after = self._load()
+        except (ConfigError, CannotStart) as error:
+            raise ReloadRefused(str(error)) from error
+        keys = [*at_once(before, after), *where(before, after)]
+        return Unread(
+            tuple(_said(bot_changes(before, after), keys, [], [])),
+            tuple(at_next_start(self._started, after)),
+        )
 
     def _reload(self) -> list[str]:
         before = self._current.config

@@ -36,6 +36,10 @@ class NotRunning(Declined):
     """No daemon takes commands."""
 
 
+class NotOurs(Declined):
+    """Others than us may give commands."""
+
+
 def ask(
     store: str,
     runtime: str | None,
@@ -56,6 +60,7 @@ def ask(
     :return: the version of the daemon's program, and what came of it.
 
     :raises NotRunning: where no daemon takes commands.
+    :raises NotOurs: where it would take them of others.
     :raises Declined: where it was not done, or nobody knows.
     """
     try:
@@ -79,7 +84,7 @@ def ask(
             " `store:` was changed since it started, restart it"
         ) from error
     except PermissionError as error:
-        raise Declined(
+        raise NotOurs(
             f"can't reach the daemon at {path}: only its own user and root may"
         ) from error
     except socket.timeout as error:  # noqa: UP041
@@ -114,8 +119,8 @@ def _check_file(path: Path, trusted: set[int]) -> None:
         raise _not_ours(path, there.st_uid)
 
 
-def _not_ours(path: Path, user: int) -> Declined:
-    return Declined(
+def _not_ours(path: Path, user: int) -> NotOurs:
+    return NotOurs(
         f"the socket {path} is not ours: it is user {user}'s, who is neither you nor"
         " the daemon; nothing was said to it"
     )

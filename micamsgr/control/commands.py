@@ -79,6 +79,8 @@ class Commands:
     :ivar _status: tells how the daemon is.
     :ivar _reload: puts the configuration in force that the file says now; may
         raise :exc:`~micamsgr.errors.Declined`.
+    :ivar _configuration: says whether what the file says is in force; changes
+        nothing.
     :ivar _entropy: makes so many random bytes.
     """
 
@@ -91,6 +93,7 @@ class Commands:
     _most_parts: int
     _status: Callable[[], Awaitable[Mapping[str, Any]]]
     _reload: Callable[[], list[str]]
+    _configuration: Callable[[], Mapping[str, Any]]
     _entropy: Callable[[int], bytes]
 
     _known: Mapping[str, Callable[[Given], Awaitable[Mapping[str, Any]]]] = field(
@@ -103,6 +106,7 @@ class Commands:
         self._known = {
             "status": self._tell_status,
             "reload": self._do_reload,
+            "configuration": self._tell_configuration,
             "queue.list": self._list,
             "queue.show": self._show,
             "queue.retry": self._retry,
@@ -132,6 +136,9 @@ class Commands:
 
     async def _do_reload(self, given: Given) -> Mapping[str, Any]:
         return {"changes": self._reload()}
+
+    async def _tell_configuration(self, given: Given) -> Mapping[str, Any]:
+        return self._configuration()
 
     async def _list(self, given: Given) -> Mapping[str, Any]:
         limit = given.number("limit", 100, MOST)

@@ -25,6 +25,7 @@ from .dashboard import OwnPage
 from .failing import Failed, GivenUp
 from .planning import File, taken_over
 from .questions import Question, Unfit
+from .reading import daemon_of
 from .steps import SERVICES_FILE, Setup
 from .talking import Talk
 from .terminal import Terminal
@@ -274,6 +275,7 @@ def run(
         setup = Setup(
             reactor=reactor,
             call=caller.call,
+            daemon=daemon_of(reactor, found.file.path, environ),
             wall=time.time,
             talk=talk,
             file=found.file,

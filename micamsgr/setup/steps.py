@@ -29,6 +29,7 @@ from .editing import Unwritable
 from .failing import Failed
 from .planning import File, Plan, plan
 from .questions import DEMO
+from .reading import Tell, have_it_read
 from .talking import Talk
 from .writing import mode, read, write, write_secret
 
@@ -55,6 +56,7 @@ class Setup:
 
     :ivar reactor: for every wait.
     :ivar call: makes one HTTP call.
+    :ivar daemon: has the daemon that runs do a command.
     :ivar wall: the wall clock, in seconds since the epoch.
     :ivar file: the configuration, as it is at first.
     :ivar apart: the directory for secrets in files of their own, if they are
@@ -67,6 +69,7 @@ class Setup:
 
     reactor: Any
     call: Call
+    daemon: Tell
     wall: Callable[[], float]
     talk: Talk
     file: File
@@ -79,6 +82,8 @@ class Setup:
     _step: int = field(default=0, init=False)
     # Whether a configuration was changed that a daemon may have read already.
     _changed: bool = field(default=False, init=False)
+    # Whether no daemon answered that goes by it: then one began to since.
+    _missed: bool = field(default=False, init=False)
 
     async def run(self) -> OwnPage:
         """
@@ -349,6 +354,8 @@ class Setup:
         url = webhook_url(self._answers["public_url"], self._answers["bot"])
         knocker = Knocker(self.call, self.reactor.seconds)
         begun, told = self.reactor.seconds(), ""
+        # By what it has read it may be another bot's, or know other secrets.
+        unknown = await self._have_it_read()
         while True:
             knocked = await knock(
                 knocker,
@@ -360,12 +367,10 @@ class Setup:
             why = why_not(url, knocked)
             if not why:
                 self.talk.say(f"  It does, at {shown_url(url)}")
-                if self._changed:
-                    self.talk.say(
-                        "  If it has not read the configuration since, let it do so:"
-                        f"\n      {self.reload}"
-                    )
+                if unknown:
+                    self._may_be_unread(await self._have_it_read())
                 return
+            self._missed = True
             if not told:
                 self.talk.say(self.start)
                 self.talk.say(f"  Waiting for it, for {self.wait:g} s at most")
@@ -381,6 +386,20 @@ class Setup:
             " port is open to the world",
             skippable="Meta may reach what this machine does not",
         )
+
+    async def _have_it_read(self) -> str:
+        return await have_it_read(
+            self.daemon, self.file.path, self.talk.say, self.reload
+        )
+
+    def _may_be_unread(self, unknown: str) -> None:
+        if unknown and self._changed and not self._missed:
+            raise Failed(
+                why="the configuration was changed, and whether the daemon has read it"
+                f" since is not known: {unknown}",
+                todo=f"let it read it: {self.reload}",
+                skippable="it has read it",
+            )
 
     # 7
 

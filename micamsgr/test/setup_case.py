@@ -16,7 +16,8 @@ from urllib.parse import parse_qs, urlsplit
 from twisted.internet.defer import Deferred, succeed
 from twisted.web.http_headers import Headers
 
-from micamsgr.errors import Unavailable
+from micamsgr.control.client import NotRunning
+from micamsgr.errors import Declined, Unavailable
 from micamsgr.httpcall import Answer, HTTPCaller
 from micamsgr.sandbox.accounts import SCOPES, Grant, User
 from micamsgr.setup.dashboard import OwnPage
@@ -95,6 +96,13 @@ class SetupCase(GraphAPITestCase):
         self.running = True
         self.llm_status = 200
         self.requested: list[str] = []
+        # What the daemon has not read; why it does not; and whether it can be
+        # told to.
+        self.unread: list[str] = []
+        self.later: list[str] = []
+        self.refusal = ""
+        self.reached: Declined | None = None
+        self.other_file: Path | None = None
         # What somebody else does while the LLM is asked.
         self.meanwhile: Callable[[], object] = lambda: None
 
@@ -155,6 +163,29 @@ class SetupCase(GraphAPITestCase):
             return self.webhook(method, url, headers, body)
         raise Unavailable("ConnectionRefusedError")
 
+    async def tell_daemon(self, command: str) -> Mapping[str, Any]:
+        """
+        Do a command as the daemon does.
+        """
+        self.requested.append(command)
+        if not self.running:
+            raise NotRunning("the daemon isn't running")
+        if self.reached is not None:
+            raise self.reached
+        if command == "reload":
+            if self.refusal:
+                raise Declined(f"the configuration in force stays:\n{self.refusal}")
+            changes, self.unread = self.unread, []
+            return {"changes": changes}
+        self.assertEqual(command, "configuration")
+        return {
+            "file": str((self.other_file or self.path).resolve()),
+            "in_force": not self.unread,
+            "changes": self.unread,
+            "at_next_start": self.later,
+            "refused": "",
+        }
+
     def begin_setup(
         self,
         terminal: ScriptedTerminal,
@@ -177,6 +208,7 @@ class SetupCase(GraphAPITestCase):
         setup = Setup(
             reactor=self.clock,
             call=self.reach,
+            daemon=self.tell_daemon,
             wall=self.clock.seconds,
             talk=self.talk,
             file=file,

@@ -15,6 +15,7 @@ from micamsgr.composition.changes import (
     at_next_start,
     at_once,
     bot_changes,
+    where,
 )
 from micamsgr.config import Config, parse_config
 
@@ -65,6 +66,33 @@ class ChangesTests(TestCase):
         """
         changes = bot_changes(config("a"), config("a", log={"texts": True}))
         self.assertEqual(changes, BotChanges((), ("a",), ()))
+
+    def test_where(self) -> None:
+        """
+        Where the daemon listens is named by its key; another order is none.
+        """
+        plain = ["tcp:8080", "unix:/run/mica.sock"]
+        watched = {"listen": "tcp:9100:interface=127.0.0.1"}
+        pair = {"certificate": "/a.pem", "private_key": "/b.pem"}
+        before = config("a", listen=plain)
+        secure = config("a", listen=plain, tls=pair)
+        for one, other, keys in (
+            (before, config("a", listen=plain[::-1]), []),
+            (before, config("a", listen="tcp:8081"), ["listen"]),
+            (before, secure, ["tls"]),
+            (secure, before, ["tls"]),
+            (
+                secure,
+                config("a", listen=plain, tls={**pair, "listen": "tcp:444"}),
+                ["tls.listen"],
+            ),
+            (
+                before,
+                config("a", listen=plain, admin=watched),
+                ["admin.listen"],
+            ),
+        ):
+            self.assertEqual(list(where(one, other)), keys)
 
     def test_at_next_start(self) -> None:
         """

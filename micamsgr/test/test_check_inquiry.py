@@ -107,7 +107,7 @@ class InquiryTests(SynchronousTestCase):
         lines = {it.question: it for it in found}
         self.assertEqual(lines["token"].name, "token.unanswered")
         self.assertEqual(lines["token"].line, "RuntimeError")
-        self.assertEqual(lines["configuration"].name, "")
+        self.assertEqual(lines["secrets"].name, "")
         self.assertEqual(list(dict.fromkeys(it.question for it in found)), [*QUESTIONS])
 
     def test_turns(self) -> None:

@@ -136,10 +136,32 @@ class TokenTests(SynchronousTestCase):
             (APP, ME, OF_APP, DOWN, "app.unknown"),
             (APP, GONE, GONE, GONE, "app.unknown"),
             (None, ME, GONE, None, "app.unknown"),
+            (None, ME, DOWN, None, "app.unknown"),
+            (None, ME, error(190), None, "app.unnamed"),
+            (APP, ME, error(190), None, "app.unknown"),
         )
         for configured, me, app, shown, name in cases:
             found = judge_app("mica", configured, me, app, shown)
             self.assertEqual(name_of(found), name)
+
+    def test_named_already(self) -> None:
+        """
+        Who has given the app's ID, or has no answer, is not told to give it.
+        """
+        for configured, app, shown in (
+            (APP, GONE, GONE),
+            (APP, OF_APP, error(4)),
+            (None, GONE, None),
+        ):
+            found = judge_app("mica", configured, ME, app, shown)
+            self.assertNotIn("app_id", found.todo)
+            self.assertIn("the lines on token, app and graph", found.todo)
+        for answer, named in ((None, APP), (GONE, None), (error(200), APP)):
+            found = judge_page_subscription("mica", answer, named)
+            self.assertNotIn("app_id", found.todo)
+            self.assertIn("the lines on token, app, scopes and graph", found.todo)
+        found = judge_app("mica", None, ME, error(190), None)
+        self.assertIn("facebook.app_id", found.todo)
 
     def test_page(self) -> None:
         """
@@ -362,7 +384,7 @@ class SubscriptionTests(SynchronousTestCase):
             (apps(), APP, "page_subscription.none"),
             (apps(other), APP, "page_subscription.none"),
             (apps({**ours, "subscribed_fields": []}), APP, "page_subscription.none"),
-            (apps(other, ours), None, "page_subscription.unknown"),
+            (apps(other, ours), None, "page_subscription.unnamed"),
             (
                 apps({**ours, "subscribed_fields": FIELDS[1:]}),
                 APP,

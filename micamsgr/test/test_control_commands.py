@@ -71,6 +71,7 @@ class CommandsCase(QueueCase):
             3,
             self.status,
             self.reload,
+            lambda: {"in_force": True},
             os.urandom,
         )
 

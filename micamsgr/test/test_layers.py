@@ -57,7 +57,15 @@ ARROWS: dict[str, set[str]] = {
         "store.look",
         "web.tls",
     },
-    "setup": {"check", "config", "httpcall", "messenger"},
+    "setup": {
+        "__version__",
+        "check",
+        "config",
+        "control.client",
+        "errors",
+        "httpcall",
+        "messenger",
+    },
     # An operator's commands, and what of the daemon does them.
     "control": {"conversation", "errors", "store"},
     "metrics": set(),

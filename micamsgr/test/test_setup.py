@@ -4,11 +4,14 @@ Tests for :mod:`micamsgr.setup.steps`, taken one after another.
 
 from __future__ import annotations
 
+from itertools import count
 from random import Random
 
 from micamsgr.config import load_config
+from micamsgr.control.client import NotOurs, NotRunning
 from micamsgr.sandbox.journal import INTERNAL, Call, Fault, GraphError, in_turn
 from micamsgr.setup.dashboard import FIELDS
+from micamsgr.setup.failing import GivenUp
 from micamsgr.testing import ScriptedTerminal
 
 from .setup_case import APP, GIVEN, OWNERS_TOKEN, TYPED, WEBHOOK, SetupCase
@@ -93,13 +96,66 @@ class LiveTests(SetupCase):
 
     def test_reload(self) -> None:
         """
-        A daemon that answers already is to read what has changed.
+        A daemon that runs, and has not read what was written, is told to, also
+        where that was written before; one that has is left alone.
         """
         self.done(*TYPED)
-        self.assertNotIn("Reload it.", self.terminal.shown)
-        shown = self.done(agreed=True, answers={"llm_model": "another"})
-        self.assertIn("Reload it.", shown)
-        self.assertNotIn("Reload it.", self.done())
+        self.assertNotIn("reload", self.requested)
+        for more in ({"answers": {"llm_model": "another"}, "agreed": True}, {}):
+            self.unread, self.later = ["bots changed: mica"], ["log.format"]
+            shown = self.done(**more)
+            self.assertIn("has now read the configuration (bots changed: mica)", shown)
+            self.assertIn("log.format will hold only when it is started", shown)
+            self.assertEqual(self.requested.count("reload"), 1)
+            self.requested.clear()
+
+    def test_unread(self) -> None:
+        """
+        Where a daemon does not read what was written, the Page is not live: a
+        script ends, and a person mends it and goes on.
+        """
+        self.done(*TYPED)
+        self.unread = ["bots changed: mica"]
+        self.refusal = "tls.private_key: mode 0644"
+        shown = self.refused()
+        self.assertIn("does not read the configuration: the configuration", shown)
+        self.assertIn("in force stays: tls.private_key: mode 0644", shown)
+        self.assertIn("let it read it: Reload it.", shown)
+        self.given_up("s", "q")
+        running = self.begin_setup(ScriptedTerminal.typing(["s"]))
+        self.failureResultOf(running, GivenUp)
+
+    def test_unknown(self) -> None:
+        """
+        Where nobody can tell whether a daemon that was there before has read
+        what was changed, it is not taken for read; where nothing was changed,
+        or the daemon came only then, it is.
+        """
+        self.done(*TYPED)
+        models = (f"model-{n}" for n in count())
+        for reached, other_file, why in (
+            (NotOurs("only root may"), None, "only root may"),
+            (NotRunning("nobody"), None, "no daemon takes commands here"),
+            (None, self.directory / "other.yaml", "reads "),
+        ):
+            self.reached, self.other_file = reached, other_file
+            shown = self.refused(agreed=True, answers={"llm_model": next(models)})
+            self.assertIn("whether the daemon has read it since is not known", shown)
+            self.assertIn(why, shown)
+            self.assertIn("To do: let it read it: Reload it.", shown)
+            self.assertNotIn("Failed", self.done())
+            self.done("s", agreed=True, answers={"llm_model": next(models)})
+        self.assertNotIn("reload", self.requested)
+        self.running = False
+        running = self.begin_setup(
+            ScriptedTerminal.nobodys(),
+            agreed=True,
+            answers={"llm_model": next(models)},
+        )
+        self.clock.pump([2.0] * 2)
+        self.running = True
+        self.clock.pump([2.0])
+        self.successResultOf(running)
 
     def test_file_named(self) -> None:
         """
