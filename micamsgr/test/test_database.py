@@ -125,14 +125,21 @@ class DatabaseCase(TestCase):
         self.addCleanup(thread.stop)
         return thread
 
-    def block(self, thread: DatabaseThread) -> threading.Event:
+    async def block(self, thread: DatabaseThread) -> threading.Event:
         """
         Keep the thread at work in a transaction until the event is set; what
-        is asked for meanwhile goes into the next commit.
+        is asked for from now on goes into the next commit.
         """
-        event = threading.Event()
+        begun, event = threading.Event(), threading.Event()
         self.addCleanup(event.set)
-        thread.transact(lambda _: event.wait())
+
+        def work(_: sqlite3.Connection) -> None:
+            begun.set()
+            event.wait()
+
+        thread.transact(work)
+        while not begun.is_set():
+            await deferLater(reactor, 0.001)
         return event
 
     def numbers(self) -> list[int]:
@@ -174,7 +181,7 @@ class DatabaseThreadTests(DatabaseCase):
         one, although it was not asked for at the same time.
         """
         thread = self.start()
-        event = self.block(thread)
+        event = await self.block(thread)
         asked = []
         for number in range(3):
             await deferLater(reactor, 0.001)
@@ -274,7 +281,7 @@ class DatabaseThreadTests(DatabaseCase):
         """
         clock = Clock()
         thread = self.start(clock=clock.seconds)
-        event = self.block(thread)
+        event = await self.block(thread)
         clock.advance(3.0)
         asked = [thread.admit(add(1))]
         clock.advance(0.1)
@@ -318,7 +325,7 @@ class DatabaseThreadTests(DatabaseCase):
         Stopping does all that was asked for before, and then closes the file.
         """
         thread = self.start(most_together=2)
-        event = self.block(thread)
+        event = await self.block(thread)
         await deferLater(reactor, 0.001)
         told: list[object] = []
         for number in range(5):
