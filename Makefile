@@ -56,7 +56,9 @@ bench: venv
 # Not with the Python that is the first one here, which may be root's alone:
 # $(PYTHON) counts only if it was given.
 install uninstall: export PYTHON := $(if $(filter file,$(origin PYTHON)),/usr/bin/python3,$(PYTHON))
-install uninstall: export PREFIX := $(PREFIX)
+# Only if it was given: what is installed may be elsewhere.
+uninstall: export PREFIX := $(if $(filter file,$(origin PREFIX)),,$(PREFIX))
+install: export PREFIX := $(PREFIX)
 install uninstall: export DESTDIR := $(DESTDIR)
 install uninstall:
 	@sh etc/install.sh $@

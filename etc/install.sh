@@ -3,7 +3,7 @@
 # `make install` and `make uninstall`; both can be repeated, and an installation
 # that is there is upgraded.
 #
-#   PREFIX   where the program goes (/opt/micamessenger)
+#   PREFIX   where the program goes (/opt/micamessenger; `uninstall` finds it)
 #   PYTHON   the Python that the service uses (/usr/bin/python3)
 #   UNITS    where systemd finds the units (/usr/local/lib/systemd/system)
 #   DESTDIR  put all files below it, as for a package: makes no user, and tells
@@ -13,6 +13,7 @@ umask 022
 # Packages elsewhere must not count as installed in the new environment.
 unset PYTHONPATH PYTHONHOME
 
+GIVEN_PREFIX=${PREFIX:-}
 PREFIX=${PREFIX:-/opt/micamessenger}
 PYTHON=${PYTHON:-/usr/bin/python3}
 UNITS=${UNITS:-/usr/local/lib/systemd/system}
@@ -50,6 +51,10 @@ hidden() {
 
 check() {
     [ "$(id -u)" = 0 ] || [ -n "$DESTDIR" ] || refuse "must be root: sudo make $1"
+    case $DESTDIR in
+        '' | /*) ;;
+        *) refuse "DESTDIR must be an absolute path: $DESTDIR" ;;
+    esac
     case $PREFIX in
         /*[!/]) ;;
         *) refuse "PREFIX must be an absolute path below /: $PREFIX" ;;
@@ -155,13 +160,20 @@ copy_units() {
     fi
 }
 
-ours() {
-    grep -qF "$PREFIX/.venv/bin/micamessenger" "$1" 2>/dev/null
+# Says of which PREFIX the command is that is there; nothing: it is not ours.
+prefix_of_command() {
+    sed -n 's|^exec \(/.*\)/\.venv/bin/micamessenger "$@"$|\1|p' \
+        "$DESTDIR$COMMAND" 2>/dev/null || true
+}
+
+prefix_of_unit() {
+    sed -n 's|^ExecStart=\(/.*\)/\.venv/bin/twistd .*|\1|p' \
+        "$DESTDIR$UNITS/micamessenger.service" 2>/dev/null || true
 }
 
 # The command, which knows what the service's files are.
 make_command() {
-    if [ -e "$DESTDIR$COMMAND" ] && ! ours "$DESTDIR$COMMAND"; then
+    if [ -e "$DESTDIR$COMMAND" ] && [ -z "$(prefix_of_command)" ]; then
         say "$COMMAND is another program, and stays"
         return
     fi
@@ -234,7 +246,19 @@ install_all() {
     what_next "$there"
 }
 
+# Takes PREFIX from what is installed, and nothing else for it.
+find_prefix() {
+    found=$(prefix_of_unit)
+    found=${found:-$(prefix_of_command)}
+    [ -n "$found" ] && [ "$found" != "$PREFIX" ] || return 0
+    [ -z "$GIVEN_PREFIX" ] ||
+        refuse "it is installed in $found: make uninstall PREFIX=$found"
+    PREFIX=$found
+}
+
 uninstall_all() {
+    check uninstall
+    find_prefix
     check uninstall
     if systemd_runs; then
         systemctl disable --now micamessenger.socket micamessenger.service || true
@@ -243,8 +267,10 @@ uninstall_all() {
         "$DESTDIR/etc/systemd/system/multi-user.target.wants/micamessenger.service" \
         "$DESTDIR/etc/systemd/system/sockets.target.wants/micamessenger.socket" \
         "$DESTDIR$COMPLETION"
-    if ours "$DESTDIR$COMMAND"; then
+    if [ "$(prefix_of_command)" = "$PREFIX" ]; then
         rm -f "$DESTDIR$COMMAND"
+    elif [ -e "$DESTDIR$COMMAND" ]; then
+        say "$COMMAND is another program, and stays"
     fi
     for name in .venv .venv.new .venv.old docs etc README.md CHANGELOG.md LICENSE; do
         rm -rf "${DESTDIR}${PREFIX:?}/$name"
@@ -254,8 +280,8 @@ uninstall_all() {
         systemctl daemon-reload
     fi
     [ -n "$DESTDIR" ] && return
-    say "uninstalled. What is yours stays: $CONFIG, $CERTIFICATES, $STORE, and the"
-    say "user $USER_NAME. To delete that, too, with all that people wrote:"
+    say "uninstalled from $PREFIX. What is yours stays: $CONFIG, $CERTIFICATES,"
+    say "$STORE, and the user $USER_NAME. To delete that, too, with all that people wrote:"
     say "    rm -r $CONFIG $CERTIFICATES $STORE; userdel $USER_NAME"
 }
 

@@ -128,6 +128,48 @@ class InstallTests(InstallCase):
             self.assertEqual(self.files(), {"etc/mica.yaml"})
             self.assertFalse((self.top / "opt" / "micamessenger").exists())
 
+    def test_elsewhere(self) -> None:
+        """
+        What was installed elsewhere is taken away from there, without being
+        told where; another place than that is refused, and named.
+        """
+        done = self.make("install", "PREFIX=/opt/mica")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        opt = self.top / "opt"
+        self.assertEqual([it.name for it in opt.iterdir()], ["mica"])
+        before = self.files()
+        done = self.make("uninstall", "PREFIX=/opt/other")
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("make uninstall PREFIX=/opt/mica\n", done.stderr)
+        self.assertEqual(self.files(), before)
+        # Without the unit, the command tells.
+        unit = "usr/local/lib/systemd/system/micamessenger.service"
+        (self.top / unit).unlink()
+        done = self.make("uninstall")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(self.files(), {"etc/mica.yaml"})
+        self.assertEqual([*opt.iterdir()], [])
+
+    def test_command_of_others(self) -> None:
+        """
+        Another program of the same name stays, and is said to; the unit tells
+        where ours is.
+        """
+        command = self.top / "usr" / "local" / "bin" / "micamessenger"
+        command.parent.mkdir(parents=True)
+        command.write_text("#!/bin/sh\nexec /opt/theirs/micamessenger\n")
+        unit = self.top / "usr/local/lib/systemd/system/micamessenger.service"
+        unit.parent.mkdir(parents=True)
+        text = (ROOT / "etc" / unit.name).read_text()
+        unit.write_text(text.replace("/opt/micamessenger", "/opt/mica"))
+        program = self.top / "opt" / "mica" / ".venv"
+        program.mkdir(parents=True)
+        done = self.make("uninstall")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("is another program, and stays", done.stdout)
+        self.assertEqual(self.files(), {"usr/local/bin/micamessenger"})
+        self.assertFalse(program.parent.exists())
+
     def naming(self, directory: Path, text: str) -> list[str]:
         """
         List the files of a directory that have something in them.
@@ -196,6 +238,16 @@ class RefusalTests(InstallCase):
         for place in ("/root/mica", "/home/mica", "/tmp/mica"):
             why = f"may not look into /{place.split('/')[1]}"
             self.assert_refused(f"PREFIX={place}", why=why)
+
+    def test_destination(self) -> None:
+        """
+        A relative DESTDIR is refused, and nothing is put there.
+        """
+        for words in ("install", "uninstall"):
+            done = self.make(words, "DESTDIR=stage", destination=False)
+            self.assertNotEqual(done.returncode, 0)
+            self.assertIn("DESTDIR must be an absolute path: stage", done.stderr)
+            self.assertFalse((ROOT / "stage").exists())
 
     def test_place(self) -> None:
         """
