@@ -413,7 +413,8 @@ _GAUGES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("mica_check_ok", "0 while a check of /readyz fails.", ("check", "bot")),
     (
         "mica_sending_paused",
-        "1 while nothing is sent, by a limit or as the Page is refused.",
+        "1 while nothing is sent: a limit is reached, or the Graph API refuses the"
+        " Page, or is not reached.",
         ("bot",),
     ),
     ("mica_token_expires_timestamp_seconds", "When a token expires.", ("bot",)),

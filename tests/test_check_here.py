@@ -100,7 +100,7 @@ class HereTests(CheckCase):
     async def test_sandbox(self) -> None:
         """
         Of a sandbox that runs all is well, though its app's secret is one of
-        each run.
+        each run, and all may read what its file has.
         """
         sandbox = free_port()
         wanted = yaml.safe_load((_ROOT / "etc" / "sandbox.yaml").read_text("utf-8"))
@@ -114,7 +114,8 @@ class HereTests(CheckCase):
         daemon.start()
         await daemon.ready()
         file = self.directory / "sandbox.yaml"
-        file.touch(0o600)
+        file.touch()
+        file.chmod(0o644)  # as a fresh clone has it
         file.write_text(yaml.safe_dump(wanted), encoding="utf-8")
         found = await self.ask(file.resolve())
         self.assertEqual(exit_status(found), 0, found)

@@ -235,7 +235,7 @@ class ReloadTests(ControlCase):
         """
         daemon = await self.serve()
         nothing_new = await self.done("reload")
-        self.assertIn("nothing has changed", nothing_new)
+        self.assertEqual(nothing_new, "nothing has changed\n")
         file = self.directory / "mica.yaml"
         other = self.stand_ins.open_page(callback(self.port, "ink"), "108463527190843")
         wanted = configuration(self.stand_ins, self.page, self.port)

@@ -78,18 +78,26 @@ class Mode:
     mode: int | None
 
 
-def look_at_modes(path: Path, environ: Mapping[str, str]) -> list[Mode]:
+def look_at_modes(
+    path: Path, environ: Mapping[str, str], *, sandboxed: bool = False
+) -> list[Mode]:
     """
     Look at the configuration's file, and at those that it takes secrets from.
+
+    :param sandboxed: whether all bots are the sandbox's; then only at files that
+        hold other secrets than those of Meta, which the sandbox makes its own.
     """
     found = Exposure(True, ())
     with suppress(OSError, ConfigError, UnicodeDecodeError):
         text = path.read_bytes().decode("utf-8")
-        found = exposure(text, directory=path.parent, environ=environ)
-    return [
+        found = exposure(
+            text, directory=path.parent, environ=environ, sandboxed=sandboxed
+        )
+    modes = [
         Mode(str(path), found.inline, _mode(path)),
         *(Mode(str(file), True, _mode(file)) for file in found.files),
     ]
+    return [each for each in modes if each.holds or not sandboxed]
 
 
 def _mode(path: Path) -> int | None:
@@ -117,6 +125,8 @@ def judge_secrets(modes: Sequence[Mode]) -> list[Finding]:
     known = [each for each in modes if each.mode is not None]
     if found:
         return found
+    if not modes:
+        return [fine("secrets", "", "there are none: all bots are the sandbox's")]
     if not known:
         return [fine("secrets", "", "there is no file that others could read")]
     return [fine("secrets", "", f"no others may read {_count(known)}")]

@@ -122,9 +122,11 @@ class Inquiry:
         config = self._config
         now = datetime.fromtimestamp(self._wall(), timezone.utc)
         seen = _certificates(config, now)
+        sandboxed = all(map(self._sandboxed, config.bots))
+        modes = look_at_modes(self._path, self._environ, sandboxed=sandboxed)
         return [
             *judge_configuration(str(self._path), config),
-            *judge_secrets(look_at_modes(self._path, self._environ)),
+            *judge_secrets(modes),
             *judge_certificates(seen, config.public_url, now),
         ]
 

@@ -167,9 +167,10 @@ def control(
     def voices() -> dict[str, Voice]:
         return {name: _voice(bot) for name, bot in bots.by_name.items()}
 
-    def reload_now() -> list[str]:
+    def reload_now() -> Mapping[str, Any]:
         try:
-            return reload()
+            changes = reload()
+            return {"changes": changes, "certificates": current.config.tls is not None}
         except ReloadRefused as error:
             raise Declined(f"the configuration in force stays:\n{error}") from error
 

@@ -143,7 +143,7 @@ class Reload:
         self._log.info(
             "a configuration is put in force: {changes}",
             event="configuration.loaded",
-            changes="; ".join(said) or "nothing has changed but what files hold",
+            changes="; ".join(said) or "nothing has changed",
         )
         for key in at_next_start(self._started, after):
             said.append(_LATER.format(key=key))

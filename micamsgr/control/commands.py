@@ -77,8 +77,8 @@ class Commands:
     :ivar _split: cuts a text into messages, as many as it takes.
     :ivar _most_parts: the most messages that an operator may send at once.
     :ivar _status: tells how the daemon is.
-    :ivar _reload: puts the configuration in force that the file says now; may
-        raise :exc:`~micamsgr.errors.Declined`.
+    :ivar _reload: puts the configuration in force that the file says now, and
+        says what has changed; may raise :exc:`~micamsgr.errors.Declined`.
     :ivar _configuration: says whether what the file says is in force; changes
         nothing.
     :ivar _entropy: makes so many random bytes.
@@ -92,7 +92,7 @@ class Commands:
     _split: Callable[[str], Sequence[str]]
     _most_parts: int
     _status: Callable[[], Awaitable[Mapping[str, Any]]]
-    _reload: Callable[[], list[str]]
+    _reload: Callable[[], Mapping[str, Any]]
     _configuration: Callable[[], Mapping[str, Any]]
     _entropy: Callable[[int], bytes]
 
@@ -135,7 +135,7 @@ class Commands:
         return await self._status()
 
     async def _do_reload(self, given: Given) -> Mapping[str, Any]:
-        return {"changes": self._reload()}
+        return self._reload()
 
     async def _tell_configuration(self, given: Given) -> Mapping[str, Any]:
         return self._configuration()

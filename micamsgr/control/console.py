@@ -82,8 +82,10 @@ def status(given: Namespace, store: str) -> tuple[int, Mapping[str, Any], list[s
 def reload(given: Namespace, store: str) -> tuple[int, Mapping[str, Any], list[str]]:
     """Put the configuration in force that the file says now."""
     said = _asked(given, store, "reload")
-    nothing = ["nothing has changed but what files hold"]
-    return 0, said, said["changes"] or nothing
+    nothing = "nothing has changed"
+    if said.get("certificates"):
+        nothing += "; the certificates' files were read again"
+    return 0, said, said["changes"] or [nothing]
 
 
 @told

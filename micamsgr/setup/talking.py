@@ -35,6 +35,8 @@ class Talk:
     ended: bool = False
 
     _doubtful: set[str] = field(factory=set, init=False)
+    # By answer, how a program says it.
+    _given: dict[str, str] = field(factory=dict, init=False)
     _secrets: set[str] = field(factory=set, init=False)
 
     def keep_secret(self, text: str) -> None:
@@ -91,6 +93,7 @@ class Talk:
 
     def _known(self, question: Question, answer: str) -> str:
         self.answers[question.name] = answer
+        self._given[question.name] = question.given
         self._doubtful.discard(question.name)
         if question.hidden:
             self.keep_secret(answer)
@@ -129,6 +132,7 @@ class Talk:
                     raise GivenUp from None
                 self.tell(failed)
                 if not self._terminal.interactive:
+                    self._tell_program(failed)
                     raise GivenUp from None
                 self._doubtful.update(failed.doubtful)
                 skip = f", s to go on ({failed.skippable})" if failed.skippable else ""
@@ -139,6 +143,12 @@ class Talk:
                     raise GivenUp from None
                 if skip and typed.strip().lower() == "s":
                     return instead
+
+    def _tell_program(self, failed: Failed) -> None:
+        """Say how what may be wrong is given where nobody can be asked."""
+        ways = [self._given[it] for it in failed.doubtful if it in self._given]
+        if ways:
+            self.say(f"  Given by: {'; '.join(ways)}; or run setup in a terminal.")
 
     def tell(self, failed: Failed) -> None:
         """Say how a step failed, and what to do."""

@@ -53,6 +53,19 @@ def lock(path: str) -> Lock:
             descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             held._descriptors.append(descriptor)
             _take(descriptor, path)
+    except FileNotFoundError as error:
+        held.release()
+        raise StoreUnavailable(
+            f"can't use the store {path}: there is no directory"
+            f" {Path(error.filename).parent}: make it, for the daemon's user to"
+            " write in, or correct `store:`"
+        ) from error
+    except PermissionError as error:
+        held.release()
+        raise StoreUnavailable(
+            f"can't use the store {path}: {error.strerror}: {error.filename}: let the"
+            " daemon's user write there, or correct `store:`"
+        ) from error
     except OSError as error:
         held.release()
         raise StoreUnavailable(

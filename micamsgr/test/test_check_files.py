@@ -100,6 +100,26 @@ class FileTests(SynchronousTestCase):
             (mode,) = self.modes(text, 0o644)
             self.assertTrue(mode.holds)
 
+    def test_sandbox(self) -> None:
+        """
+        What Meta alone is to know is no secret where the sandbox is Meta; a key
+        of an LLM is one there, too.
+        """
+        file = Path(self.mktemp())
+        keyless = FILLED.replace("Authorization", "X-Nothing")
+        self.assertNotEqual(keyless, FILLED)
+        for text, mode, name in (
+            (keyless, 0o644, "ok"),
+            (keyless, 0o664, "ok"),
+            (FILLED, 0o600, "ok"),
+            (FILLED, 0o644, "secrets.readable"),
+            (FILLED, 0o666, "secrets.changeable"),
+        ):
+            file.write_text(text)
+            file.chmod(mode)
+            (found,) = judge_secrets(look_at_modes(file, {}, sandboxed=True))
+            self.assertEqual(name_of(found), name, (oct(mode), text))
+
     def test_gone(self) -> None:
         """
         A file that is not there has no mode to find fault with.

@@ -11,7 +11,9 @@ from argparse import ArgumentParser, _SubParsersAction
 from collections.abc import Iterator
 from pathlib import Path
 from unittest import SkipTest
+from unittest.mock import patch
 
+from micamsgr import __version__
 from micamsgr.cli import parser
 from micamsgr.test.test_cli import CommandCase
 from micamsgr.testing import ALICE
@@ -120,6 +122,22 @@ class LineTests(CommandCase):
             self.assertEqual(list(json.loads(out)), ["error"])
         there = sorted(Path(config).parent.glob(f"{Path(config).name}*"))
         self.assertEqual(there, [Path(config)])
+
+    def test_nothing_changed(self) -> None:
+        """
+        Where a reload changed nothing, that is said; of files only where there
+        are some.
+        """
+        config = self.config("")
+        again = "nothing has changed; the certificates' files were read again\n"
+        for more, said in (
+            ({"certificates": False}, "nothing has changed\n"),
+            ({"certificates": True}, again),
+        ):
+            answer = __version__, {"changes": [], **more}
+            with patch("micamsgr.control.console.ask", return_value=answer):
+                told = self.run_command("reload", "--config", config)
+            self.assertEqual(told, (0, said, ""))
 
     def test_no_config(self) -> None:
         """

@@ -78,7 +78,7 @@ class CommandsCase(QueueCase):
     async def status(self) -> Mapping[str, Any]:
         return {"version": "1.0"}
 
-    def reload(self) -> list[str]:
+    def reload(self) -> Mapping[str, Any]:
         raise Declined("the configuration in force stays")
 
     def run_command(self, command: str, **arguments: Any) -> Deferred[Any]:

@@ -4,10 +4,12 @@ Tests for whose the store is.
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import patch
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -99,10 +101,25 @@ class LockTests(SynchronousTestCase):
 
     def test_no_folder(self) -> None:
         """
-        Where the lock can't be made, its name is told, and why.
+        Where there is no such directory, it is named, and what to do, with the
+        key to correct.
         """
         path = f"{self.path}/mica.db"
         self.assertEqual(
             self.refusal(path),
-            f"can't use the store {path}: No such file or directory: {path}.lock",
+            f"can't use the store {path}: there is no directory {self.path}: make it,"
+            " for the daemon's user to write in, or correct `store:`",
         )
+
+    def test_not_ours(self) -> None:
+        """
+        Where the daemon may not write, what to do is told likewise; any other
+        reason is told as the system says it.
+        """
+        for code, hint in (
+            (errno.EACCES, "write there, or correct `store:`"),
+            (errno.EROFS, f"{os.strerror(errno.EROFS)}: {self.path}.lock"),
+        ):
+            refused = OSError(code, os.strerror(code), f"{self.path}.lock")
+            with patch("micamsgr.store.lock.os.open", side_effect=refused):
+                self.assertTrue(self.refusal(self.path).endswith(hint))

@@ -5,6 +5,7 @@ Tests for what is counted and measured: through the units that make it happen.
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from functools import partial
@@ -137,6 +138,9 @@ class NameTests(SynchronousTestCase):
         self.assertIn('mica_check_ok{bot="mica",check="token"} 1.0', text)
         self.assertIn('mica_check_ok{bot="",check="store"} 0.0', text)
         self.assertIn('mica_sending_paused{bot="mica"} 0.0', text)
+        paused = re.search("# HELP mica_sending_paused (.*)", text)
+        assert paused is not None
+        self.assertIn("or is not reached", paused[1])
         name = "mica_token_expires_timestamp_seconds"
         self.assertIn(name + '{bot="mica"} 18.0', text)
         self.assertEqual(text.count(name + "{"), 1)

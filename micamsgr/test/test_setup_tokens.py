@@ -68,6 +68,20 @@ class TokenTests(SetupCase):
         self.assertIn("By hand: in your app", shown)
         self.assertFalse(self.path.exists())
 
+    def test_script(self) -> None:
+        """
+        A script whose token is no good is told how another one is given; a
+        person is asked.
+        """
+        ways = "the environment variable MICA_TOKEN, or --token-file"
+        shown = self.refused(answers={**GIVEN, "token": "EAAnobodys"})
+        self.assertIn("Failed: the token is not valid", shown)
+        self.assertIn(f"  Given by: {ways}; or run setup in a terminal.", shown)
+        shown = self.refused(answers={**GIVEN, "llm_key": "wrong"})
+        self.assertIn("MICA_LLM_KEY, or --llm-key-file", shown)
+        self.assertNotIn(ways, shown)
+        self.assertNotIn(ways, self.given_up(*TYPED[:5], "EAAnobodys"))
+
     def test_choice(self) -> None:
         """
         Of several Pages one is chosen, by its place in the list or its ID.
