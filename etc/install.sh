@@ -130,10 +130,13 @@ assert "micamessenger" in [it.tapname for it in getPlugins(IServiceMaker)]
     # All but what is needed only here.
     "$new/bin/python" -m compileall -q -s "$new" -p "$PREFIX/.venv" \
         -x '/(pip|setuptools|pkg_resources)/' "$new/lib" || true
+    # Lest a loss of power leaves neither.
+    sync
     rm -rf "$DESTDIR$PREFIX/.venv.old"
     [ ! -e "$DESTDIR$PREFIX/.venv" ] ||
         mv "$DESTDIR$PREFIX/.venv" "$DESTDIR$PREFIX/.venv.old"
     mv "$new" "$DESTDIR$PREFIX/.venv"
+    sync
     rm -rf "$DESTDIR$PREFIX/.venv.old" "$copy"
     trap - EXIT
 }

@@ -197,6 +197,27 @@ class QueueTests(ControlCase):
         await self.settled()
         self.assertEqual(self.stand_ins.said(ALICE), [])
 
+    async def test_paused(self) -> None:
+        """
+        Who has mended what Meta refused the Page for, and then has a part tried
+        again, reads at once whether that helped.
+        """
+        await self.serve(delivery=DELIVERY)
+        self.stand_ins.graph.faults = always("message", rejection(10))
+        self.write(ALICE, "Hello")
+
+        async def waits() -> list[dict[str, Any]]:
+            parts = (await self.document("queue", "list"))["parts"]
+            return [part for part in parts if (part["next"] or 0.0) > 30.0]
+
+        while not (parts := await waits()):
+            pass
+        self.stand_ins.graph.faults = nothing
+        (part,) = parts
+        self.assertIn("at once", await self.done("queue", "retry", part["id"]))
+        self.assertEqual(await self.said(ALICE, seconds=20.0), ["You said: Hello"])
+        await self.settled()
+
     async def test_held(self) -> None:
         """
         A part that is held in doubt is sent again when an operator wants it,

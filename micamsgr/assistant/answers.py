@@ -14,7 +14,7 @@ from typing import Any
 from attrs import frozen
 from twisted.web.http_headers import Headers
 
-from micamsgr.assistant.breaker import Health
+from micamsgr.assistant.health import Health
 from micamsgr.assistant.moderation import flagged, speaks_of_content
 from micamsgr.assistant.wording import presentable
 from micamsgr.conversation.assistant import Reply

@@ -8,21 +8,11 @@ is known.  Nothing here waits.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from enum import Enum
 
 from attrs import define, evolve, field, frozen
 from twisted.logger import Logger, LogLevel
 
-# An endpoint is ill after so many failures in a row, ...
-_IN_A_ROW = 5
-# ... or if of so many calls at least, in so many seconds, half have failed; ...
-_ENOUGH = 20
-_RECENTLY = 30
-# ... where so many tell of it: one person's words may make it fail each time.
-_WITNESSES = 3
-
-# Who were denied what another was not tell nothing for so many seconds.
-_DISTRUSTED, _MOST_DISTRUSTED = 3600.0, 100
+from .health import WITNESSES, Health, Recent, Witnesses, noted
 
 # For how many seconds it is then left alone: twice as long each time.
 _FIRST_REST = 5.0
@@ -44,114 +34,6 @@ _WHILE_ANOTHER_TRIES = 1.0
 _AFTER_YOU = 5.0
 
 
-class Health(Enum):
-    """
-    What came of a call tells of the endpoint: it is WELL; it is ILL, and may
-    recover; it is AWAY, which is as bad, and nobody's words can be the cause,
-    as none reached it; or it is LOCKED, and takes no call until somebody acts.
-    DENIED is either: it did not like this one call, or it is locked.
-    """
-
-    WELL = "well"
-    ILL = "ill"
-    AWAY = "away"
-    DENIED = "denied"
-    LOCKED = "locked"
-
-
-# Who tell of failures, at most three, each once; ``None``, where nobody's words
-# can be the cause, any number of times.
-_Witnesses = tuple[Hashable | None, ...]
-
-
-def _joined(witnesses: _Witnesses, asker: Hashable | None) -> _Witnesses:
-    if asker is not None and asker in witnesses:
-        return witnesses
-    return (*witnesses, asker)[:_WITNESSES]
-
-
-@frozen
-class _Second:
-    """
-    The calls that ended in one second.
-
-    :ivar at: which second it was.
-    :ivar calls: how many.
-    :ivar failed: how many of them failed.
-    """
-
-    at: int
-    calls: int = 0
-    failed: int = 0
-    witnesses: _Witnesses = ()
-
-
-@frozen
-class Recent:
-    """
-    What came of the calls of the last half a minute.
-
-    :ivar row: how many of the last calls have failed, one after the other.
-    :ivar witnesses: who tell of these.
-    :ivar denied: whose calls were denied since one succeeded; at most three.
-    :ivar distrusted: whose calls were denied when another's succeeded, and
-        until when their denials do not count; at most 100.
-    :ivar seconds: those in which calls ended; at most 31, oldest first.
-    """
-
-    row: int = 0
-    witnesses: _Witnesses = ()
-    denied: _Witnesses = ()
-    distrusted: tuple[tuple[Hashable | None, float], ...] = ()
-    seconds: tuple[_Second, ...] = ()
-
-    @property
-    def bad(self) -> bool:
-        """Whether the endpoint is to be left alone."""
-        if self.row >= _IN_A_ROW and len(self.witnesses) >= _WITNESSES:
-            return True
-        witnesses: _Witnesses = ()
-        for second in self.seconds:
-            for asker in second.witnesses:
-                witnesses = _joined(witnesses, asker)
-        calls = sum(second.calls for second in self.seconds)
-        failed = sum(second.failed for second in self.seconds)
-        enough = calls >= _ENOUGH and len(witnesses) >= _WITNESSES
-        return enough and failed * 2 >= calls
-
-
-def noted(recent: Recent, health: Health, asker: Hashable, now: float) -> Recent:
-    """
-    Add what came of a call.
-
-    :param health: any but LOCKED.
-    :param asker: whose words were sent; each counts once as a witness of
-        failures.  What is AWAY was never told the words, so each such failure
-        counts as another's: a connection refused, a name not found, a
-        handshake that took too long befall whoever asks.
-    """
-    kept = [each for each in recent.seconds if each.at >= int(now) - _RECENTLY]
-    last = _Second(int(now))
-    if kept and kept[-1].at == last.at:
-        last = kept.pop()
-    last = evolve(last, calls=last.calls + 1)
-    distrusted = [it for it in recent.distrusted if it[1] > now]
-    if health is Health.DENIED and asker in dict(distrusted):
-        return evolve(recent, distrusted=tuple(distrusted))
-    if health is Health.WELL:
-        distrusted += [(it, now + _DISTRUSTED) for it in recent.denied]
-        others = [it for it in distrusted if it[0] != asker][-_MOST_DISTRUSTED:]
-        return Recent(distrusted=tuple(others), seconds=(*kept, last))
-    witness = None if health is Health.AWAY else asker
-    last = evolve(
-        last, failed=last.failed + 1, witnesses=_joined(last.witnesses, witness)
-    )
-    witnesses = _joined(recent.witnesses, witness)
-    is_denied = health is Health.DENIED
-    denied = _joined(recent.denied, asker) if is_denied else recent.denied
-    return Recent(recent.row + 1, witnesses, denied, tuple(distrusted), (*kept, last))
-
-
 @frozen(kw_only=True)
 class Closed:
     """
@@ -163,7 +45,7 @@ class Closed:
         well.
     """
 
-    recent: Recent = Recent()
+    recent: Recent = field(factory=Recent)
     most: int | None = None
     rest: float = 0.0
 
@@ -183,18 +65,25 @@ class Open:
     until: float
     rest: float
     last: Hashable | None = None
-    recent: Recent = Recent()
+    recent: Recent = field(factory=Recent)
 
     @property
-    def denied(self) -> _Witnesses:
+    def denied(self) -> Witnesses:
         """See :class:`Recent`."""
         return self.recent.denied
+
+    def blames(self, asker: Hashable, now: float) -> bool:
+        """
+        Say whether it may be the words of *asker* that failed.
+        """
+        distrusted = dict(self.recent.distrusted).get(asker, now)
+        return asker in (self.last, *self.denied) or distrusted > now
 
 
 State = Closed | Open
 
 
-def takes_none(health: Health, denied: _Witnesses) -> bool:
+def takes_none(health: Health, denied: Witnesses) -> bool:
     """
     Say whether somebody must act before the endpoint takes a call again.
 
@@ -202,7 +91,7 @@ def takes_none(health: Health, denied: _Witnesses) -> bool:
     :param denied: see :class:`Recent`; with that call.
     """
     if health is Health.DENIED:
-        return len(denied) >= _WITNESSES
+        return len(denied) >= WITNESSES
     return health is Health.LOCKED
 
 
@@ -219,14 +108,12 @@ def gives_way(state: State, asker: Hashable, others: bool, now: float) -> float 
     """
     Say until when *asker* leaves it to others to try; ``None``: need not.
 
-    The words of whoever failed last, or was denied, may be the cause.  If only
-    these tried, nobody would learn that the endpoint is well.
+    The words of whoever failed last, or was denied, as others were not, may be
+    the cause.  If only these tried, nobody would learn that the endpoint is well.
 
     :param others: whether others wait to try.
     """
-    if isinstance(state, Closed) or not others:
-        return None
-    if asker not in (state.last, *state.denied):
+    if isinstance(state, Closed) or not others or not state.blames(asker, now):
         return None
     until = state.until + _AFTER_YOU
     return until if now < until else None
@@ -355,7 +242,7 @@ class Breaker:
         now, state = self._ticks(), self._state
         most = most_at_once(state, now)
         if most is not None and self._under_way >= most:
-            if isinstance(state, Open) and asker not in (state.last, *state.denied):
+            if isinstance(state, Open) and not state.blames(asker, now):
                 self._others = True
             return None
         if gives_way(state, asker, self._others, now) is not None:
@@ -391,6 +278,15 @@ class Breaker:
             self._under_way = 0
             self._others = False
             self._tell(before, state, health, now, detail)
+
+    def try_again(self) -> None:
+        """
+        Let the next call try, at once and whosever it is.
+        """
+        if isinstance(self._state, Open):
+            until = min(self._state.until, self._ticks())
+            self._state = evolve(self._state, until=until)
+            self._others = False
 
     def wait(self, asker: Hashable) -> float | None:
         """

@@ -24,7 +24,8 @@ from micamsgr.assistant.answers import (
     most_tokens,
     read_answer,
 )
-from micamsgr.assistant.breaker import Breaker, Health
+from micamsgr.assistant.breaker import Breaker
+from micamsgr.assistant.health import Health
 from micamsgr.assistant.prompt import shorter
 from micamsgr.conversation.assistant import IAssistant, Reply, Utterance
 from micamsgr.errors import OutcomeUnknown, Refused, Unavailable
@@ -181,6 +182,13 @@ class ChatCompletions:
         return [
             (it.host, it.endpoint.model, it.breaker.left_alone) for it in self._prepared
         ]
+
+    def try_again(self) -> None:
+        """
+        Let each endpoint that is left alone be asked, by one call.
+        """
+        for prepared in self._prepared:
+            prepared.breaker.try_again()
 
     def estimate(self, utterances: Sequence[Utterance]) -> int:
         """

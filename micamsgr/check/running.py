@@ -79,7 +79,7 @@ def judge_running(name: str, real: str, said: Standing | Declined) -> list[Findi
     :param name: of the file.
     :param real: its path, with no links in it.
 
-    :return: nothing, where no daemon runs, or it reads another file.
+    :return: nothing, where no daemon runs.
     """
     if isinstance(said, NotRunning):
         return []
@@ -89,7 +89,8 @@ def judge_running(name: str, real: str, said: Standing | Declined) -> list[Findi
     if isinstance(said, Declined):
         return [trouble("configuration.untold", name, said.detail)]
     if said.file != real:
-        return []
+        line = f"the daemon of its store reads {said.file or 'no file'}"
+        return [trouble("configuration.elsewhere", name, line)]
     if said.refused:
         return [trouble("configuration.refused", name, said.refused)]
     found = []

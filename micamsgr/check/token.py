@@ -12,7 +12,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from micamsgr.messenger.graph_answers import mapping
-from micamsgr.messenger.graph_errors import proof_refused
+from micamsgr.messenger.graph_errors import Meaning, proof_refused
 from micamsgr.messenger.token_facts import (
     EXPIRED,
     NEEDED,
@@ -173,7 +173,7 @@ def judge_proof(bot: str, proved: Told, unproved: Told) -> Finding:
     error = mapping(proved.document.get("error"))
     if proof_refused(proved.code, error.get("message")):
         return trouble("appsecret_proof.refused", bot, f"refused: {proved.why}")
-    if not proved.good and unproved.good and proved.spoken:
+    if unproved.good and proved.meaning in (Meaning.PAGE, Meaning.MESSAGE):
         line = f"refused, while the call without it is not: {proved.why}"
         return trouble("appsecret_proof.refused", bot, line)
     if not proved.good:

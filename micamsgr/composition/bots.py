@@ -159,6 +159,15 @@ class RunningBot(MultiService):
         """See :class:`~micamsgr.conversation.outlet.Outlet`."""
         return self._steps.outlet.stopped
 
+    def try_again(self, conversation: int) -> None:
+        """
+        Let a conversation be the one that tries whether the Page may send
+        again, or an LLM answers again.
+        """
+        self._steps.outlet.try_again(conversation)
+        if isinstance(self._assistant, ChatCompletions):
+            self._assistant.try_again()
+
     @property
     def endpoints(self) -> list[tuple[str, str, float | None]]:
         """See :class:`~micamsgr.assistant.chat_completions.ChatCompletions`."""

@@ -217,5 +217,6 @@ def _voice(running: RunningBot) -> Voice:
         hush=channel.hush,
         delivery=bot.delivery,
         quiet=bot.handover.quiet,
+        try_again=running.try_again,
         stopped=lambda: running.stopped,
     )

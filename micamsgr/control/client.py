@@ -37,7 +37,7 @@ class NotRunning(Declined):
 
 
 class NotOurs(Declined):
-    """Others than us may give commands."""
+    """Only others than us may give commands."""
 
 
 def ask(
@@ -60,7 +60,7 @@ def ask(
     :return: the version of the daemon's program, and what came of it.
 
     :raises NotRunning: where no daemon takes commands.
-    :raises NotOurs: where it would take them of others.
+    :raises NotOurs: where it takes them only of others.
     :raises Declined: where it was not done, or nobody knows.
     """
     try:
@@ -119,8 +119,8 @@ def _check_file(path: Path, trusted: set[int]) -> None:
         raise _not_ours(path, there.st_uid)
 
 
-def _not_ours(path: Path, user: int) -> NotOurs:
-    return NotOurs(
+def _not_ours(path: Path, user: int) -> Declined:
+    return Declined(
         f"the socket {path} is not ours: it is user {user}'s, who is neither you nor"
         " the daemon; nothing was said to it"
     )

@@ -52,6 +52,7 @@ class Voice:
 
     :ivar wake: told of conversations in which there may be something to do.
     :ivar hush: told of one in which a human answers.
+    :ivar try_again: told of one that is to try, whatever it waits for.
     :ivar quiet: for how many seconds the bot is quiet after a human's words.
     :ivar stopped: for how many seconds nothing is sent, and why; ``None``: it
         is.
@@ -59,6 +60,7 @@ class Voice:
 
     wake: Callable[[Sequence[int]], None]
     hush: Callable[[int], None]
+    try_again: Callable[[int], None]
     delivery: Delivery
     quiet: float
     stopped: Callable[[], tuple[float, str] | None]
@@ -176,19 +178,26 @@ class Commands:
         def delivery(bot: str) -> Delivery:
             return _voice(voices, bot).delivery
 
-        return await self._decide(
+        decided = await self._decide(
             lambda database: queue.retry(database, id, now, delivery), "retried", id
         )
+        voice, said = voices[decided.bot], decided.said.split("\n")
+        voice.try_again(decided.conversation)
+        self._wake(decided.bot, decided.conversation)
+        seconds, why = voice.stopped() or (0.0, "")
+        if seconds > 0.0:
+            said.append(f"before {seconds:.0f} s are over nothing is sent: {why}")
+        return {"said": said}
 
     async def _drop(self, given: Given) -> Mapping[str, Any]:
         id = given.word("id", _ID)
-        return await self._decide(
+        decided = await self._decide(
             lambda database: queue.drop(database, id), "dropped", id
         )
+        self._wake(decided.bot, decided.conversation)
+        return {"said": decided.said.split("\n")}
 
-    async def _decide(
-        self, work: Work[Decided], what: str, id: str
-    ) -> Mapping[str, Any]:
+    async def _decide(self, work: Work[Decided], what: str, id: str) -> Decided:
         decided = await self._write(work)
         self._log.info(
             "an operator has {what} {id} of {bot}",
@@ -197,8 +206,7 @@ class Commands:
             id=id,
             bot=decided.bot,
         )
-        self._wake(decided.bot, decided.conversation)
-        return {"said": decided.said.split("\n")}
+        return decided
 
     def _wake(self, bot: str, conversation: int) -> None:
         voice = self._voices().get(bot)

@@ -268,7 +268,8 @@ class Dispatcher(Service):
         if self._taking:
             if isinstance(then, Hunger):
                 self._hunger(conversation, then.seconds, place)
-            elif news:
+            elif news or steps is not self._steps:
+                # What the steps of before waited for may not hold any more.
                 self._ready[conversation] = False
             elif isinstance(then, Wait):
                 self._resting[conversation] = self._clock.callLater(

@@ -203,6 +203,17 @@ class Outlet:
         self._keep_pace()
         self._reopened()
 
+    def try_again(self, conversation: int) -> None:
+        """
+        Let a conversation be the one that tries, and at once.  A limit that was
+        reached is kept.
+        """
+        self._aside.pop(conversation, None)
+        self._suspects.pop(conversation, None)
+        if self._pause is not None:
+            until = min(self._pause.until, self._ticks())
+            self._pause = evolve(self._pause, until=until)
+
     def sent_within(self, seconds: float) -> bool:
         """
         Say whether a message got through in the last *seconds*.

@@ -64,6 +64,10 @@ class Sender:
     # Of conversations that wait to be looked up: when they may be.
     _queued: dict[int, Tick] = field(factory=dict, init=False)
 
+    # Of conversations in which the last look-up was refused: for which part, and
+    # which of its attempts.
+    _refused: dict[int, tuple[str, int]] = field(factory=dict, init=False)
+
     _log = Logger()
 
     def queued(self, conversation: int, now: Moment) -> float:
@@ -77,6 +81,7 @@ class Sender:
         Know no more of a conversation: there is nothing to do in it.
         """
         self._queued.pop(conversation, None)
+        self._refused.pop(conversation, None)
 
     async def send(self, situation: Situation, part: Part) -> Situation:
         delay = self.outlet.reserve(situation.id)
@@ -195,9 +200,17 @@ class Sender:
         evidence: Evidence
         try:
             looked = await self._messenger.look_up(situation.conversation)
+        except Refused as error:
+            # Believed only if a second one agrees, as one that finds nothing is.
+            asked = part.id, part.attempt
+            again = self._refused.get(situation.id) == asked
+            self._refused[situation.id] = asked
+            evidence = NoEvidence(error.detail, lasting=again)
         except RemoteError as error:
-            evidence = NoEvidence(error.detail, lasting=isinstance(error, Refused))
+            self._refused.pop(situation.id, None)
+            evidence = NoEvidence(error.detail, lasting=False)
         else:
+            self._refused.pop(situation.id, None)
             evidence = await self._evidence(part, looked)
         if isinstance(evidence, NoEvidence) and self._hopeless(part):
             evidence = evolve(evidence, lasting=True)

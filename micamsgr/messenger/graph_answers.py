@@ -37,6 +37,8 @@ _LATER = 60.0
 _CODE = re.compile("-?[0-9]{1,19}")
 _TRACE = re.compile("[A-Za-z0-9_-]{1,32}")
 _TOKEN_CODES = frozenset({102, 190})
+# For what the whole Page is refused, but not for good.
+_PASSING_CODES = _TOKEN_CODES | {368}
 
 # Meta shows the details of so many messages of a thread.
 # Source: docs/messenger-platform.md, section 8.
@@ -220,15 +222,15 @@ def read_page(answer: Answer) -> PageId:
 def trouble(answer: Answer) -> RemoteError:
     """
     Make the error that an answer other than success is, where something was
-    asked for: :exc:`Unavailable` for now, :exc:`Refused` for good.
+    asked for: :exc:`Unavailable` for now, :exc:`Refused` for good, as only the
+    Graph API itself can say; what has none of its error objects is of something
+    between it and us.
     """
     error = read_error(answer)
     if error.meaning in (Meaning.DOUBT, Meaning.LATER, Meaning.LIMIT):
-        if answer.status in (401, 403, 404):
-            return Refused(error.detail)
         return Unavailable(error.detail, error.rest)
-    if error.code in _TOKEN_CODES:
-        # A better one may come.
+    if error.code is None or error.code in _PASSING_CODES:
+        # A better token may come, and a restriction ends.
         return Unavailable(error.detail, _AFTER_PAGE_TROUBLE)
     return Refused(error.detail)
 

@@ -219,6 +219,9 @@ class Repair(Service):
             return self._put_off(error)
         except Refused as error:
             self._tell_refused(error)
+            if self._gap is not None:
+                # It may have been of something between Meta and us.
+                return self._until_again(_INTERVAL)
         except CancelledError:
             raise
         except Exception:
@@ -269,9 +272,12 @@ class Repair(Service):
             bot=self._bot,
             detail=error.detail,
         )
-        self._rested = min(_LONGEST_REST, max(_FIRST_REST, self._rested * 2.0))
         named = getattr(error, "retry_after", None) or 0.0
-        return max(self._rested * (0.5 + self._jitter() / 2.0), named)
+        return max(self._until_again(_LONGEST_REST), named)
+
+    def _until_again(self, longest: float) -> float:
+        self._rested = min(longest, max(_FIRST_REST, self._rested * 2.0))
+        return self._rested * (0.5 + self._jitter() / 2.0)
 
     def _tell_refused(self, error: Refused) -> None:
         if self._told == error.detail:

@@ -12,6 +12,7 @@ from attrs import frozen
 from micamsgr.httpcall import Answer
 
 from .graph_answers import document, fit, mapping, read_error
+from .graph_errors import Meaning
 
 _SHOWN = 80
 
@@ -68,6 +69,13 @@ class Told:
     def subcode(self) -> int | None:
         """The subcode of an error."""
         return number(mapping(self.document.get("error")).get("error_subcode"))
+
+    @property
+    def meaning(self) -> Meaning | None:
+        """What an error says; ``None`` where there is none."""
+        if self.answer is None or self.good:
+            return None
+        return read_error(self.answer).meaning
 
     @property
     def why(self) -> str:

@@ -316,7 +316,8 @@ def drop(database: sqlite3.Connection, id: str) -> Decided:
     """
     what, key = _named(id)
     if what == "part":
-        return _drop_part(database, str(key))
+        part, whose = _part(database, str(key))
+        return _decided(whose, _drop_part(database, part))
     if what == "event":
         return _drop_event(database, int(key))
     turn = _turn(database, id, int(key))
@@ -328,7 +329,7 @@ def drop(database: sqlite3.Connection, id: str) -> Decided:
             " AND turn = ? ORDER BY number",
             (turn["conversation"], key),
         ).fetchall()
-        lines = [_drop_part(database, part[0]).said for part in parts]
+        lines = [_drop_part(database, read_part(part)) for part in parts]
     else:
         rows = database.execute(
             f"SELECT id FROM event WHERE conversation = ? AND {OPEN_EVENT}"
@@ -371,8 +372,13 @@ def _drop_event(database: sqlite3.Connection, number: int) -> Decided:
     return _decided(event, f"event {id} was {event['state']}; dropped{more}")
 
 
-def _drop_part(database: sqlite3.Connection, id: str) -> Decided:
-    part, whose = _part(database, id)
+def _drop_part(database: sqlite3.Connection, part: Part) -> str:
+    """
+    :param part: as it was before anything of its turn was dropped.
+
+    :return: what was done.
+    """
+    id, after = part.id, part
     if part.state is PartState.SENDING:
         raise Declined(f"part {id} is being sent now: wait")
     if part.state is PartState.COMPOSED:
@@ -385,16 +391,13 @@ def _drop_part(database: sqlite3.Connection, id: str) -> Decided:
         why = "" if part.reason is None else f" ({part.reason})"
         raise Declined(f"part {id} is {part.state.value} already{why}")
     else:
-        # It has ended already; whatever followed from that has happened.
-        database.execute(
-            "UPDATE part SET reason = ? WHERE id = ? AND state = ?",
-            (OPERATOR, id, part.state.value),
-        )
         said = f"part {id} was {part.state.value} ({part.reason}); dropped"
-        return _decided(whose, said)
-    if replace_part(database, part, after):
+    if after is not part and replace_part(database, part, after):
         close_turn(database, after)
-    return _decided(whose, said)
+    else:
+        # It has ended already; whatever followed from that has happened.
+        database.execute("UPDATE part SET reason = ? WHERE id = ?", (OPERATOR, id))
+    return said
 
 
 def _event(database: sqlite3.Connection, id: str, number: int) -> Row:

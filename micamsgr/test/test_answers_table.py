@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.http_headers import Headers
 
 from micamsgr.assistant.answers import TABLE, Fault, Then, Trouble, read_answer
-from micamsgr.assistant.breaker import Health
+from micamsgr.assistant.health import Health
 from micamsgr.test.test_answers import completion, failing
 
 # What was asked, in bytes; and the estimate of that in tokens.

@@ -11,14 +11,12 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from micamsgr.assistant.breaker import (
     Closed,
-    Health,
     Open,
-    Recent,
     after_call,
     gives_way,
     most_at_once,
-    noted,
 )
+from micamsgr.assistant.health import Health, Recent, noted
 from micamsgr.test.properties import given, st
 
 WELL, ILL, AWAY, LOCKED = Health.WELL, Health.ILL, Health.AWAY, Health.LOCKED
@@ -257,6 +255,19 @@ class AfterCallTests(SynchronousTestCase):
         assert isinstance(state, Open)
         for asker, until in ((ALICE, 50.0), (CAROL, 50.0), (DAVE, None)):
             self.assertEqual(gives_way(state, asker, True, 46.0), until)
+
+    def test_distrusted_give_way(self) -> None:
+        """
+        So does, for an hour, whoever was denied what others were not.
+        """
+        blocked = [(DENIED, it) for it in (ALICE, BOB, CAROL)]
+        state = self.denied(*blocked, (WELL, DAVE))
+        for asker in ("erin", "frank", "grace", "heidi", "ivan"):
+            state = after_call(state, AWAY, None, asker, 0.0, 1.0)
+        assert isinstance(state, Open)
+        later = state.until
+        for asker, until in ((ALICE, later + 5.0), (CAROL, later + 5.0), (DAVE, None)):
+            self.assertEqual(gives_way(state, asker, True, later), until)
 
     def test_denied_while_left_alone(self) -> None:
         """

@@ -11,7 +11,8 @@ from random import Random
 from twisted.logger import LogLevel, capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
-from micamsgr.assistant.breaker import Breaker, Entered, Health
+from micamsgr.assistant.breaker import Breaker, Entered
+from micamsgr.assistant.health import Health
 from micamsgr.test.test_breaker import (
     ALICE,
     AWAY,
@@ -64,6 +65,27 @@ class BreakerTests(SynchronousTestCase):
         """
         for _ in range(times):
             self.breaker.leave(self.enter(asker), health, None, "HTTP 500")
+
+    def test_wanted(self) -> None:
+        """
+        Whoever has mended an endpoint learns at once whether that helped, by
+        whichever call comes first; the others wait for that one.
+        """
+        self.call(LOCKED, asker=ALICE)
+        self.turned_away(ALICE)
+        self.turned_away(BOB)
+        self.breaker.try_again()
+        entered = self.enter(ALICE)
+        self.turned_away(BOB)
+        self.breaker.leave(entered, WELL)
+        self.enter(BOB)
+
+    def test_not_left_alone(self) -> None:
+        """
+        Nothing comes of it where the endpoint is asked anyway.
+        """
+        self.breaker.try_again()
+        self.assertIsNone(self.breaker.left_alone)
 
     def test_well(self) -> None:
         """

@@ -223,6 +223,8 @@ class TokenTests(SynchronousTestCase):
             (refused, required, "appsecret_proof.refused", ""),
             (error(100), ME, "appsecret_proof.refused", ""),
             (error(190), error(190), "appsecret_proof.unknown", ""),
+            (error(4), ME, "appsecret_proof.unknown", ""),
+            (error(613), ME, "appsecret_proof.unknown", ""),
             (DOWN, ME, "appsecret_proof.unknown", ""),
             (GONE, GONE, "appsecret_proof.unknown", ""),
         ):

@@ -77,18 +77,30 @@ class RunningTests(SynchronousTestCase):
 
     def test_none(self) -> None:
         """
-        Where no daemon runs, or one with another file, nothing is said.
+        Where no daemon runs, nothing is said.
         """
         self.assertEqual(self.names(NotRunning("nobody takes commands")), [])
+
+    def test_elsewhere(self) -> None:
+        """
+        Whoever edits another file than the daemon reads is told which it reads.
+        """
         other = standing({**SAID, "file": "/srv/other.yaml"})
-        self.assertEqual(self.names(other), [])
-        self.assertEqual(self.names(standing({**SAID, "file": None})), [])
+        (found,) = judge_running("mica.yaml", FILE, other)
+        self.assertEqual(
+            (found.name, found.verdict), ("configuration.elsewhere", Verdict.WARNING)
+        )
+        self.assertIn("/srv/other.yaml", found.line)
+        none = standing({**SAID, "file": None})
+        self.assertEqual(self.names(none), ["configuration.elsewhere"])
 
     def test_unasked(self) -> None:
         """
         Who may not ask is no reason for alarm; a daemon that does not say is.
         """
-        self.assertEqual(self.names(NotOurs("it is user 7's")), [""])
+        self.assertEqual(self.names(NotOurs("only root may")), [""])
+        strangers = Declined("it is user 7's")
+        self.assertEqual(self.names(strangers), ["configuration.untold"])
         older = Declined("the daemon knows no command 'configuration'")
         self.assertEqual(self.names(older), ["configuration.untold"])
 

@@ -39,12 +39,14 @@ class Told:
 
     woken: list[int] = field(factory=list)
     hushed: list[int] = field(factory=list)
+    tried: list[int] = field(factory=list)
     stopped: tuple[float, str] | None = None
 
     def voice(self) -> Voice:
         return Voice(
             wake=self.woken.extend,
             hush=self.hushed.append,
+            try_again=self.tried.append,
             delivery=Delivery(),
             quiet=1800.0,
             stopped=lambda: self.stopped,
@@ -111,6 +113,21 @@ class CommandsTests(CommandsCase):
         self.assertEqual(self.told.hushed, [])
         self.done("conversation.pause", psid=ALICE)
         self.assertEqual(self.told.hushed, [1])
+
+    def test_tried(self) -> None:
+        """
+        What is to be tried again is the one that tries while nothing is sent;
+        what waits for a limit all the same is told to.
+        """
+        self.record(said())
+        self.fail_turn()
+        self.assertEqual(len(self.done("queue.retry", id="e1")["said"]), 1)
+        self.assertEqual(self.told.tried, [1])
+        self.done("queue.drop", id="e1")
+        self.assertEqual(self.told.tried, [1])
+        self.told.stopped = (60.0, "usage of 97 %")
+        line = self.done("queue.retry", id="e1")["said"][-1]
+        self.assertEqual(line, "before 60 s are over nothing is sent: usage of 97 %")
 
     def test_nobody_woken(self) -> None:
         """

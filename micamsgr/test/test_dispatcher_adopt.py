@@ -79,6 +79,22 @@ class AdoptTests(ConversationTestCase):
         self.change()
         self.assertEqual(self.sending(), ["hello"])
 
+    def test_paused_meanwhile(self) -> None:
+        """
+        An answer that is made while a good token is loaded waits no longer for
+        the end of the bad one's pause.
+        """
+        self.say("one", ALICE)
+        self.say("two", BOB)
+        self.assistant.answer("to Alice")
+        expired = NotSent(detail="expired", rest=900.0, pause=True)
+        self.messenger.settle(expired)
+        assistant, messenger = self.change()
+        self.assertEqual(self.sending(), ["to Alice"])
+        assistant.answer("to Bob")
+        self.assertEqual(self.sending(), ["to Alice", "to Bob"])
+        self.assertEqual(messenger.pending, [])
+
     def test_slots(self) -> None:
         """
         Those who wait for one of the assistant's slots get those that there are

@@ -242,8 +242,11 @@ class LookUpTests(GraphCase):
             (429, {}, Unavailable),
             (400, {"code": 10}, Refused),
             (400, {"code": 100, "error_subcode": 33}, Refused),
-            (404, {}, Refused),
-            (302, {}, Refused),
+            (400, {"code": 368}, Unavailable),
+            (401, {}, Unavailable),
+            (403, {}, Unavailable),
+            (404, {}, Unavailable),
+            (302, {}, Unavailable),
         ):
             with self.assertRaises(kind, msg=str((status, error))):
                 read_messages(answer(status, {"error": error}), PAGE, ALICE)

@@ -20,8 +20,9 @@ from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 import micamsgr
-from micamsgr.assistant.breaker import Breaker, Health
+from micamsgr.assistant.breaker import Breaker
 from micamsgr.assistant.chat_completions import ChatCompletions
+from micamsgr.assistant.health import Health
 from micamsgr.conversation.missed import TOO_OLD, TWICE
 from micamsgr.errors import Unavailable
 from micamsgr.metrics import Metrics

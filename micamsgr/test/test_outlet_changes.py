@@ -60,6 +60,53 @@ class ReplaceTests(OutletTestCase):
         )
 
 
+class TryAgainTests(OutletTestCase):
+    """
+    Tests for what an operator wants to be tried.
+    """
+
+    def test_at_once(self) -> None:
+        """
+        Who mended what the Page was refused for sees at once whether it helped,
+        by the one that was refused; the others wait for that one.
+        """
+        self.attempt(TOKEN, ONE)
+        self.outlet.try_again(ONE)
+        self.assertEqual(self.outlet.paused(ONE), 0.0)
+        self.assertEqual(self.outlet.reserve(ONE), 0.0)
+        self.assertEqual(self.outlet.paused(TWO), 15.0)
+        self.attempt(SENT, ONE)
+        self.assertEqual(self.paused(), [0.0, 0.0, 0.0])
+
+    def test_in_vain(self) -> None:
+        """
+        If it did not help, the next pause is as long as it would have been.
+        """
+        self.attempt(TOKEN, ONE)
+        self.outlet.try_again(ONE)
+        self.attempt(TOKEN, ONE)
+        self.assertEqual(self.outlet.paused(TWO), 120.0)
+
+    def test_own(self) -> None:
+        """
+        A conversation that has a pause of its own has none then.
+        """
+        self.attempt(TOKEN, ONE)
+        self.ticks += 60.0
+        self.attempt(SENT, TWO)
+        self.assertGreater(self.outlet.paused(ONE), 0.0)
+        self.outlet.try_again(ONE)
+        self.assertEqual(self.outlet.paused(ONE), 0.0)
+
+    def test_limit(self) -> None:
+        """
+        A limit of Meta's that was reached is kept.
+        """
+        self.outlet.press(Pressure(source="app", share=0.0, rest=60.0, detail="97 %"))
+        self.outlet.try_again(ONE)
+        self.assertEqual(self.outlet.paused(ONE), 60.0)
+
+
 class ChangeTests(OutletTestCase):
     """
     Tests for an outlet that is to send at another rate.

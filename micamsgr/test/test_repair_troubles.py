@@ -108,7 +108,7 @@ class TroubleTests(RepairCase):
     def test_denied(self) -> None:
         """
         Where threads may not be read, the log says once what to do, and they
-        are asked for again once an hour.
+        are asked for again soon, and in the end once an hour.
         """
         self.meta.trouble["conversations"] = DENIED
         self.start()
@@ -117,11 +117,28 @@ class TroubleTests(RepairCase):
         self.assertIn("pages_read_engagement", told)
         self.clock.pump([30.0] * 360)
         self.assertEqual(self.logged("error"), [])
-        self.assertEqual(self.meta.edges().count("GET conversations"), 4)
+        asked = self.meta.edges().count("GET conversations")
+        self.assertIn(asked, range(12, 20))
+        self.clock.pump([30.0] * 360)
+        self.assertLess(self.meta.edges().count("GET conversations"), asked + 7)
         self.deliver(said("before", at=self.clocks.now().wall))
         self.meta.trouble.clear()
         self.write(BOB, "missed", "m_1")
         self.clock.pump([30.0] * 130)
+        self.assertIn(MISSED, self.kept())
+
+    def test_denied_once(self) -> None:
+        """
+        A single refusal, which may be of something in between, keeps what was
+        missed from being read for seconds, and not for an hour.
+        """
+        self.meta.trouble["conversations"] = DENIED
+        self.deliver(said("before", at=self.clocks.now().wall))
+        self.write(BOB, "missed", "m_1")
+        self.start()
+        self.wait(5)
+        self.meta.trouble.clear()
+        self.wait(30)
         self.assertIn(MISSED, self.kept())
 
     def test_store_fails(self) -> None:

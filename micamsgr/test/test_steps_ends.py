@@ -139,7 +139,7 @@ class RefusedTests(ConversationTestCase):
         looks: tuple[tuple[LookedUp | RemoteError, str], ...] = (
             (LookedUp(()), "this look-up does not show it; now unknown"),
             (Unavailable("busy"), "no evidence yet: busy; now unknown"),
-            (Refused("denied"), "no evidence can be had: denied; now composed"),
+            (Refused("denied"), "no evidence yet: denied; now unknown"),
         )
         for looked, words in looks:
             self.setUp()

@@ -62,6 +62,23 @@ class DropTests(QueueCase):
         self.assertEqual(self.store.turns(), [("expired", "operator")])
         self.assertIn("expired already", self.not_dropped("t1"))
 
+    def test_unsent(self) -> None:
+        """
+        Of an answer of which nothing was sent, that is said of each part.
+        """
+        self.record(said())
+        turn = self.begin().turn
+        parts = [
+            Part(id=id, turn=turn.id, kind=Kind.ANSWER, number=number, text=id)
+            for number, id in enumerate(("p", "q", "r"), 1)
+        ]
+        self.now(self.store.compose(turn, "p q r", parts, 7, moment()))
+        lines = self.drop("t1").said.split("\n")
+        self.assertEqual(
+            lines[:-1],
+            [f"part {id} was not sent yet; dropped" for id in ("p", "q", "r")],
+        )
+
     def test_answer(self) -> None:
         """
         An answer in doubt is given up, and with it what was to follow; then

@@ -7,6 +7,8 @@ from __future__ import annotations
 from random import Random
 from typing import TypeVar
 
+from attrs import evolve
+
 from micamsgr.sandbox import language_model as llm
 from micamsgr.sandbox.journal import (
     DROPPED_AFTER,
@@ -28,6 +30,8 @@ T = TypeVar("T")
 # Errors that are errors, and what only looks like one.
 _REFUSED = Fault(applied=False, error=GraphError("Error", 1, status=500))
 _REFUSED_2 = Fault(applied=False, error=GraphError("Error", 2))
+# What a proxy may put in the place of an answer.
+_PAGES = (HTML, evolve(HTML, status=403), evolve(HTML, status=404))
 _LYING_2 = Fault(error=GraphError("Error", 2, status=200))
 _LOST = Fault(applied=False, ending=Ending.HANG)
 _LATE = Fault(landing=8.0)
@@ -64,7 +68,7 @@ def graph_faults(random: Random, lone: bool, held: bool) -> Chances[Fault]:
         *shared(rejected * (1.0 - doubt - vain), _REJECTED),
         *shared(slow * (1.0 - doubt - vain - rejected), (_SLOW,)),
     )
-    looked = shared(looks, (_REFUSED, HTML, _LOST, rejection(613), _SLOW))
+    looked = shared(looks, (*_PAGES, _REFUSED, _LOST, rejection(613), _SLOW))
     return Chances({"message": message, "conversations": looked, "action": message})
 
 
