@@ -89,8 +89,10 @@ def judge_running(name: str, real: str, said: Standing | Declined) -> list[Findi
     if isinstance(said, Declined):
         return [trouble("configuration.untold", name, said.detail)]
     if said.file != real:
-        line = f"the daemon of its store reads {said.file or 'no file'}"
-        return [trouble("configuration.elsewhere", name, line)]
+        # No fault: it may be checked before it takes the other one's place.
+        other = said.file or "no file"
+        line = f"the daemon of its store reads {other}: nothing of this one is in force"
+        return [fine("configuration", name, line)]
     if said.refused:
         return [trouble("configuration.refused", name, said.refused)]
     found = []

@@ -19,12 +19,6 @@ HERE = (
         "it does not do what one may expect of it",
         "change the value that is named, or take the key away",
     ),
-    warning(
-        "configuration.elsewhere",
-        "the daemon that runs with its store reads another file",
-        "nothing of what is checked here is in force",
-        "check and change that file; or stop that daemon, and start this one",
-    ),
     failed(
         "configuration.not_in_force",
         "the daemon that runs has not read what the file says now",

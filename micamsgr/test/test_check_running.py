@@ -87,12 +87,10 @@ class RunningTests(SynchronousTestCase):
         """
         other = standing({**SAID, "file": "/srv/other.yaml"})
         (found,) = judge_running("mica.yaml", FILE, other)
-        self.assertEqual(
-            (found.name, found.verdict), ("configuration.elsewhere", Verdict.WARNING)
-        )
-        self.assertIn("/srv/other.yaml", found.line)
+        self.assertEqual(found.verdict, Verdict.OK)
+        self.assertIn("reads /srv/other.yaml: nothing of this one", found.line)
         none = standing({**SAID, "file": None})
-        self.assertEqual(self.names(none), ["configuration.elsewhere"])
+        self.assertEqual(self.names(none), [""])
 
     def test_unasked(self) -> None:
         """
