@@ -239,8 +239,7 @@ class OfflineTests(ForgetCase):
         assert before is not None
         self.say("again", after=before - NOW + 1)
         self.close()
-        wall = time.time
-        self.patch(time, "time", lambda: wall() - 86_400.0)
+        self.patch(time, "time", lambda: NOW / 1000.0 - 86_400.0)
         self.forget()
         self.open()
         self.assertEqual(erased_until(self.database, BOT, PAGE, ALICE), before)
