@@ -16,13 +16,15 @@ from inspect import getclosurevars
 from threading import Lock
 from typing import Any
 
-from attrs import define, field
+from attrs import define, evolve, field
 from twisted.internet import tcp
 from twisted.internet.defer import Deferred
 
 from micamsgr import httpcall
 from micamsgr.conversation.events import Echo
 from micamsgr.messenger.webhook_resource import WebhookResource
+from micamsgr.store.arrivals import record_all
+from micamsgr.store.group import Alike
 from micamsgr.store.thread import DatabaseThread
 
 #: What is committed: by the method of the store, and for a part's change by
@@ -149,20 +151,28 @@ def commit_of(work: Callable[..., Any]) -> str:
     """
     Name what a transaction commits, as in ``COMMITS``.
     """
+    if isinstance(work, Alike):
+        arrivals, _ = work.given
+        return (
+            "echo" if all(isinstance(it.event, Echo) for it in arrivals) else "record"
+        )
     first, *rest = work.__qualname__.split(".")
     # A function, or a method of a class.
     method = [first] if rest[:1] in ([], ["<locals>"]) else rest[:1]
     known = getclosurevars(work).nonlocals
     if method == ["change"]:
         return f"{known['before'].state.value}>{known['after'].state.value}"
-    if method == ["record"]:
-        echoes = (isinstance(it.event, Echo) for it in known["arrivals"])
-        return "echo" if all(echoes) else "record"
     return "".join(method)
 
 
 def _around_commits(stop: Stop) -> None:
     ask = DatabaseThread._ask
+
+    def all_done(database: Any, given: Sequence[Any]) -> Sequence[Any]:
+        results = record_all(database, given)
+        for each in given:
+            stop(f"{commit_of(Alike(record_all, each))}.done")
+        return results
 
     def stopped(
         self: DatabaseThread, work: Callable[..., Any], *how: Any, **more: Any
@@ -178,7 +188,9 @@ def _around_commits(stop: Stop) -> None:
             stop(f"{name}.kept")
             return result
 
-        return ask(self, done, *how, **more).addCallback(kept)
+        # So that several of them are still done at once.
+        doing: Any = evolve(work, do_all=all_done) if isinstance(work, Alike) else done
+        return ask(self, doing, *how, **more).addCallback(kept)
 
     DatabaseThread._ask = stopped  # type: ignore[method-assign]
 

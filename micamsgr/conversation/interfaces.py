@@ -37,6 +37,8 @@ class Recorded:
         that they were said twice.
     :ivar traces: by what the log names what becomes of those that are new, or
         what they are the echoes of; by bot and key.
+    :ivar situations: by conversation, how it is in some of those to be woken, so
+        that it need not be read.
     """
 
     known: frozenset[bytes] = frozenset()
@@ -46,6 +48,7 @@ class Recorded:
     takeovers: tuple[tuple[BotName, int], ...] = ()
     doubled: tuple[tuple[BotName, str, str], ...] = ()
     traces: Mapping[tuple[BotName, bytes], str] = field(factory=dict, eq=False)
+    situations: Mapping[int, Situation] = field(factory=dict, eq=False)
 
 
 @frozen

@@ -164,6 +164,25 @@ def _passed_to_us(control: Control, app: str | None) -> bool:
     return control.kind != "request_thread_control" and control.owner == app
 
 
+def heard(taken: Arrival, now: Moment) -> int:
+    """
+    Say when the person acted in a way that opens Meta's window, in milliseconds
+    by Meta's clock; 0: this is none such.
+    """
+    # A time in the future would hold the window open for too long.
+    at = min(taken.event.at, now.wall) if now.sure else taken.event.at
+    return at if taken.opens else 0
+
+
+def received(event: Event, now: Moment) -> int:
+    """
+    Say when an event came that has just come, in milliseconds by Meta's clock.
+    """
+    # Until Meta's clock has been heard of, ours may be days behind; a turn that
+    # seems to have begun days ago would fail at the assistant's first error.
+    return now.wall if now.sure else max(now.wall, event.at)
+
+
 def person(event: Event) -> tuple[PageId, Psid] | None:
     """
     Name the conversation that an event belongs to, if it belongs to one.

@@ -6,7 +6,7 @@ against the parts that they are of, a human's words against the bot's plans.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from attrs import define, evolve, field
 
@@ -23,16 +23,29 @@ from micamsgr.conversation.events import (
 from micamsgr.conversation.interfaces import Recorded
 from micamsgr.conversation.moment import Moment
 from micamsgr.conversation.parts import Part
-from micamsgr.conversation.reception import Arrival, person, quiet_until
+from micamsgr.conversation.planner import Situation
+from micamsgr.conversation.reception import (
+    Arrival,
+    heard,
+    person,
+    quiet_until,
+    received,
+)
 from micamsgr.conversation.states import EventState, PartState
 
 from .erasure import ERASED, erased_until
 from .gaps import UNDECIDED, gives_way, known_from_thread
-from .rows import PART, close_turn, read_part, replace_part, trace, utter
+from .plain import Kept, keep_plain
+from .rows import (
+    PART,
+    close_turn,
+    place_conversations,
+    read_part,
+    replace_part,
+    trace,
+    utter,
+)
 from .schema import GIVEN_UP, OPEN_EVENT, OPEN_PART, OPEN_TURN
-
-# A thread in which nobody wrote for so many milliseconds is opened anew.
-_IDLE = 24 * 3600 * 1000
 
 
 @define
@@ -44,6 +57,11 @@ class _Tally:
     takeovers: dict[int, BotName] = field(factory=dict)
     doubled: list[tuple[BotName, str, str]] = field(factory=list)
     traces: dict[tuple[BotName, bytes], str] = field(factory=dict)
+    situations: dict[int, Situation] = field(factory=dict)
+
+    def note(self, situation: Situation | None) -> None:
+        if situation is not None:
+            self.situations[situation.id] = situation
 
 
 def record(
@@ -52,10 +70,36 @@ def record(
     """
     Keep events; see :meth:`~micamsgr.conversation.interfaces.IStore.record`.
     """
+    (recorded,) = record_all(database, [(arrivals, now)])
+    return recorded
+
+
+def record_all(
+    database: sqlite3.Connection, deliveries: Sequence[tuple[Sequence[Arrival], Moment]]
+) -> list[Recorded]:
+    """
+    Keep the events of several deliveries, as if one after the other.
+    """
+    plain = keep_plain(database, deliveries)
+    return [_record(database, *delivery, plain) for delivery in deliveries]
+
+
+def _record(
+    database: sqlite3.Connection,
+    arrivals: Sequence[Arrival],
+    now: Moment,
+    plain: Mapping[tuple[BotName, bytes], Kept],
+) -> Recorded:
     tally = _Tally()
     for arrival in arrivals:
-        if _known(database, arrival) or known_from_thread(database, arrival):
-            if (arrival.bot, arrival.event.key) not in tally.traces:
+        name = arrival.bot, arrival.event.key
+        kept = plain.get(name)
+        if kept is not None:
+            tally.wake[kept.conversation] = arrival.bot
+            tally.traces[name] = kept.trace
+            tally.note(kept.situation)
+        elif _known(database, arrival) or known_from_thread(database, arrival):
+            if name not in tally.traces:
                 tally.known.add(arrival.event.key)
         else:
             _take(database, arrival, now, tally)
@@ -69,6 +113,7 @@ def record(
         ),
         doubled=tuple(tally.doubled),
         traces=tally.traces,
+        situations=tally.situations,
     )
 
 
@@ -134,19 +179,14 @@ def _conversation(
     whose = person(arrival.event)
     if whose is None:
         return None, False
-    # A time in the future would hold the window open for too long.
-    at = min(arrival.event.at, now.wall) if now.sure else arrival.event.at
-    heard = at if arrival.opens else 0
-    row = database.execute(
-        "INSERT INTO conversation (bot, page, psid, opened, heard, seen)"
-        " VALUES (?, ?, ?, ?, ?, ?)"
-        " ON CONFLICT (bot, page, psid) DO UPDATE SET opened ="
-        " CASE WHEN excluded.heard > heard + ? THEN excluded.opened ELSE opened END,"
-        " heard = max(heard, excluded.heard), seen = excluded.seen"
-        " RETURNING id, quiet_until",
-        (arrival.bot, *whose, heard, heard, now.wall, _IDLE),
+    place_conversations(
+        database, [(arrival.bot, *whose, heard(arrival, now), now.wall)]
+    )
+    conversation, quiet_until = database.execute(
+        "SELECT id, quiet_until FROM conversation"
+        " WHERE bot = ? AND page = ? AND psid = ?",
+        (arrival.bot, *whose),
     ).fetchone()
-    conversation, quiet_until = row
     # Just after a start nobody knows what time it is for Meta; what was said
     # before the quiet ends is the human's all the same.
     wall = now.wall if now.sure else arrival.event.at
@@ -165,9 +205,6 @@ def _insert(
     :return: its ID.
     """
     event = arrival.event
-    # Until Meta's clock has been heard of, ours may be days behind; a turn that
-    # seems to have begun days ago would fail at the assistant's first error.
-    received = now.wall if now.sure else max(now.wall, event.at)
     whose, named = conversation is not None, arrival.reason != ERASED
     # An echo's text is compared, and not kept; nor are words of which nobody
     # could tell later whose they are.
@@ -183,7 +220,7 @@ def _insert(
             _kind(event),
             event.mid if named and isinstance(event, (Said, Echo)) else None,
             event.at,
-            received,
+            received(event, now),
             event.text if whose and isinstance(event, Said) else None,
             event.raw if isinstance(event, Unreadable) else None,
             arrival.state.value,

@@ -8,9 +8,10 @@ import sqlite3
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, Protocol, TypeVar
+from itertools import groupby
+from typing import Any, Generic, Protocol, TypeVar
 
-from attrs import define
+from attrs import define, frozen
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
@@ -18,6 +19,7 @@ from micamsgr.errors import StoreUnavailable
 
 from .trouble import Trouble, trouble
 
+G = TypeVar("G")
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
 
@@ -36,6 +38,25 @@ class Transact(Protocol):
     """
 
     def __call__(self, work: Work[T]) -> Deferred[T]: ...
+
+
+@frozen
+class Alike(Generic[G, T]):
+    """
+    Work of which much is done at once with less ado than one by one.
+
+    :ivar do_all: is told what each is given, in the order in which they were
+        asked for, and returns what came of each, as if they had been done one
+        by one.
+    :ivar given: what this one is.
+    """
+
+    do_all: Callable[[sqlite3.Connection, Sequence[G]], Sequence[T]]
+    given: G
+
+    def __call__(self, database: sqlite3.Connection) -> T:
+        (outcome,) = self.do_all(database, [self.given])
+        return outcome
 
 
 @define(eq=False)
@@ -106,45 +127,85 @@ def commit(
     database: sqlite3.Connection, jobs: Sequence[Job], *, writes: bool
 ) -> BaseException | None:
     """
-    Perform jobs in one transaction, each in a savepoint of its own: what fails
-    takes nobody with it, unless it is the disk that fails.
+    Perform jobs in one transaction; where one of them fails, each in its own, so
+    that it takes nobody with it, unless it is the disk that fails.
+
+    A savepoint for each would be two more statements, and hardly ever does one
+    fail.
 
     :return: what SQLite complained of, where the disk is to blame or none was
         kept.  Each job has its outcome.
     """
-    complaint: BaseException | None = None
     try:
         database.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
-        for job in jobs:
-            complaint = _perform(database, job) or complaint
-        database.execute("COMMIT")
+        failure = _perform(database, jobs)
+        database.execute("COMMIT" if failure is None else "ROLLBACK")
     except BaseException as error:
         for job in jobs:
             job.refuse(error)
-        complaint = error
         if database.in_transaction:
             # SQLite may have rolled back by itself.
             with suppress(sqlite3.Error):
                 database.execute("ROLLBACK")
-    return complaint
+        return error
+    if failure is None:
+        return None
+    if len(jobs) > 1:
+        return _commit_each(database, jobs, writes)
+    why = failure.value
+    assert why is not None
+    if type(why) in _DISK:
+        jobs[0].refuse(why)
+    else:
+        jobs[0].failure = failure
+    return why if trouble(why) is not None else None
 
 
-def _perform(database: sqlite3.Connection, job: Job) -> BaseException | None:
-    database.execute("SAVEPOINT job")
-    complaint = None
+def _commit_each(
+    database: sqlite3.Connection, jobs: Sequence[Job], writes: bool
+) -> BaseException | None:
+    worst = None
+    for number, job in enumerate(jobs, 1):
+        complaint = commit(database, [job], writes=writes)
+        worst = complaint or worst
+        if complaint is not None and trouble(complaint) is not Trouble.DAMAGED:
+            # It would be the same for the others.
+            for other in jobs[number:]:
+                other.refuse(complaint)
+            break
+    return worst
+
+
+def _perform(database: sqlite3.Connection, jobs: Sequence[Job]) -> Failure | None:
+    """
+    Call what jobs are to do, those that are alike and follow each other at once.
+
+    :return: why it can't be committed, where one of them is to blame.
+    """
     try:
-        job.value = job.work(database)
+        for _, run in groupby(jobs, _kind):
+            several = list(run)
+            first = several[0].work
+            if len(several) > 1 and isinstance(first, Alike):
+                given = [
+                    job.work.given for job in several if isinstance(job.work, Alike)
+                ]
+                for job, value in zip(
+                    several, first.do_all(database, given), strict=True
+                ):
+                    job.value = value
+            else:
+                for job in several:
+                    job.value = job.work(database)
     except BaseException as error:
         what = trouble(error)
         if what not in (None, Trouble.DAMAGED) or not database.in_transaction:
             # SQLite has rolled back by itself, and everybody's work, as it may
             # where the disk is full; or should have.
             raise
-        if type(error) in _DISK:
-            job.refuse(error)
-        else:
-            job.failure = Failure()
-        complaint = error if what is not None else None
-        database.execute("ROLLBACK TO job")
-    database.execute("RELEASE job")
-    return complaint
+        return Failure()
+    return None
+
+
+def _kind(job: Job) -> object:
+    return job.work.do_all if isinstance(job.work, Alike) else None

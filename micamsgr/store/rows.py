@@ -5,6 +5,7 @@ How values lie in the tables.  Nothing here begins or ends a transaction.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from typing import Any
 
 from micamsgr.conversation.assistant import Role, Utterance
@@ -12,16 +13,43 @@ from micamsgr.conversation.events import BotName, Conversation, PageId, Psid
 from micamsgr.conversation.moment import Tick
 from micamsgr.conversation.parts import Kind, Part
 from micamsgr.conversation.planner import Situation, Turn
-from micamsgr.conversation.states import PartState, TurnState
+from micamsgr.conversation.states import OPEN_PARTS, PartState, TurnState
 
 from .schema import OPEN_EVENT, OPEN_PART, OPEN_TURN
 
 # What read_part() reads, in its order.
 PART = (
-    "id, turn, kind, number, text, state, attempt, absent, intended,"
-    " first_intended, first_wall, looked, rest, boot, resent, withdrawn, mid, echo,"
-    " reason, (SELECT first FROM turn WHERE turn.id = part.turn)"
+    "part.id, part.turn, part.kind, part.number, part.text, part.state,"
+    " part.attempt, part.absent, part.intended, part.first_intended,"
+    " part.first_wall, part.looked, part.rest, part.boot, part.resent,"
+    " part.withdrawn, part.mid, part.echo, part.reason,"
+    " (SELECT its.first FROM turn AS its WHERE its.id = part.turn)"
 )
+
+_TURN = (
+    "turn.id, turn.state, turn.began, turn.tries, turn.reason, turn.rest, turn.boot,"
+    " EXISTS (SELECT 1 FROM part AS its WHERE its.turn = turn.id"
+    " AND its.kind = 'apology'), turn.first"
+)
+
+# One row for each open part, or one without any.
+_SITUATION = f"""
+    SELECT conversation.bot, conversation.page, conversation.psid,
+        conversation.heard, conversation.farewell,
+        (SELECT min(received) FROM event WHERE event.conversation = conversation.id
+            AND event.{OPEN_EVENT} AND event.state = 'new'),
+        (SELECT min(id) FROM event WHERE event.conversation = conversation.id
+            AND event.{OPEN_EVENT} AND event.state = 'new'),
+        {_TURN}, {PART}
+    FROM conversation
+    LEFT JOIN turn ON turn.conversation = conversation.id AND turn.{OPEN_TURN}
+    LEFT JOIN part ON part.conversation = conversation.id AND part.{OPEN_PART}
+    WHERE conversation.id = ? ORDER BY part.turn, part.number
+"""
+
+
+# A thread in which nobody wrote for so many milliseconds is opened anew.
+_IDLE = 24 * 3600 * 1000
 
 
 def trace(event: int | None) -> str:
@@ -34,36 +62,46 @@ def trace(event: int | None) -> str:
     return "" if event is None else f"e{event}"
 
 
+def values(rows: Sequence[tuple[Any, ...]]) -> str:
+    """
+    Write what stands behind ``VALUES`` for so many rows, all of one length.
+    """
+    row = f"({', '.join('?' * len(rows[0]))})"
+    return ", ".join([row] * len(rows))
+
+
+def place_conversations(
+    database: sqlite3.Connection, given: Sequence[tuple[str, str, str, int, int]]
+) -> None:
+    """
+    Make conversations where there are none, and note what opens the window, one
+    after the other.
+
+    :param given: bot, Page and PSID; when somebody was heard in it, if that
+        opens the window, else 0; and what time it is: all in milliseconds.
+    """
+    rows = [(*whose, heard, heard, seen) for *whose, heard, seen in given]
+    database.execute(
+        "INSERT INTO conversation (bot, page, psid, opened, heard, seen)"
+        f" VALUES {values(rows)} ON CONFLICT (bot, page, psid) DO UPDATE SET"
+        f" opened = CASE WHEN excluded.heard > heard + {_IDLE} THEN excluded.opened"
+        " ELSE opened END, heard = max(heard, excluded.heard), seen = excluded.seen",
+        [value for row in rows for value in row],
+    )
+
+
 def read_situation(database: sqlite3.Connection, conversation: int) -> Situation:
     """
     Read a conversation's unfinished business.
 
     :raises KeyError: where there is no such conversation.
     """
-    row = database.execute(
-        "SELECT bot, page, psid, heard, farewell FROM conversation WHERE id = ?",
-        (conversation,),
-    ).fetchone()
-    if row is None:
+    rows = database.execute(_SITUATION, (conversation,)).fetchall()
+    if not rows:
         raise KeyError(conversation)
-    bot, page, psid, heard, farewell = row
-    turn = database.execute(
-        "SELECT id, state, began, tries, reason, rest, boot, EXISTS (SELECT 1 FROM part"
-        " WHERE turn = turn.id AND kind = 'apology'), first"
-        f" FROM turn WHERE conversation = ? AND {OPEN_TURN}",
-        (conversation,),
-    ).fetchone()
-    begun = None if turn is None else _read_turn(turn)
-    parts = database.execute(
-        f"SELECT {PART} FROM part WHERE conversation = ? AND {OPEN_PART}"
-        " ORDER BY turn, number",
-        (conversation,),
-    )
-    waiting, first = database.execute(
-        "SELECT min(received), min(id) FROM event"
-        f" WHERE conversation = ? AND {OPEN_EVENT} AND state = 'new'",
-        (conversation,),
-    ).fetchone()
+    bot, page, psid, heard, farewell, waiting, first = rows[0][:7]
+    turn, parts = rows[0][7:16], [row[16:] for row in rows if row[16] is not None]
+    begun = None if turn[0] is None else _read_turn(turn)
     return Situation(
         id=conversation,
         conversation=Conversation(BotName(bot), PageId(page), Psid(psid)),
@@ -220,7 +258,7 @@ def close_turn(database: sqlite3.Connection, part: Part) -> None:
     are an operator's words.
     With the last part of the answer the turn closes.
     """
-    if part.kind not in (Kind.ANSWER, Kind.OPERATOR):
+    if part.kind not in (Kind.ANSWER, Kind.OPERATOR) or part.state in OPEN_PARTS:
         return
     if part.state in (PartState.REFUSED, PartState.EXPIRED, PartState.DEAD):
         database.execute(
@@ -253,16 +291,13 @@ def utter(
 
 
 def utterances(
-    database: sqlite3.Connection, turn: Turn, most: int
+    database: sqlite3.Connection, conversation: int, turn: Turn, most: int
 ) -> tuple[Utterance, ...]:
     """
     Read what was said before a turn, and what the turn is to answer.
 
     :param most: how many utterances of the past to read.
     """
-    (conversation,) = database.execute(
-        "SELECT conversation FROM turn WHERE id = ?", (turn.id,)
-    ).fetchone()
     past = database.execute(
         "SELECT role, text FROM utterance WHERE conversation = ?"
         " ORDER BY id DESC LIMIT ?",

@@ -6,17 +6,33 @@ ends a transaction.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 
 from micamsgr.conversation.limits import DAY, MINUTE, Limit, Usage, reached, set_aside
+from micamsgr.conversation.planner import Situation
 from micamsgr.conversation.policy import Limits
+
+from .rows import values
 
 # In the place of a conversation: all who write to a bot.
 _ALL = 0
 
+_USAGE = f"""
+    SELECT turn.reserved_on IS NULL,
+        CASE WHEN own.minute = :minute THEN own.minute_turns ELSE 0 END,
+        coalesce(own.turns, 0), coalesce(own.tokens, 0), coalesce(everybody.tokens, 0)
+    FROM turn
+    LEFT JOIN spending AS own ON own.bot = :bot
+        AND own.conversation = :conversation AND own.day = :day
+    LEFT JOIN spending AS everybody ON everybody.bot = :bot
+        AND everybody.conversation = {_ALL} AND everybody.day = :day
+    WHERE turn.id = :turn
+"""
+
 
 def reserve(
     database: sqlite3.Connection,
-    turn: int,
+    situation: Situation,
     limits: Limits,
     now: int,
     cost: int,
@@ -24,18 +40,16 @@ def reserve(
     """
     Set aside what a call may cost, if no limit is reached.
 
+    :param situation: of the conversation; the call is for its turn.
     :param now: milliseconds.
     :param cost: the most tokens that it may cost.
 
     :return: the limit that is reached; then nothing is set aside.
     """
-    bot, conversation, turns = database.execute(
-        "SELECT bot, conversation.id, reserved_on IS NULL FROM turn JOIN conversation"
-        " ON conversation.id = turn.conversation WHERE turn.id = ?",
-        (turn,),
-    ).fetchone()
+    assert situation.turn is not None
+    bot, turn = situation.conversation.bot, situation.turn.id
     day, minute = now // DAY, now // MINUTE
-    usage = _usage(database, bot, conversation, now)
+    turns, usage = _usage(database, bot, situation.id, turn, now)
     limit = reached(limits, usage, turns)
     if limit is not None:
         return limit
@@ -43,20 +57,20 @@ def reserve(
     database.execute(
         "INSERT INTO spending (bot, conversation, day, turns, tokens, minute,"
         " minute_turns) VALUES (:bot, :conversation, :day, :turns, :tokens, :minute,"
-        " :turns) ON CONFLICT (bot, conversation, day) DO UPDATE SET"
-        " turns = turns + :turns, tokens = tokens + :tokens,"
-        " minute_turns = :turns + CASE WHEN minute = :minute THEN minute_turns"
-        " ELSE 0 END, minute = :minute",
+        f" :turns), (:bot, {_ALL}, :day, 0, :tokens, 0, 0)"
+        " ON CONFLICT (bot, conversation, day) DO UPDATE SET"
+        " turns = turns + excluded.turns, tokens = tokens + excluded.tokens,"
+        " minute_turns = excluded.minute_turns + CASE WHEN minute = excluded.minute"
+        " THEN minute_turns ELSE 0 END, minute = excluded.minute",
         {
             "bot": bot,
-            "conversation": conversation,
+            "conversation": situation.id,
             "day": day,
             "turns": turns,
             "tokens": tokens,
             "minute": minute,
         },
     )
-    _add(database, bot, _ALL, day, tokens)
     database.execute(
         "UPDATE turn SET reserved = ?, reserved_on = ? WHERE id = ?",
         (tokens, day, turn),
@@ -77,8 +91,7 @@ def settle(database: sqlite3.Connection, turn: int, tokens: int) -> None:
     if row is None:
         return
     bot, conversation, reserved, day = row
-    for whose in (conversation, _ALL):
-        _add(database, bot, whose, day, tokens - reserved)
+    _add(database, bot, (conversation, _ALL), day, tokens - reserved)
     database.execute("UPDATE turn SET reserved = NULL WHERE id = ?", (turn,))
 
 
@@ -94,7 +107,7 @@ def tell(database: sqlite3.Connection, turn: int, now: int, until: int) -> bool:
         (turn,),
     ).fetchone()
     day = now // DAY
-    _add(database, bot, conversation, day, 0)
+    _add(database, bot, (conversation,), day, 0)
     return (
         database.execute(
             "UPDATE spending SET told_until = ? WHERE bot = ? AND conversation = ?"
@@ -106,32 +119,41 @@ def tell(database: sqlite3.Connection, turn: int, now: int, until: int) -> bool:
 
 
 def _usage(
-    database: sqlite3.Connection, bot: str, conversation: int, now: int
-) -> Usage:
-    row = database.execute(
-        "SELECT turns, tokens, CASE WHEN minute = ? THEN minute_turns ELSE 0 END"
-        " FROM spending WHERE bot = ? AND conversation = ? AND day = ?",
-        (now // MINUTE, bot, conversation, now // DAY),
+    database: sqlite3.Connection, bot: str, conversation: int, turn: int, now: int
+) -> tuple[int, Usage]:
+    """
+    :return: also 1 for a turn that begins, 0 for another call in it.
+    """
+    turns, *used = database.execute(
+        _USAGE,
+        {
+            "turn": turn,
+            "bot": bot,
+            "conversation": conversation,
+            "minute": now // MINUTE,
+            "day": now // DAY,
+        },
     ).fetchone()
-    turns, tokens, minute_turns = row or (0, 0, 0)
-    total = database.execute(
-        "SELECT tokens FROM spending WHERE bot = ? AND conversation = ? AND day = ?",
-        (bot, _ALL, now // DAY),
-    ).fetchone()
-    return Usage(
+    minute_turns, day_turns, tokens, bot_tokens = used
+    return turns, Usage(
         minute_turns=minute_turns,
-        turns=turns,
+        turns=day_turns,
         tokens=tokens,
-        bot_tokens=0 if total is None else total[0],
+        bot_tokens=bot_tokens,
     )
 
 
 def _add(
-    database: sqlite3.Connection, bot: str, conversation: int, day: int, tokens: int
+    database: sqlite3.Connection,
+    bot: str,
+    conversations: Sequence[int],
+    day: int,
+    tokens: int,
 ) -> None:
+    rows = [(bot, conversation, day, tokens) for conversation in conversations]
     database.execute(
-        "INSERT INTO spending (bot, conversation, day, tokens) VALUES (?, ?, ?, ?)"
-        " ON CONFLICT (bot, conversation, day) DO UPDATE SET"
+        "INSERT INTO spending (bot, conversation, day, tokens)"
+        f" VALUES {values(rows)} ON CONFLICT (bot, conversation, day) DO UPDATE SET"
         " tokens = tokens + excluded.tokens",
-        (bot, conversation, day, tokens),
+        [value for row in rows for value in row],
     )

@@ -24,8 +24,9 @@ from micamsgr.conversation.reception import Arrival
 from micamsgr.conversation.states import TurnState
 
 from . import gaps
-from .arrivals import record, silence
+from .arrivals import record, record_all, silence
 from .database import Transact
+from .group import Alike
 from .rows import (
     close_turn,
     insert_part,
@@ -56,7 +57,7 @@ class SQLiteStore:
         # Echoes settle what is open, or keep us from talking over a human.
         settling = all(isinstance(arrival.event, Echo) for arrival in arrivals)
         transact = self._write if settling or not self._admit else self._admit
-        return await transact(lambda database: record(database, arrivals, now))
+        return await transact(Alike(record_all, (arrivals, now)))
 
     async def waiting(self, bot: BotName, after: int, limit: int) -> Sequence[int]:
         def work(database: sqlite3.Connection) -> list[int]:
@@ -108,10 +109,8 @@ class SQLiteStore:
             )
             situation = read_situation(database, conversation)
             assert situation.turn is not None
-            said = utterances(database, situation.turn, history)
-            limit = reserve(
-                database, situation.turn.id, limits, now.wall, estimate(said)
-            )
+            said = utterances(database, conversation, situation.turn, history)
+            limit = reserve(database, situation, limits, now.wall, estimate(said))
             return Begun(situation, situation.turn, said, limit)
 
         return await self._write(work)
@@ -342,23 +341,19 @@ def _conversation(database: sqlite3.Connection, turn: Turn) -> int:
 def _open_turn(
     database: sqlite3.Connection, conversation: int
 ) -> tuple[int, str] | None:
-    began, first = database.execute(
-        "SELECT min(received), min(id) FROM event"
-        f" WHERE conversation = ? AND {OPEN_EVENT} AND state = 'new'",
+    turn: tuple[int, str] | None = database.execute(
+        "INSERT INTO turn (conversation, state, began, first)"
+        " SELECT conversation, 'ready', min(received), min(id) FROM event"
+        f" WHERE conversation = ? AND {OPEN_EVENT} AND state = 'new'"
+        " GROUP BY conversation RETURNING id, state",
         (conversation,),
     ).fetchone()
-    if began is None:
-        return None
-    turn: tuple[int, str] = database.execute(
-        "INSERT INTO turn (conversation, state, began, first)"
-        " VALUES (?, 'ready', ?, ?) RETURNING id, state",
-        (conversation, began, first),
-    ).fetchone()
-    database.execute(
-        "UPDATE event SET state = 'in_turn', turn = ?"
-        f" WHERE conversation = ? AND {OPEN_EVENT} AND state = 'new'",
-        (turn[0], conversation),
-    )
+    if turn is not None:
+        database.execute(
+            "UPDATE event SET state = 'in_turn', turn = ?"
+            f" WHERE conversation = ? AND {OPEN_EVENT} AND state = 'new'",
+            (turn[0], conversation),
+        )
     return turn
 
 
@@ -391,12 +386,12 @@ def _finish_events(
     becomes history, answered or not.
     """
     theirs = f"conversation = ? AND {OPEN_EVENT} AND turn IS ?"
-    rows = database.execute(
-        f"SELECT at, text FROM event WHERE {theirs} ORDER BY at, id",
+    database.execute(
+        "INSERT INTO utterance (conversation, role, at, text)"
+        f" SELECT conversation, 'person', at, text FROM event WHERE {theirs}"
+        " ORDER BY at, id",
         (conversation, turn),
-    ).fetchall()
-    for at, text in rows:
-        utter(database, conversation, "person", at, text)
+    )
     database.execute(
         f"UPDATE event SET state = ?, reason = ? WHERE {theirs}",
         (state, reason, conversation, turn),

@@ -56,10 +56,9 @@ def count_states(database: sqlite3.Connection) -> None:
     """
     Count, on this connection, every change of state from now on.
     """
-    database.execute(
-        "CREATE TEMP TABLE tally (what TEXT, kind TEXT, state TEXT, reason TEXT,"
-        " count INTEGER, PRIMARY KEY (what, kind, state, reason)) WITHOUT ROWID"
-    )
+    # Each change is a row, until they are counted: to look for the one to be
+    # counted up takes as long as the change.
+    database.execute("CREATE TEMP TABLE tally (what, kind, state, reason)")
     for name, what, table, when in (
         ("event_arrives_counted", "arrival", "event", "INSERT"),
         ("event_moves_counted", "event", "event", "UPDATE OF state"),
@@ -74,7 +73,7 @@ def count_states(database: sqlite3.Connection) -> None:
             f"CREATE TEMP TRIGGER {name} AFTER {when} ON main.{table} {moved} BEGIN"
             f" INSERT INTO tally VALUES ('{what}', {kind}, NEW.state,"
             f" CASE WHEN NEW.state IN {_ENDED} THEN coalesce(NEW.reason, '')"
-            " ELSE '' END, 1) ON CONFLICT DO UPDATE SET count = count + 1; END"
+            " ELSE '' END); END"
         )
 
 
@@ -82,7 +81,10 @@ def take_counts(database: sqlite3.Connection) -> list[Count]:
     """
     Read what was counted since the last time.
     """
-    rows = database.execute("DELETE FROM tally RETURNING *").fetchall()
+    rows = database.execute(
+        "SELECT what, kind, state, reason, count(*) FROM tally GROUP BY 1, 2, 3, 4"
+    ).fetchall()
+    database.execute("DELETE FROM tally")
     return [
         Count(what=what, kind=kind, state=state, reason=reason, count=count)
         for what, kind, state, reason, count in rows

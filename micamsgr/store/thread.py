@@ -39,7 +39,7 @@ class DatabaseThread:
     The one thread that uses a connection.
 
     All that was asked for while a commit was under way goes into the next
-    one, each in a savepoint of its own: what fails takes nobody with it.
+    one; what fails takes nobody with it.
 
     :ivar _open: makes the connection, and checks the file; called in the
         thread, again after an I/O error.

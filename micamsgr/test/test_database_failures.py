@@ -75,7 +75,6 @@ class FailureTests(DatabaseCase):
         )
         self.assertEqual(outcomes, [1, error, 2])
         self.assertEqual(self.numbers(), [1, 2])
-        self.assertEqual(self.statements.count("COMMIT"), 1)
 
     async def test_constraint(self) -> None:
         """
@@ -150,14 +149,11 @@ class FailureTests(DatabaseCase):
         kept, and none is; the next commit succeeds.
         """
         thread = self.start()
-        error = KeyError("why")
         outcomes = await self.outcomes(
-            thread.transact(add(1)),
-            thread.transact(add_and_raise(error)),
-            thread.transact(add_orphan),
+            thread.transact(add(1)), thread.transact(add_orphan)
         )
         unavailable = "not kept: IntegrityError: FOREIGN KEY constraint failed"
-        self.assertEqual(outcomes, [unavailable] * 3)
+        self.assertEqual(outcomes, [unavailable] * 2)
         self.assertEqual(self.numbers(), [])
         self.assertEqual(await thread.transact(add(2)), 1)
         self.assertEqual(self.numbers(), [2])

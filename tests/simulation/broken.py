@@ -110,16 +110,20 @@ def early_answer(world: World, put: Patch) -> None:
 
 def no_keys(world: World, put: Patch) -> None:
     """What Meta delivers again is taken for new."""
-    keep, number = arrivals.record, count()
+    keep, number = arrivals.record_all, count()
 
-    def record(database: Any, arrived: Sequence[Arrival], now: Moment) -> Recorded:
-        new = [
+    def new(arrived: Sequence[Arrival]) -> Sequence[Arrival]:
+        return [
             evolve(it, event=evolve(it.event, key=next(number).to_bytes(16, "big")))
             for it in arrived
         ]
-        return keep(database, new, now)
 
-    put(sqlite, "record", record)
+    def record_all(
+        database: Any, deliveries: Sequence[tuple[Sequence[Arrival], Moment]]
+    ) -> list[Recorded]:
+        return keep(database, [(new(arrived), now) for arrived, now in deliveries])
+
+    put(sqlite, "record_all", record_all)
 
 
 def deaf(world: World, put: Patch) -> None:
@@ -293,13 +297,18 @@ def impatient(world: World, put: Patch) -> None:
 
 def deaf_to_humans(world: World, put: Patch) -> None:
     """What the Page's staff wrote is accepted, and not kept."""
-    keep = arrivals.record
+    keep = arrivals.record_all
 
-    def record(database: Any, arrived: Sequence[Arrival], now: Moment) -> Recorded:
-        kept = [it for it in arrived if not isinstance(it.event, Echo)]
-        return keep(database, kept, now)
+    def record_all(
+        database: Any, deliveries: Sequence[tuple[Sequence[Arrival], Moment]]
+    ) -> list[Recorded]:
+        kept = [
+            ([it for it in arrived if not isinstance(it.event, Echo)], now)
+            for arrived, now in deliveries
+        ]
+        return keep(database, kept)
 
-    put(sqlite, "record", record)
+    put(sqlite, "record_all", record_all)
 
 
 def lawless(world: World, put: Patch) -> None:
