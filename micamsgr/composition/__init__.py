@@ -56,7 +56,9 @@ _FILES = 64
 # Seconds between two lines about those who connect.
 _CLIENTS_INTERVAL = 60.0
 
-_CHANCE = random.SystemRandom()
+# Seeded by the system, which takes as long for each number as a message for all.
+# Nothing of this is a secret: delays, and IDs that must only be distinct.
+_CHANCE = random.Random()
 _NOBODY = ServiceManager()
 
 

@@ -8,7 +8,7 @@ import hashlib
 import hmac
 import random
 from collections.abc import Callable, Iterable
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from attrs import frozen
@@ -92,6 +92,7 @@ class RunningBot(MultiService):
         super().__init__()
         self._around = around
         self._bot = bot
+        self._alias = alias_of(bot)
         self._look_ups = TokenBucket(bot.delivery.lookup_rate)
         self._slots = Slots(bot.llm.concurrency)
         self._token = TokenState()
@@ -121,6 +122,7 @@ class RunningBot(MultiService):
         :param bot: of the same name.
         """
         before, self._bot = self._bot, bot
+        self._alias = alias_of(bot)
         if bot.delivery.lookup_rate != before.delivery.lookup_rate:
             self._look_ups = TokenBucket(bot.delivery.lookup_rate)
         self._slots.limit = bot.llm.concurrency
@@ -210,6 +212,10 @@ class RunningBot(MultiService):
         """See :class:`~micamsgr.messenger.token_watch.TokenWatch`."""
         return self._watch.expires
 
+    def wake(self, conversations: Iterable[int]) -> None:
+        """See :class:`~micamsgr.conversation.dispatcher.Dispatcher`."""
+        self._dispatcher.wake(conversations)
+
     @property
     def paused(self) -> bool:
         """Whether nothing of the Page's is sent now, for whatever reason."""
@@ -263,7 +269,7 @@ class RunningBot(MultiService):
             around.store,
             self._messenger,
             self._look_ups,
-            alias_of(bot),
+            self._alias,
             dispatcher.wake,
             dispatcher.hush,
             allow=frozenset(bot.allow),
@@ -297,8 +303,8 @@ class RunningBot(MultiService):
             allow=frozenset(bot.allow),
             handover=bot.handover,
             app=facebook.app_id,
-            alias=alias_of(bot),
-            wake=dispatcher.wake,
+            alias=self._alias,
+            arrived=dispatcher.arrived,
             hush=dispatcher.hush,
             kept=self._repair.kept,
         )
@@ -328,7 +334,7 @@ class RunningBot(MultiService):
             lambda text: split(plain(text), most=MOST),
             around.chance.random,
             around.chance.randbytes,
-            alias_of(bot),
+            self._alias,
             delivery=bot.delivery,
             manners=bot.assistant.manners,
             handover=bot.handover,
@@ -364,8 +370,10 @@ def alias_of(bot: Bot) -> Callable[[Psid], str]:
     """
     key = hashlib.sha256(b"log:" + bot.facebook.secret.value.encode()).digest()
 
+    # Of one message several lines tell.
+    @lru_cache(maxsize=1024)
     def alias(psid: Psid) -> str:
-        return hmac.new(key, psid.encode(), hashlib.sha256).hexdigest()[:8]
+        return hmac.digest(key, psid.encode(), "sha256").hex()[:8]
 
     return alias
 

@@ -213,7 +213,7 @@ def _voice(running: RunningBot) -> Voice:
     bot: Bot = running.bot
     channel = running.channel
     return Voice(
-        wake=channel.wake,
+        wake=running.wake,
         hush=channel.hush,
         delivery=bot.delivery,
         quiet=bot.handover.quiet,

@@ -10,7 +10,7 @@ the assistant's slots, or rests until a timer fires.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from heapq import heappop, heappush
 from itertools import count
 
@@ -25,7 +25,7 @@ from micamsgr.errors import StoreUnavailable
 
 from .events import BotName
 from .interfaces import IStore
-from .planner import Hunger, Rest, Wait
+from .planner import Hunger, Rest, Situation, Wait
 from .steps import Steps
 
 # A conversation in which a defect showed rests for so many seconds, lest it
@@ -71,6 +71,8 @@ class Dispatcher(Service):
     _resting: dict[int, IDelayedCall] = field(factory=dict, init=False)
     # Whether one of the assistant's slots was taken for it.
     _ready: dict[int, bool] = field(factory=dict, init=False)
+    # Of some of these, how it is in it.
+    _seen: dict[int, Situation] = field(factory=dict, init=False)
     # Each with its place in the queue, and with the timer for what is to be
     # done if that takes long.
     _hungry: dict[int, tuple[int, IDelayedCall | None]] = field(
@@ -171,6 +173,7 @@ class Dispatcher(Service):
         # Not freed, which would let others begin.
         self._steps.slots.taken -= sum(self._ready.values())
         self._ready.clear()
+        self._seen.clear()
         self._hungry.clear()
         before, idle = self._idle, Deferred[None]()
         if before is not None:
@@ -196,6 +199,26 @@ class Dispatcher(Service):
 
     # Which conversation is worked on when.
 
+    def arrived(self, conversation: int, situation: Situation | None) -> None:
+        """
+        Look at a conversation in which something has just arrived.
+
+        :param situation: how it is in it then, where that is known.
+        """
+        if not self._taking or (situation is not None and conversation in self._hungry):
+            return
+        self._note(conversation)
+        if situation is not None and conversation in self._ready:
+            # Where all slots are taken, most of those who write only wait: for
+            # that nothing need be begun, which takes twice as long.
+            wait = self._steps.hunger(situation)
+            if wait is None:
+                self._seen[conversation] = situation
+            else:
+                del self._ready[conversation]
+                self._hunger(conversation, wait.seconds, None)
+        self._start_ready()
+
     def wake(self, conversations: Iterable[int]) -> None:
         """
         Look at these conversations soon; cheap, and safe to call at any time.
@@ -203,15 +226,24 @@ class Dispatcher(Service):
         if not self._taking:
             return
         for conversation in conversations:
-            if conversation in self._at_work:
-                self._news.add(conversation)
-                continue
-            rest = self._resting.pop(conversation, None)
-            if rest is not None:
-                rest.cancel()
-            if conversation not in self._hungry and self._room() > 0:
-                self._ready.setdefault(conversation, False)
+            self._note(conversation)
         self._start_ready()
+
+    def _note(self, conversation: int) -> None:
+        """
+        See to it that a conversation is looked at, as it is now.
+        """
+        if conversation in self._at_work:
+            self._news.add(conversation)
+            return
+        rest = self._resting.pop(conversation, None)
+        if rest is not None:
+            rest.cancel()
+        self._seen.pop(conversation, None)
+        if conversation in self._hungry:
+            self._take_aside(conversation)
+        elif self._room() > 0:
+            self._ready.setdefault(conversation, False)
 
     def hush(self, conversation: int) -> None:
         """
@@ -250,7 +282,8 @@ class Dispatcher(Service):
         self._at_work[conversation] = None
         steps = self._steps
         self._working[steps] += 1
-        work = Deferred.fromCoroutine(self._work(steps, conversation, slot))
+        seen = self._seen.pop(conversation, None)
+        work = Deferred.fromCoroutine(self._work(steps, conversation, slot, seen))
         if not work.called:
             self._at_work[conversation] = work
         work.addCallback(self._worked, conversation, steps)
@@ -291,13 +324,18 @@ class Dispatcher(Service):
         self._hungry[conversation] = place, call
 
     def _interrupt(self, conversation: int) -> None:
+        self._take_aside(conversation)
+        self._start_ready()
+
+    def _take_aside(self, conversation: int) -> None:
         """
         Do what is to be done for one that waits for a slot, and let it wait
         on in its place.
         """
-        self._kept_places[conversation], _ = self._hungry.pop(conversation)
+        self._kept_places[conversation], call = self._hungry.pop(conversation)
+        if call is not None and call.active():
+            call.cancel()
         self._ready[conversation] = False
-        self._start_ready()
 
     def _rested(self, conversation: int) -> None:
         del self._resting[conversation]
@@ -350,11 +388,13 @@ class Dispatcher(Service):
         whole = len(found) < limit
         self._cursor = 0 if whole else found[-1]
         self.wake(
-            conversation
-            for conversation in found
-            if conversation not in self._resting and conversation not in self._at_work
+            conversation for conversation in found if not self._knows(conversation)
         )
         return self._interval if whole else 0.0
+
+    def _knows(self, conversation: int) -> bool:
+        kept: tuple[Container[int], ...] = self._resting, self._at_work, self._hungry
+        return any(conversation in those for those in kept)
 
     def _not_looked(self, failure: Failure) -> float:
         if not failure.check(CancelledError):
@@ -370,10 +410,10 @@ class Dispatcher(Service):
         self._check_idle()
 
     async def _work(
-        self, steps: Steps, conversation: int, slot: bool
+        self, steps: Steps, conversation: int, slot: bool, seen: Situation | None
     ) -> Wait | Rest | Hunger:
         try:
-            return await steps.run(conversation, slot)
+            return await steps.run(conversation, slot, seen)
         except CancelledError:
             return Rest()
         except StoreUnavailable as error:

@@ -179,8 +179,8 @@ class Outlet:
         if self._pause is not None:
             suspect = conversation in self._suspects
             until = max(until, self._turn if suspect else self._pause.until)
-        place = self._places.get(conversation, 0.0)
-        return max(0.0, max(until, self._rested(), place) - self._ticks())
+        until = max(until, self._rested(), self._places.get(conversation, 0.0))
+        return max(0.0, until - self._ticks()) if until > 0.0 else 0.0
 
     def replace(self, before: Outlet) -> None:
         """

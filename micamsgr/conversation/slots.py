@@ -24,11 +24,16 @@ class Slots:
     taken: int = field(default=0, init=False)
     freed: Callable[[], None] = field(default=lambda: None, init=False)
 
+    @property
+    def spare(self) -> bool:
+        """Whether one is free."""
+        return self.taken < self.limit
+
     def take(self) -> bool:
         """
         Take one, if one is free.
         """
-        if self.taken >= self.limit:
+        if not self.spare:
             return False
         self.taken += 1
         return True

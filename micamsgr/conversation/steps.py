@@ -146,11 +146,17 @@ class Steps:
         """
         self._answerer.hush(conversation)
 
-    async def run(self, conversation: int, slot: bool = False) -> Wait | Rest | Hunger:
+    async def run(
+        self,
+        conversation: int,
+        slot: bool = False,
+        situation: Situation | None = None,
+    ) -> Wait | Rest | Hunger:
         """
         Take steps in a conversation until there is none to take.
 
         :param slot: whether a slot was taken for it; it is given back.
+        :param situation: how it is in it; ``None``: that is to be read.
 
         :return: what it waits for then.
 
@@ -158,18 +164,19 @@ class Steps:
             it may be tried again.
         """
         try:
-            situation = await self._store.situation(conversation)
+            if situation is None:
+                situation = await self._store.situation(conversation)
             while not self._lifetime.over:
                 situation = await self._sender.pass_on(situation)
-                step = self._next(situation)
+                step = self._next(situation, slot or self.slots.spare)
                 if isinstance(step, (Begin, Generate)):
                     if self.superseded:
                         return Wait(0.0)
-                    if slot or self.slots.take():
-                        slot = False
-                        situation = await self._answerer.ask(situation)
-                        continue
-                    step = self._next(situation, slot=False)
+                    if not slot:
+                        self.slots.take()
+                    slot = False
+                    situation = await self._answerer.ask(situation)
+                    continue
                 if isinstance(step, (Wait, Rest, Hunger)):
                     return step
                 situation = await self._take(step, situation)
@@ -178,7 +185,17 @@ class Steps:
             if slot:
                 self.slots.free()
 
-    def _next(self, situation: Situation, *, slot: bool = True) -> Step:
+    def hunger(self, situation: Situation) -> Hunger | None:
+        """
+        Say whether all that is to be done in a conversation now is to wait for a
+        slot.
+        """
+        if self.slots.spare or situation.farewell is not None:
+            return None
+        step = self._next(situation, slot=False)
+        return step if isinstance(step, Hunger) else None
+
+    def _next(self, situation: Situation, slot: bool) -> Step:
         now = self._now()
         step = next_step(
             situation,

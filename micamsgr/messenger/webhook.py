@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TypeVar
+from typing import NoReturn
 
 from attrs import define, evolve, field, frozen
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -28,19 +28,15 @@ from micamsgr.conversation.events import (
 from micamsgr.conversation.interfaces import IStore, Recorded
 from micamsgr.conversation.moment import Moment
 from micamsgr.conversation.parts import part_named
+from micamsgr.conversation.planner import Situation
 from micamsgr.conversation.policy import Handover
 from micamsgr.conversation.reception import Arrival, arrival, person
 from micamsgr.errors import RejectedRequest, StoreUnavailable
 
 from .erasure_codes import ErasureCodes
 from .notifications import check_signature, parse_notification
+from .patience import COMMIT_DEADLINE, Patience
 from .seldom import Seldom
-
-T = TypeVar("T")
-
-# Meta waits for 5 seconds; a commit that takes longer than this is answered
-# 503, and whether it happened or not, the next delivery is answered rightly.
-COMMIT_DEADLINE = 3.0
 
 # Seconds between two lines about what strangers send to a bot.
 _STRANGERS_INTERVAL = 60.0
@@ -61,7 +57,8 @@ class Channel:
     :ivar allow: if not empty, only these people are answered.
     :ivar app: its app's ID, where it is known.
     :ivar alias: names a person in the log.
-    :ivar wake: told of conversations in which there is something to do.
+    :ivar arrived: told of a conversation in which there is something to do, and
+        how it is in it, where that is known.
     :ivar hush: told of one in which a human answers.
     :ivar kept: told of each delivery whether the store could keep it.
     """
@@ -74,7 +71,7 @@ class Channel:
     handover: Handover
     app: str | None = None
     alias: Callable[[Psid], str]
-    wake: Callable[[Iterable[int]], None]
+    arrived: Callable[[int, Situation | None], None]
     hush: Callable[[int], None]
     kept: Callable[[bool], None] = lambda _: None
 
@@ -143,6 +140,7 @@ class Webhook:
     strangers: Seldom = field(init=False)
     refusals: Seldom = field(init=False)
     _lost: Seldom = field(init=False)
+    _patience: Patience = field(init=False)
 
     _log = Logger()
 
@@ -150,6 +148,7 @@ class Webhook:
         self.strangers = Seldom(self._clock, _STRANGERS_INTERVAL)
         self.refusals = Seldom(self._clock, _REFUSALS_INTERVAL)
         self._lost = Seldom(self._clock, _PAGE_INTERVAL)
+        self._patience = Patience(self._clock, COMMIT_DEADLINE)
 
     def seconds(self) -> float:
         """
@@ -157,15 +156,18 @@ class Webhook:
         """
         return self._clock.seconds()
 
-    async def receive(
+    def receive(
         self, channel: Channel, body: bytes, signature: bytes | None
-    ) -> None:
+    ) -> Deferred[None]:
         """
         Keep what an authentic POST delivers.
 
+        :return: fires once it is kept; fails with
+            :exc:`~micamsgr.errors.RejectedRequest` with status 503 where it could
+            not be, in time or at all.
+
         :raises RejectedRequest: with status 403 where it is not authentic,
-            400 where it is no notification at all, 503 where it could not be
-            kept, in time or at all.
+            400 where it is no notification at all.
         """
         check_signature(channel.secret, body, signature)
         # While this is kept, another configuration may take a bot away.
@@ -173,22 +175,28 @@ class Webhook:
         now = self._now()
         events = parse_notification(body, now.wall)
         if not events:
-            return
+            return succeed(None)
         arrivals = [
             taken
             for event in events
             if (taken := self._arrival(event, channel, channels, now)) is not None
         ]
-        keeping = Deferred.fromCoroutine(self._keep(channel, channels, arrivals, now))
-        try:
-            await within(keeping, COMMIT_DEADLINE, self._clock)
-        except StoreUnavailable as error:
+
+        def kept(_: None) -> None:
+            _say_kept(arrivals, channels, True)
+            if len(arrivals) < len(events):
+                # Kept under the wrong bot they would be lost; Meta keeps them.
+                raise RejectedRequest(503, "nobody knows yet whose Page some are for")
+
+        def not_kept(failure: Failure) -> NoReturn:
+            error = failure.value
+            if not isinstance(error, StoreUnavailable):
+                failure.raiseException()
             _say_kept(arrivals, channels, False)
             raise RejectedRequest(503, error.detail) from error
-        _say_kept(arrivals, channels, True)
-        if len(arrivals) < len(events):
-            # Kept under the wrong bot they would be lost; Meta keeps them.
-            raise RejectedRequest(503, "nobody knows yet whose Page some are for")
+
+        keeping = Deferred.fromCoroutine(self._keep(channel, channels, arrivals, now))
+        return self._patience.wait(keeping).addCallbacks(kept, not_kept)
 
     async def _keep(
         self,
@@ -246,7 +254,8 @@ class Webhook:
         recorded: Recorded,
     ) -> None:
         for bot, conversation in recorded.wake:
-            channels[bot].wake((conversation,))
+            situation = recorded.situations.get(conversation)
+            channels[bot].arrived(conversation, situation)
         told: set[tuple[BotName, bytes]] = set()
         for taken in arrivals:
             name = taken.bot, taken.event.key
@@ -342,25 +351,3 @@ def _say_kept(arrivals: Sequence[Arrival], channels: _Channels, kept: bool) -> N
 def _person(taken: Arrival, channel: Channel) -> str | None:
     concerned = person(taken.event)
     return None if concerned is None else channel.alias(concerned[1])
-
-
-def within(working: Deferred[T], seconds: float, clock: IReactorTime) -> Deferred[T]:
-    """
-    Wait for a commit no longer than *seconds*; it may still come about.
-    """
-    result: Deferred[T] = Deferred()
-    late = clock.callLater(
-        seconds,
-        lambda: result.errback(StoreUnavailable("the commit takes too long")),
-    )
-
-    def settle(outcome: T | Failure) -> None:
-        if late.active():
-            late.cancel()
-            if isinstance(outcome, Failure):
-                result.errback(outcome)
-            else:
-                result.callback(outcome)
-
-    working.addBoth(settle)
-    return result

@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from micamsgr.conversation.dispatcher import Dispatcher
 from micamsgr.conversation.events import Event, Psid
+from micamsgr.conversation.interfaces import Recorded
 from micamsgr.conversation.parts import Part
 from micamsgr.conversation.policy import Delivery, Handover, Limits, Manners
 from micamsgr.conversation.reception import arrival
@@ -147,13 +148,22 @@ class ConversationTestCase(SynchronousTestCase):
         """
         Take events in, as the webhook does.
         """
-        self.dispatcher.wake(self.keep(*events))
+        recorded = self.record(*events)
+        for _, conversation in recorded.wake:
+            situation = recorded.situations.get(conversation)
+            self.dispatcher.arrived(conversation, situation)
 
     def keep(self, *events: Event) -> list[int]:
         """
         Take events in, telling the dispatcher nothing.
 
         :return: the conversations to wake.
+        """
+        return [conversation for _, conversation in self.record(*events).wake]
+
+    def record(self, *events: Event) -> Recorded:
+        """
+        Take events in, telling the dispatcher only of takeovers.
         """
         now = self.clocks.now()
         arrivals = [
@@ -167,10 +177,10 @@ class ConversationTestCase(SynchronousTestCase):
             )
             for event in events
         ]
-        recorded = self.successResultOf(self.store.record(arrivals, now))
+        recorded: Recorded = self.successResultOf(self.store.record(arrivals, now))
         for _, conversation in recorded.takeovers:
             self.dispatcher.hush(conversation)
-        return [conversation for _, conversation in recorded.wake]
+        return recorded
 
     def wait(self, seconds: float) -> None:
         """

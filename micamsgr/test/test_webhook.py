@@ -148,7 +148,7 @@ class WebhookCase(SynchronousTestCase):
             page=lambda: self.pages[bot],
             handover=Handover(),
             alias=lambda psid: f"person {psid[:2]}",
-            wake=lambda conversations: self.woken.extend(bot for _ in conversations),
+            arrived=lambda conversation, situation: self.woken.append(bot),
             hush=lambda conversation: self.hushed.append((bot, conversation)),
             kept=self.taken.append,
         )
