@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from attrs import evolve
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import deferLater
 
 from micamsgr.assistant import breaker
@@ -100,13 +100,11 @@ def early_200() -> None:
     """
     receive = Webhook.receive
 
-    async def received(self: Webhook, *given: Any) -> None:
-        later: Deferred[Any] = deferLater(
-            cast(Any, self._clock),
-            _LAZY,
-            lambda: Deferred.fromCoroutine(receive(self, *given)),
-        )
+    def received(self: Webhook, *given: Any) -> Deferred[None]:
+        clock = cast(Any, self._clock)
+        later: Deferred[Any] = deferLater(clock, _LAZY, receive, self, *given)
         later.addErrback(lambda _: None)
+        return succeed(None)
 
     _replace(Webhook, receive=received)
 
@@ -299,9 +297,9 @@ def leaking() -> None:
     """
     receive, kept = Webhook.receive, list[bytes]()
 
-    async def received(self: Webhook, *given: Any) -> None:
+    def received(self: Webhook, *given: Any) -> Deferred[None]:
         kept.append(os.urandom(4096))
-        await receive(self, *given)
+        return receive(self, *given)
 
     _replace(Webhook, receive=received)
 

@@ -15,6 +15,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qs
 
+# What a message can have beside its text.
+_BESIDE = frozenset({"attachments", "sticker_id", "is_unsupported"})
+
 _Object = Mapping[str, Any]
 
 _NOT_PASSED_ON = "something Messenger could not pass on"
@@ -44,6 +47,8 @@ def said(message: _Object) -> str:
     """
     written = message.get("text")
     text = written if isinstance(written, str) and written.strip() else ""
+    if text and _BESIDE.isdisjoint(message):
+        return text
     sent = Counter(_sent(message, text))
     if not text and not sent:
         sent[_NOT_PASSED_ON] = 1

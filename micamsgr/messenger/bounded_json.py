@@ -6,6 +6,8 @@ it can be written again.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from json.encoder import encode_basestring_ascii
 from typing import Any
 
 from micamsgr.errors import RejectedRequest
@@ -90,3 +92,10 @@ def canonical(value: object) -> bytes:
     Write JSON in the one way that does not depend on the order of members.
     """
     return _ENCODER.encode(value).encode("ascii")
+
+
+def canonical_strings(values: Sequence[str]) -> bytes:
+    """
+    Do the same for an array of strings, in a fraction of the time.
+    """
+    return f"[{','.join(map(encode_basestring_ascii, values))}]".encode("ascii")

@@ -28,9 +28,10 @@ from micamsgr.conversation.moment import Moment
 from micamsgr.conversation.pacing import TokenBucket
 from micamsgr.errors import RejectedRequest, StoreUnavailable
 
+from .patience import COMMIT_DEADLINE, Patience
 from .seldom import Seldom
 from .signed_request import SignedRequest, check_signed_request, form_field
-from .webhook import COMMIT_DEADLINE, Channel, within
+from .webhook import Channel
 
 T = TypeVar("T")
 
@@ -83,6 +84,7 @@ class Compliance:
     _public_url: Callable[[], str | None]
 
     strangers: Seldom = field(init=False)
+    _patience: Patience = field(init=False)
     _asked: TokenBucket = field(factory=lambda: TokenBucket(_ASKED), init=False)
     _looked_up: TokenBucket = field(factory=lambda: TokenBucket(_LOOKED_UP), init=False)
 
@@ -90,6 +92,7 @@ class Compliance:
 
     def __attrs_post_init__(self) -> None:
         self.strangers = Seldom(self._clock, _INTERVAL)
+        self._patience = Patience(self._clock, COMMIT_DEADLINE)
 
     async def delete(self, channel: Channel, body: bytes) -> Accepted:
         """
@@ -212,9 +215,7 @@ class Compliance:
             return await working
 
         try:
-            return await within(
-                Deferred.fromCoroutine(wait()), COMMIT_DEADLINE, self._clock
-            )
+            return await self._patience.wait(Deferred.fromCoroutine(wait()))
         except StoreUnavailable as error:
             raise RejectedRequest(503, error.detail) from error
 

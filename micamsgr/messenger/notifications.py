@@ -28,7 +28,7 @@ from micamsgr.conversation.events import (
 )
 from micamsgr.errors import RejectedRequest
 from micamsgr.messenger.attachments import said
-from micamsgr.messenger.bounded_json import canonical, read_json
+from micamsgr.messenger.bounded_json import canonical, canonical_strings, read_json
 
 MAX_ITEMS = 5000
 """
@@ -153,7 +153,11 @@ def event_key(kind: str, *identity: object) -> bytes:
 
     :param identity: JSON values that tell the event from others of its kind.
     """
-    return hashlib.sha256(canonical([kind, *identity])).digest()[:16]
+    told = [kind, *identity]
+    strings = [it for it in told if isinstance(it, str)]
+    alike = len(strings) == len(told)
+    text = canonical_strings(strings) if alike else canonical(told)
+    return hashlib.sha256(text).digest()[:16]
 
 
 @frozen

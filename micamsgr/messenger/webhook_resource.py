@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from attrs import define
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource
@@ -101,9 +102,11 @@ class WebhookResource(Resource):
         body = request.content.read()
         # As bytes: as text, it would have to be UTF-8.
         signature = request.getHeader(b"x-hub-signature-256")
-        receiving = Deferred.fromCoroutine(
-            self._webhook.receive(self._channel, body, signature)
-        )
+        receiving: Deferred[Any]
+        try:
+            receiving = self._webhook.receive(self._channel, body, signature)
+        except Exception:
+            receiving = fail()
         receiving.addErrback(self._refused)
         receiving.addCallback(self._finish, request, gone, began)
         return NOT_DONE_YET

@@ -18,8 +18,9 @@ from micamsgr.conversation.policy import Handover
 from micamsgr.messenger.compliance import Compliance
 from micamsgr.messenger.compliance_resource import callbacks
 from micamsgr.messenger.erasure_codes import ErasureCodes
+from micamsgr.messenger.patience import COMMIT_DEADLINE
 from micamsgr.messenger.status_page import Kept
-from micamsgr.messenger.webhook import COMMIT_DEADLINE, Channel, Webhook
+from micamsgr.messenger.webhook import Channel, Webhook
 from micamsgr.messenger.webhook_resource import webhooks
 from micamsgr.store.deletions import Deletions
 from micamsgr.store.forgetting import Forgetting
@@ -76,7 +77,7 @@ class ComplianceCase(SynchronousTestCase):
                 page=lambda name=name: self.pages[name],  # type: ignore[misc]
                 handover=Handover(),
                 alias=lambda psid: f"person {psid[:2]}",
-                wake=lambda conversations: None,
+                arrived=lambda conversation, situation: None,
                 hush=lambda conversation: None,
             )
             for name, secret in bots

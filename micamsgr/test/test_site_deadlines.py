@@ -29,7 +29,7 @@ class DeadlineTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.clock = Clock()
-        self.deadline = Deadline(self.clock.callLater)
+        self.deadline = Deadline(self.clock)
         self.late: list[str] = []
 
     def set(self, seconds: float | None, name: str) -> None:

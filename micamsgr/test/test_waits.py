@@ -16,7 +16,7 @@ from micamsgr.assistant import breaker
 from micamsgr.composition import bots
 from micamsgr.conversation import dispatcher, outlet, parts, planner, reception
 from micamsgr.httpcall import outbound_client
-from micamsgr.messenger import pages, repair, token_watch, usage, webhook
+from micamsgr.messenger import pages, patience, repair, token_watch, usage
 from micamsgr.store import database, forget_command, thread
 
 PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
@@ -25,7 +25,7 @@ _CLIENT = inspect.signature(outbound_client).parameters
 
 # What a row begins with, and what it names: numbers that stand in the code.
 WAITS: dict[str, tuple[float, ...]] = {
-    "commit of what Meta delivers": (webhook.COMMIT_DEADLINE,),
+    "commit of what Meta delivers": (patience.COMMIT_DEADLINE,),
     "whatever else is to be written": (thread._LONGEST_WAIT,),
     "another program that holds": (database._BUSY,),
     "a stop": (bots.DRAIN,),

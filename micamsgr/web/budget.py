@@ -85,7 +85,9 @@ class Budget:
             loser.give_way()
             if loser is body:
                 return False
-        bodies = self._bodies.setdefault(network, OrderedDict())
+        bodies = self._bodies.get(network)
+        if bodies is None:
+            bodies = self._bodies[network] = OrderedDict()
         bodies[body] = bodies.get(body, 0) + count
         self._sums[network] = self._sums.get(network, 0) + count
         self.held += count

@@ -172,8 +172,8 @@ class LimitedChannel(HTTPChannel):
         """
         self.site.admission.enter(self.origin, self)
         self.site.entered(self)
-        call_later = self.site.reactor.callLater
-        self._due, self._unread = Deadline(call_later), Deadline(call_later)
+        clock = self.site.reactor
+        self._due, self._unread = Deadline(clock), Deadline(clock)
         super().connectionMade()
         if self._secure:
             self._wait_for(Phase.HANDSHAKE, self.site.deadlines.handshake)
@@ -211,7 +211,7 @@ class LimitedChannel(HTTPChannel):
             # The line before goes on here, or this is another one: programs
             # differ in how they read it, and nobody needs it.
             self.refuse(400)
-        if self.ending:
+        if self._phase is Phase.END:
             return True
         # It may have been read while the request before was answered.
         self._begin_request()
@@ -229,7 +229,7 @@ class LimitedChannel(HTTPChannel):
 
         :return: whether it is one.
         """
-        if self.ending:
+        if self._phase is Phase.END:
             return False
         try:
             taken: bool = super().headerReceived(line)

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from attrs import define, field, frozen
-from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 
 @frozen(kw_only=True)
@@ -50,17 +50,21 @@ class Deadline:
     """
     What is to happen unless something else does in time; one thing at a time.
 
-    :ivar _call_later: as of ``IReactorTime``.
+    One timer runs as long as there is one at all, and looks when it is due: to
+    put a deadline off costs a comparison, and not another timer.
     """
 
-    _call_later: Callable[..., IDelayedCall]
+    _clock: IReactorTime
 
+    _until: float | None = field(default=None, init=False)
+    _late: Callable[[], object] = field(default=lambda: None, init=False)
     _call: IDelayedCall | None = field(default=None, init=False)
+    _rings: float = field(default=0.0, init=False)
 
     @property
     def running(self) -> bool:
         """Whether there is one."""
-        return self._call is not None and self._call.active()
+        return self._until is not None
 
     def set(self, seconds: float | None, late: Callable[[], object]) -> None:
         """
@@ -69,14 +73,34 @@ class Deadline:
         :param seconds: from now; ``None``: there is none.
         :param late: what is to happen then.
         """
-        self.lift()
-        if seconds is not None:
-            self._call = self._call_later(seconds, late)
+        if seconds is None:
+            self.lift()
+            return
+        self._until, self._late = self._clock.seconds() + seconds, late
+        if self._call is None or self._until < self._rings:
+            self._ring(seconds)
 
     def lift(self) -> None:
         """
         Have none any more.
         """
+        self._until = None
         call, self._call = self._call, None
-        if call is not None and call.active():
+        if call is not None:
             call.cancel()
+
+    def _ring(self, seconds: float) -> None:
+        if self._call is not None:
+            self._call.cancel()
+        self._rings = self._clock.seconds() + seconds
+        self._call = self._clock.callLater(seconds, self._rung)
+
+    def _rung(self) -> None:
+        self._call = None
+        assert self._until is not None
+        left = self._until - self._clock.seconds()
+        if left > 0.0:
+            self._ring(left)
+        else:
+            self._until = None
+            self._late()

@@ -38,14 +38,17 @@ def methods_at(root: Resource, path: bytes) -> Methods | None:
 
     :return: ``None`` where it can't be told before the request is whole.
     """
-    rest = list(map(unquote_to_bytes, path.partition(b"?")[0][1:].split(b"/")))
+    rest = path.partition(b"?")[0][1:].split(b"/")
+    if b"%" in path:
+        rest = list(map(unquote_to_bytes, rest))
     found, depth = root, 0
     while depth < len(rest) and not found.isLeaf:
         child = found.getStaticEntity(rest[depth])
         if child is None:
             break
         found, depth = child, depth + 1
-    return found.accepts(rest[depth:]) if isinstance(found, Choosy) else None
+    accepts = getattr(found, "accepts", None)
+    return None if accepts is None else accepts(rest[depth:])
 
 
 def body_refusal(methods: Methods | None, method: bytes) -> int | None:
