@@ -167,6 +167,7 @@ class _Connection(Protocol):
         self._http: Any = factory.buildProtocol(None)  # type: ignore[arg-type]
         self._secure = secure
         self._head = 0
+        self._reading = self._paused = False
         self.usable: Deferred[IProtocol] = Deferred(lambda _: self.loseConnection())
 
     def connectionMade(self) -> None:
@@ -184,7 +185,11 @@ class _Connection(Protocol):
         # The parser of the answer that this belongs to: by the time it is read,
         # the next request may have been begun.
         parser = self._http._parser
+        self._reading, self._paused = True, False
         self._http.dataReceived(data)
+        self._reading = False
+        if self._paused:
+            self.transport.pauseProducing()
         if parser is None or parser.state not in {"STATUS", "HEADER"}:
             self._head = 0
             return
@@ -192,6 +197,24 @@ class _Connection(Protocol):
         if self._head > _LARGEST_HEAD:
             detail = f"the answer is larger than {_LARGEST_HEAD} bytes before its body"
             self._http._giveUp(Failure(OutcomeUnknown(detail)))
+
+    def pauseProducing(self) -> None:
+        """
+        Read no more; for a moment only, as with each head of an answer, at no cost.
+        """
+        if self._reading:
+            self._paused = True
+        else:
+            self.transport.pauseProducing()
+
+    def resumeProducing(self) -> None:
+        """
+        Read on.
+        """
+        if self._reading:
+            self._paused = False
+        else:
+            self.transport.resumeProducing()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self.connected = 0

@@ -14,12 +14,12 @@ compressed body.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Any
+from functools import lru_cache
+from typing import Any, Literal
 from typing import Protocol as TypingProtocol
 
 from attrs import define, field, frozen
-from hyperlink import DecodedURL
+from hyperlink import URL, DecodedURL
 from treq.client import HTTPClient
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IConsumer, IReactorTime
@@ -174,11 +174,8 @@ def outbound_client(
     # The planner repeats; a repetition that it doesn't know of is a duplicate.
     pool.retryAutomatically = False
     endpoints = Endpoints(reactor, BrowserLikePolicyForHTTPS(trust_root), connect)
-    agent = _Verbatim(Agent.usingEndpointFactory(reactor, endpoints, pool))
-    # One jar would carry cookies from one bot's calls to another's.
-    no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=()))
-    client = HTTPClient(agent, no_cookies, _RequestBody)  # type: ignore[arg-type]
-    return client, pool
+    agent = Agent.usingEndpointFactory(reactor, endpoints, pool)
+    return PlainClient(agent), pool
 
 
 def _too_late(outcome: Answer | Failure, deadline: float) -> Answer | Failure:
@@ -260,31 +257,48 @@ class _AnswerBody(Protocol):
         self.transport.loseConnection()
 
 
-@implementer(IAgent)
-@frozen
-class _Verbatim:
+class PlainClient(HTTPClient):
     """
-    Ask for bodies as they are, and leave them as they come.
+    treq's client, for a request that is a URL, headers and bytes: that goes
+    straight to the agent.
 
-    treq asks for gzip, and unpacks a chunk whole before anything can count
-    it: 64 KiB become 64 MiB, and twice that packed, 64 GiB.
+    What treq does for other requests, which keep cookies, follow redirects or
+    unpack what comes, takes nearly as long as the call (see docs/performance.md).
+    And treq unpacks a chunk whole before anything can count it: 64 KiB become
+    64 MiB, and twice that packed, 64 GiB; so bodies are asked for as they are, and
+    left as they come.
     """
 
-    _agent: IAgent
-
-    def request(
+    def request(  # type: ignore[override]
         self,
-        method: bytes,
-        uri: bytes,
-        headers: Headers | None = None,
-        bodyProducer: IBodyProducer | None = None,
+        method: str,
+        url: bytes | str | URL | DecodedURL,
+        *,
+        headers: Headers,
+        data: bytes | None,
+        allow_redirects: Literal[False],
+        unbuffered: Literal[True],
+        reactor: object,
     ) -> Deferred[IResponse]:
-        # treq's own copy, made to add its gzip to.
-        headers = Headers() if headers is None else headers
-        headers.setRawHeaders(b"Accept-Encoding", [b"identity"])
-        begun = self._agent.request(method, uri, headers, bodyProducer)
-        return begun.addCallback(self._unnamed)
+        """
+        See :meth:`treq.client.HTTPClient.request`; nothing else can be asked for.
+        """
+        sent = headers.copy()
+        sent.setRawHeaders(b"Accept-Encoding", [b"identity"])
+        body = _RequestBody(data) if data else None
+        agent: IAgent = self._agent
+        return agent.request(method.encode("ascii"), _encoded(url), sent, body)
 
-    def _unnamed(self, response: IResponse) -> IResponse:
-        response.headers.removeHeader(b"Content-Encoding")
-        return response
+
+@lru_cache(maxsize=256)
+def _encoded(url: bytes | str | URL | DecodedURL) -> bytes:
+    """
+    Write a URL as treq does; most are asked again and again.
+    """
+    if isinstance(url, DecodedURL):
+        url = url.encoded_url
+    if isinstance(url, bytes):
+        url = url.decode("ascii")
+    if isinstance(url, str):
+        url = URL.from_text(url)
+    return url.to_uri().to_text().encode("ascii")

@@ -73,8 +73,8 @@ class MemoryCase(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.reactor = MemoryReactorClock()
-        outbound, self.pool = outbound_client(self.reactor, connections=3)
-        self.caller = HTTPCaller(self.reactor, outbound.request, largest=10)
+        self.outbound, self.pool = outbound_client(self.reactor, connections=3)
+        self.caller = HTTPCaller(self.reactor, self.outbound.request, largest=10)
 
     def call(self, method: str = "POST", deadline: float = 15.0) -> Deferred[Answer]:
         """
