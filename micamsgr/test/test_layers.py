@@ -36,6 +36,7 @@ ARROWS: dict[str, set[str]] = {
     "connecting": {"errors"},
     "clock": {"conversation.moment"},
     "logs": set(),
+    "processor": set(),
     "services": {"accepting", "inherited"},
     "systemd": {"errors"},
     "accepting": set(),
