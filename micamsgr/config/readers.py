@@ -106,6 +106,13 @@ def message(node: Node) -> str:
     return text
 
 
+def is_placeholder(node: Node) -> bool:
+    """
+    Say whether what stands there is still what the guide has in its place.
+    """
+    return bool(_PLACEHOLDER.fullmatch(node.braced() or node.peek()))
+
+
 def secret(wanted: str, where: str = "", *, pattern: str = r"[!-~]+") -> Reader[Secret]:
     """
     Read text that is never shown.
@@ -115,9 +122,8 @@ def secret(wanted: str, where: str = "", *, pattern: str = r"[!-~]+") -> Reader[
     """
 
     def read(node: Node) -> Secret:
-        braced = node.braced() or ""
-        held = braced if _PLACEHOLDER.fullmatch(braced) else node.text(wanted, where)
-        if _PLACEHOLDER.fullmatch(held):
+        held = "" if is_placeholder(node) else node.text(wanted, where)
+        if not held:
             put = f"put {wanted} here{where and ', '}{where}"
             raise node.refusal(f"still the guide's placeholder; {put}")
         if held != held.strip():

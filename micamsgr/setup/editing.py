@@ -71,6 +71,28 @@ def put(text: str, wishes: Sequence[Wish]) -> str:
     return text
 
 
+def take_out(text: str, path: Sequence[str]) -> str:
+    """
+    Take a key and its value out of a configuration, where they stand in a line of
+    their own.
+
+    :raises Unwritable: they don't.
+    """
+    node = _root(text)
+    for key in path[:-1]:
+        found = _member(node, key)
+        node = None if found is None else found[1]
+    found = _member(node, path[-1])
+    assert isinstance(node, yaml.MappingNode)
+    assert found is not None
+    name, value = found
+    if node.flow_style or value.end_mark.line != name.start_mark.line:
+        raise Unwritable(f"{'.'.join(path)} does not stand in a line of its own")
+    begin = name.start_mark.index - name.start_mark.column
+    end = text.find("\n", value.end_mark.index) + 1 or len(text)
+    return text[:begin] + text[end:]
+
+
 def _root(text: str) -> yaml.Node | None:
     try:
         return yaml.compose(text, Loader=yaml.SafeLoader)

@@ -8,17 +8,17 @@ Nothing here writes.  Of files only those are read that the configuration names.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from attrs import frozen
 
 from micamsgr.config.document import REFERENCE, ConfigError, Node, Source, compose
-from micamsgr.config.readers import headers, secret
+from micamsgr.config.readers import headers, is_placeholder, secret
 
 from . import questions
-from .editing import Wish, literal, put
+from .editing import Wish, literal, put, take_out
 from .questions import DEMO, Question, Unfit
 
 _HEAD = """\
@@ -241,11 +241,25 @@ def plan(
         comment = _COMMENTS.get(name, "")
         wishes.append(Wish(path=path, value=text, comment=comment))
     before = file.text or _HEAD
+    for place in _leftovers(top, {wish.path for wish in wishes}):
+        keys.append(".".join(place))
+        before = take_out(before, place)
     return Plan(
-        text=put(before, wishes) if wishes else file.text,
+        text=put(before, wishes) if keys else file.text,
         files=files,
         keys=tuple(keys),
     )
+
+
+def _leftovers(top: Node, wished: Collection[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """
+    Find headers that hold only the guide's placeholder, and get nothing better.
+    """
+    section = (*_llm(top), "headers")
+    listed = top.find(*section)
+    members = {} if listed is None else listed.members()[0]
+    places = [(*section, name) for name, it in members.items() if is_placeholder(it)]
+    return [place for place in places if place not in wished]
 
 
 def _written(node: Node | None) -> str:

@@ -129,6 +129,24 @@ class WriteTests(PlanCase):
         for line in comments:
             self.assertIn(line, text.splitlines())
 
+    def test_sample_otherwise(self) -> None:
+        """
+        The sample's placeholder of a key does not stay where the LLM wants its key
+        in another header, or none, or is the built-in one.
+        """
+        sample = SAMPLE.read_text("utf-8")
+        for answers, sent in (
+            ({"llm_header": "api-key", "llm_key": "abc"}, {"api-key": "abc"}),
+            ({"llm_key": ""}, {}),
+            ({"llm_server": "demo", "llm_key": ""}, {}),
+        ):
+            text, config = self.written(self.file(sample), **answers)
+            held = config.bots[0].llm.headers
+            self.assertEqual({name: it.value for name, it in held.items()}, sent)
+            self.assertNotIn("xxx", text)
+            again = plan(self.file(text), {**ANSWERS, **answers}, None)
+            self.assertEqual(again.text, text)
+
     def test_kept(self) -> None:
         """
         What is there and says the same stays as it stands, also what setup
