@@ -5,17 +5,19 @@ What the daemon does when it is told to.
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
 from attrs import define, field, frozen
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from micamsgr.conversation.moment import Moment
 from micamsgr.conversation.policy import Delivery
-from micamsgr.errors import Declined
+from micamsgr.errors import Declined, StoreUnavailable
 from micamsgr.store import conversations, queue
 from micamsgr.store.conversations import Whose
 from micamsgr.store.database import Transact, Work
@@ -253,6 +255,9 @@ class Commands:
                 f"that would be {len(texts)} messages; at most {self._most_parts} may"
                 " be sent at once"
             )
+        return await _to_the_end(self._speak(whose, texts))
+
+    async def _speak(self, whose: Whose, texts: Sequence[str]) -> Mapping[str, Any]:
         now, voices = self._now(), self._voices()
         found, parts = await self._write(
             lambda database: conversations.speak(
@@ -311,6 +316,26 @@ class Commands:
             conversation=found["id"],
             bot=found["bot"],
         )
+
+
+def _to_the_end(working: Coroutine[Any, Any, T]) -> Deferred[T]:
+    """
+    Wait for something that is done to its end, also if whoever waits goes away.
+    """
+    result: Deferred[T] = Deferred()
+
+    def settle(outcome: T | Failure) -> Failure | None:
+        if isinstance(outcome, Failure):
+            if not result.called:
+                result.errback(outcome)
+            elif not outcome.check(Declined, StoreUnavailable):
+                return outcome
+        elif not result.called:
+            result.callback(outcome)
+        return None
+
+    Deferred.fromCoroutine(working).addBoth(settle)
+    return result
 
 
 def _voice(voices: Mapping[str, Voice], bot: str) -> Voice:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from attrs import define, field
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 
 from micamsgr.control import tables
@@ -178,6 +178,23 @@ class CommandsTests(CommandsCase):
         text = "\n".join(tables.conversation_lines(shown))
         self.assertIn("not delivered:", text)
         # The LLM is not to believe that they were said.
+        self.assertEqual(self.history(), [("person", "hi")])
+
+    def test_send_cut_off(self) -> None:
+        """
+        Whoever sends may go away: words that are refused after that are no
+        human's answer either.
+        """
+        self.record(said())
+        sending = self.run_command("send", psid=ALICE, text="Me.")
+        sending.cancel()
+        self.failureResultOf(sending, CancelledError)
+        (part,) = self.store.parts()
+        self.change(part, intended := self.intended(part))
+        self.settle(intended, NeverSent("person", "551"))
+        self.clock.advance(0.2)
+        shown = self.done("conversation.show", psid=ALICE)
+        self.assertEqual(shown["quiet_until"], 0)
         self.assertEqual(self.history(), [("person", "hi")])
 
     def test_left_unanswered(self) -> None:
