@@ -11,7 +11,7 @@ help:
 	@echo "make run     chat with the bot in a browser: no account, no network"
 	@echo "make venv    make the environment in $(VENV)"
 	@echo "make test    environment, unit and end-to-end tests, ruff, mypy"
-	@echo "make unit    the unit tests alone: seconds"
+	@echo "make unit    the unit tests alone: a minute or two"
 	@echo "make bounds  the unit tests with the oldest libraries that will do"
 	@echo "make bench   the benchmarks: minutes"
 	@echo "make install    as root: the service, in $(PREFIX), for systemd"
