@@ -222,6 +222,7 @@ what_next() {
         say "  2. micamessenger setup, which asks for the rest and goes on to a live"
         say "     Page; or write your tokens into $CONFIG, and:"
         say "  3. systemctl enable --now micamessenger.socket micamessenger.service"
+        say "     (without tls: in it, micamessenger.service alone)"
         say "  4. journalctl -u micamessenger"
     fi
     if [ -z "$DESTDIR" ] && ! systemd_runs; then

@@ -293,12 +293,15 @@ class PlainClient(HTTPClient):
 @lru_cache(maxsize=256)
 def _encoded(url: bytes | str | URL | DecodedURL) -> bytes:
     """
-    Write a URL as treq does; most are asked again and again.
+    Write a URL as treq does; most are asked again and again.  One in ASCII is as
+    it is to be: hyperlink would refuse an address of IPv6 in it.
     """
     if isinstance(url, DecodedURL):
         url = url.encoded_url
     if isinstance(url, bytes):
-        url = url.decode("ascii")
+        return url
     if isinstance(url, str):
+        if url.isascii():
+            return url.encode("ascii")
         url = URL.from_text(url)
     return url.to_uri().to_text().encode("ascii")

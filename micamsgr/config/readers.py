@@ -46,6 +46,8 @@ _PLACEHOLDER = re.compile(
     r"\{?(your-[\w-]+|page-access-token)\}?|(bearer )?x{3,}|\.{3}", re.I
 )
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_LABEL = r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)"
+_HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?")
 _COLON = re.compile(r"(?<!\\):")
 _EXAMPLE = "tcp:8080:interface=127.0.0.1"
 # What a socket of systemd's is named by: its domain and one more.
@@ -231,7 +233,22 @@ def _url(node: Node, wanted: str) -> SplitResult:
         raise node.refusal(f"expected {wanted}")
     if "@" in url.netloc:
         raise node.refusal("expected no name or password in the URL")
+    if any(mark in url.hostname for mark in "{}<>"):
+        raise node.refusal(f"still a placeholder in it; put {wanted} here")
+    if not _is_host(url.hostname):
+        raise node.refusal(
+            "no name that a host can have: letters, digits and hyphens, in parts of at"
+            " most 63, with one dot between them; or give its address"
+        )
     return url
+
+
+def _is_host(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return len(name) <= 253 and bool(_HOST.fullmatch(name))
+    return True
 
 
 def url(example: str) -> Reader[str]:

@@ -203,10 +203,12 @@ def known(given: Namespace, environ: Mapping[str, str]) -> Known:
 
 def _content(name: str) -> str:
     try:
-        return read(Path(name)).decode()
+        return Path(name).read_text("utf-8")
     except OSError as error:
         why = f"{name} can't be read: {error.strerror}"
-        raise Failed(why=why, todo="see who may read it") from None
+        raise Failed(
+            why=why, todo="see whether it is there, and who may read it"
+        ) from None
     except UnicodeDecodeError:
         raise Failed(why=f"{name} is not text", todo="look what it is") from None
 
@@ -225,10 +227,11 @@ def how_to_start(path: Path) -> str:
     """
     Say how the daemon is started, or told to read its configuration.
     """
-    beside = Path(sys.executable).parent / "twistd"
-    twistd = str(beside) if beside.is_file() else "twistd"
-    service = "systemctl enable --now micamessenger.socket micamessenger.service"
-    alone = f"{twistd} -n micamessenger --config {path}"
+    service = (
+        "systemctl enable --now micamessenger.service\n      systemctl enable --now"
+        " micamessenger.socket micamessenger.service   # with `tls:`"
+    )
+    alone = f"{_beside('twistd')} -n micamessenger --config {path}"
     first, otherwise, second = (
         (service, "without a service", alone)
         if str(path) == SERVICES_FILE
@@ -248,7 +251,15 @@ def how_to_reload(path: Path) -> str:
     """
     if str(path) == SERVICES_FILE:
         return "systemctl reload micamessenger"
-    return f"micamessenger reload --config {path}"
+    return f"{_beside('micamessenger')} reload --config {path}"
+
+
+def _beside(program: str) -> str:
+    """
+    Give the path of another program that was installed with this one.
+    """
+    beside = Path(sys.executable).parent / program
+    return str(beside) if beside.is_file() else program
 
 
 def run(

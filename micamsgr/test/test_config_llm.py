@@ -36,6 +36,21 @@ class LanguageModelTests(SynchronousTestCase):
         ]:
             self.assertEqual(llm(f"{{server: '{server}'}}").url, url)
 
+    def test_hosts(self) -> None:
+        """
+        A host that nobody could connect to is told with the file, and not when
+        somebody writes; an address will do, also of IPv6.
+        """
+        for host in ("[::1]:8000", "10.0.0.7", "xn--bcher-kva.example", "llm.", "h-1"):
+            self.assertIn(host, llm(f"{{server: 'http://{host}'}}").url)
+        for host in ("my_llm", "-bad.example", "bot..example", "a" * 70, "b*d"):
+            section = f"llm: {{server: 'http://{host}:8000'}}"
+            found = fault(f"bot_name: m\n{section}\n{FACEBOOK}")
+            self.assertIn("llm.server: no name that a host can have", found)
+        for host in ("{your-domain}", "<your-domain>"):
+            found = fault(f"{FILLED}public_url: 'https://{host}'")
+            self.assertIn("public_url: still a placeholder in it; put a URL", found)
+
     def test_spellings(self) -> None:
         """
         MICA's own spellings mean the same, and two at once are a fault.

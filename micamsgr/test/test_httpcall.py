@@ -228,6 +228,19 @@ class AnswerTests(MemoryCase):
         answer = Answer(200, Headers({"Set-Cookie": ["secret"]}), b"words")
         self.assertEqual(repr(answer), "Answer(status=200)")
 
+    def test_address(self) -> None:
+        """
+        An address of IPv6 will do as well as a name.
+        """
+        call = self.caller.call(
+            "GET", "http://[::1]:8000/", headers=Headers(), body=None, deadline=15.0
+        )
+        answering = Deferred.fromCoroutine(call)
+        wire = self.accept()
+        self.assertIn(b"Host: [::1]:8000", wire.value())
+        wire.receive(ANSWER)
+        self.assertEqual(self.successResultOf(answering).status, 200)
+
     def test_stub(self) -> None:
         """
         The client can be treq's stub of one, over a resource in memory.
