@@ -4,6 +4,7 @@ A bot from the store on, for tests of what becomes of what people say.
 
 from __future__ import annotations
 
+import os
 from itertools import count
 from typing import Any
 
@@ -19,6 +20,7 @@ from micamsgr.conversation.reception import arrival
 from micamsgr.conversation.slots import Slots
 from micamsgr.conversation.states import PartState
 from micamsgr.conversation.steps import Steps
+from micamsgr.store.conversations import Whose, speak
 from micamsgr.testing import (
     ALICE,
     BOT,
@@ -143,6 +145,21 @@ class ConversationTestCase(SynchronousTestCase):
         Let a person say something now.
         """
         self.receive(said(text, psid, at=self.clocks.now().wall))
+
+    def speak(self, psid: Psid = ALICE) -> None:
+        """
+        Let an operator say something, as a command does.
+        """
+        whose, now = Whose(psid=psid), self.clocks.now()
+        found, _ = self.successResultOf(
+            self.store.database.transact(
+                lambda database: speak(
+                    database, whose, ["Me."], now, lambda bot: 1800.0, os.urandom
+                )
+            )
+        )
+        self.dispatcher.hush(found["id"])
+        self.dispatcher.wake([found["id"]])
 
     def receive(self, *events: Event) -> None:
         """

@@ -4,12 +4,9 @@ Tests for what the dispatcher does about what arrives while others wait.
 
 from __future__ import annotations
 
-import os
-
 from micamsgr.conversation.events import Psid
 from micamsgr.conversation.outcomes import InDoubt
 from micamsgr.conversation.policy import Manners
-from micamsgr.store.conversations import Whose, speak
 from micamsgr.testing import ALICE, BOB, CAROL
 
 from .conversation_case import NEVER, ConversationTestCase
@@ -49,21 +46,6 @@ class ArrivalCase(ConversationTestCase):
         """
         self.assistant.answer()
         self.messenger.settle()
-
-    def speak(self, psid: Psid) -> None:
-        """
-        Let an operator say something, as a command does.
-        """
-        whose, now = Whose(psid=psid), self.clocks.now()
-        found, _ = self.successResultOf(
-            self.store.database.transact(
-                lambda database: speak(
-                    database, whose, ["Me."], now, lambda bot: 0.0, os.urandom
-                )
-            )
-        )
-        self.dispatcher.hush(found["id"])
-        self.dispatcher.wake([found["id"]])
 
 
 class ArrivalTests(ArrivalCase):

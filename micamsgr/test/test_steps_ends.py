@@ -5,8 +5,6 @@ hours in which a Page may answer, and humans who answer instead.
 
 from __future__ import annotations
 
-import os
-
 from twisted.logger import LogLevel, capturedLogs, formatEvent
 
 from micamsgr.conversation.interfaces import Presence
@@ -14,7 +12,6 @@ from micamsgr.conversation.outcomes import InDoubt, LookedUp, NeverSent, NotSent
 from micamsgr.conversation.policy import Manners
 from micamsgr.conversation.states import PartState
 from micamsgr.errors import Refused, RemoteError, Unavailable
-from micamsgr.store.conversations import Whose, speak
 from micamsgr.test.conversation_case import NEVER, ConversationTestCase
 from micamsgr.testing import ALICE, BOB, CAROL, echo
 
@@ -328,16 +325,7 @@ class HumanTests(ConversationTestCase):
         back until that has answered.
         """
         self.say()
-        whose, now = Whose(psid=ALICE), self.clocks.now()
-        found, _ = self.successResultOf(
-            self.store.database.transact(
-                lambda database: speak(
-                    database, whose, ["Me."], now, lambda bot: 1800.0, os.urandom
-                )
-            )
-        )
-        self.dispatcher.hush(found["id"])
-        self.dispatcher.wake([found["id"]])
+        self.speak()
         self.assertEqual(self.sending(), ["Me."])
 
     def test_woken_meanwhile(self) -> None:
