@@ -102,8 +102,8 @@ class Linux:
 @define(eq=False)
 class OneProcessor(Service):
     """
-    Keep the process on the processor on which it is, but for a minute whenever
-    others want that one.
+    Keep the process on the processor on which it is, unless others want that one;
+    then, for a minute, let it go wherever there is room.
 
     Where it can't be kept, nothing is done.
     """
@@ -112,14 +112,17 @@ class OneProcessor(Service):
     _scheduler: Scheduler = field(factory=Linux)
 
     _allowed: Collection[int] = field(default=(), init=False)
+    _kept: bool = field(default=False, init=False)
     _before: Usage = field(default=Usage(0.0, 0.0), init=False)
+    _looked: float = field(default=0.0, init=False)
     _call: IDelayedCall | None = field(default=None, init=False)
 
     def startService(self) -> None:
         super().startService()
         self._allowed = self._scheduler.allowed()
         if len(self._allowed) > 1:
-            self._stay()
+            # A start has more to do than to wait for the other thread.
+            self._look_in(_INTERVAL)
 
     def stopService(self) -> None:
         super().stopService()
@@ -127,30 +130,30 @@ class OneProcessor(Service):
             self._call.cancel()
             self._call = None
 
-    def _stay(self) -> None:
-        self._call = None
-        try:
-            self._scheduler.keep({self._scheduler.here()})
+    def _look_in(self, seconds: float) -> None:
+        # Where there is no file left to be opened, it can't be told.
+        with suppress(OSError):
             self._before = self._scheduler.usage()
+        self._looked = self._clock.seconds()
+        self._call = self._clock.callLater(seconds, self._look)
+
+    def _look(self) -> None:
+        self._call, wait = None, _INTERVAL
+        try:
+            if self._kept and self._crowded():
+                self._scheduler.keep(self._allowed)
+                self._kept, wait = False, _ELSEWHERE
+            elif not self._kept and not self._crowded():
+                self._scheduler.keep({self._scheduler.here()})
+                self._kept = True
         except PermissionError:
             return
         except OSError:
-            self._call = self._clock.callLater(_ELSEWHERE, self._stay)
-        else:
-            self._call = self._clock.callLater(_INTERVAL, self._look)
-
-    def _look(self) -> None:
-        self._call = self._clock.callLater(_INTERVAL, self._look)
-        # Where it can't be told, as there is no file left to be opened, it stays.
-        with suppress(OSError):
-            if self._crowded():
-                self._scheduler.keep(self._allowed)
-                self._call.cancel()
-                self._call = self._clock.callLater(_ELSEWHERE, self._stay)
+            pass
+        self._look_in(wait)
 
     def _crowded(self) -> bool:
         before, now = self._before, self._scheduler.usage()
-        self._before = now
         # That its own threads wait for each other is what is wanted.
         others = now.waited - before.waited - (now.threads - before.threads)
-        return others > _MOST_WAITED * _INTERVAL
+        return others > _MOST_WAITED * (self._clock.seconds() - self._looked)
