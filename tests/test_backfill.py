@@ -104,7 +104,7 @@ class OutageTests(DaemonCase):
 
         daemon = await self.serve()
         await eventually(lambda: self.page.fields >= NEEDED)
-        self.assertIn("is subscribed again", daemon.output)
+        await eventually(lambda: "is subscribed again" in daemon.output)
         self.write(DAVE, "just after")
         await self.said(ALICE, 2, 80.0)
         await self.said(BOB, 1, 80.0)
