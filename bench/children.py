@@ -20,6 +20,7 @@ import yaml
 from attrs import define
 
 from bench.webhooks import SECRET
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -31,14 +32,20 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 # The daemon lets what is in flight finish for 10 seconds.
 _STOPPING = 15.0
 
+# Seconds between two looks whether it listens.
+_LOOK = 0.01
+
 
 @define(eq=False)
 class Child:
     """
     A process that says what there is to know in lines on its standard output.
+
+    :ivar started: when, by ``time.perf_counter()``.
     """
 
     _process: subprocess.Popen[bytes]
+    started: float
 
     def line(self, seconds: float = 30.0) -> str:
         """
@@ -72,9 +79,18 @@ class Child:
         """
         Tell how many KiB of memory it has.
         """
-        status = Path(f"/proc/{self._process.pid}/status").read_text()
-        (line,) = (it for it in status.splitlines() if it.startswith("VmRSS:"))
-        return int(line.split()[1])
+        return status(self.pid, "VmRSS")
+
+    def peak(self) -> int:
+        """
+        Tell the most KiB of memory that it had so far.
+        """
+        return status(self.pid, "VmHWM")
+
+    @property
+    def pid(self) -> int:
+        """Its number."""
+        return self._process.pid
 
     @property
     def over(self) -> bool:
@@ -110,6 +126,7 @@ def running(*arguments: object, log: Path | None = None) -> Iterator[Child]:
         output: Any = subprocess.PIPE
         if log is not None:
             output = stack.enter_context(log.open("wb"))
+        started = time.perf_counter()
         process = stack.enter_context(
             subprocess.Popen(
                 [sys.executable, *map(str, arguments)],
@@ -123,7 +140,7 @@ def running(*arguments: object, log: Path | None = None) -> Iterator[Child]:
             )
         )
         stack.callback(process.kill)
-        yield Child(process)
+        yield Child(process, started)
 
 
 def module(name: str, *arguments: object) -> tuple[object, ...]:
@@ -134,24 +151,28 @@ def module(name: str, *arguments: object) -> tuple[object, ...]:
 
 
 def measured(
-    speakers: Sequence[Child], watched: Sequence[Child], seconds: float
+    speakers: Sequence[Child],
+    watched: Sequence[Child],
+    seconds: float,
+    warm_up: float = WARM_UP,
 ) -> tuple[list[dict[str, Any]], list[float]]:
     """
     Wait for what each of *speakers* says: ``begin``, ``end``, and a result.
 
     :param seconds: how long it is from begin to end.
+    :param warm_up: how long it is before.
 
     :return: the results; and for each of *watched*, the seconds of processor
         time that it took between.
     """
-    patience = WARM_UP + seconds + 30.0
+    patience = warm_up + seconds + 60.0
     for speaker in speakers:
         speaker.line()
     before = [child.cpu() for child in watched]
     for speaker in speakers:
         speaker.line(patience)
     after = [child.cpu() for child in watched]
-    results = [json.loads(speaker.line()) for speaker in speakers]
+    results = [json.loads(speaker.line(patience)) for speaker in speakers]
     return results, [end - begin for begin, end in zip(before, after, strict=True)]
 
 
@@ -162,14 +183,15 @@ def daemon(
     """
     Run the daemon as an operator does, by the shortest configuration there is.
 
-    :param directory: made for its configuration, its store and its log.
+    :param directory: made for its configuration, its store and its log, unless
+        it is there.
     :param remote: the URL of what stands in for the Graph API and the LLM.
     :param broken: what its build does wrong: names of ``tests/broken.py``.
     :param changes: what its configuration has besides.
 
     :return: it, once it listens, and its port.
     """
-    directory.mkdir()
+    directory.mkdir(exist_ok=True)
     port = free_port()
     document = {
         "bot_name": "mica",
@@ -195,17 +217,17 @@ def daemon(
         while not _listens(port):
             if child.over or time.monotonic() > deadline:
                 raise SystemExit(f"the daemon did not start:\n{log.read_text()}")
-            time.sleep(0.05)
+            time.sleep(_LOOK)
         yield child, port
 
 
-def free_port() -> int:
+def status(pid: int, name: str) -> int:
     """
-    Find a TCP port on loopback that nothing listens on.
+    Read a line of what the system tells about a process, in KiB.
     """
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    text = Path(f"/proc/{pid}/status").read_text()
+    (line,) = (it for it in text.splitlines() if it.startswith(f"{name}:"))
+    return int(line.split()[1])
 
 
 def _listens(port: int) -> bool:

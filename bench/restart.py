@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import sqlite3
 import sys
 import time
@@ -26,7 +25,9 @@ from attrs import frozen
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater, react
 
+from bench.children import status
 from bench.report import machine, progress
+from bench.webhooks import person
 from micamsgr.sandbox.journal import Applied
 from micamsgr.store.database import open_database
 from tests.chaos import World, world
@@ -78,33 +79,33 @@ def fill_tables(path: Path, page: str, people: int, pending: int, stored: int) -
     _insert(
         database,
         "conversation (id, bot, page, psid, opened, heard)",
-        ((n, "mica", page, psid(n), now, now) for n in range(1, people + 1)),
+        ((n, "mica", page, person(n), now, now) for n in range(1, people + 1)),
     )
     answered = [(n, n % people + 1, now - (stored - n)) for n in range(1, stored + 1)]
     _insert(
         database,
         "turn (id, conversation, state, began, tokens)",
-        ((n, person, "closed", at, 100) for n, person, at in answered),
+        ((n, who, "closed", at, 100) for n, who, at in answered),
     )
     event = "event (key, conversation, bot, page, kind, mid, at, received, text"
     _insert(
         database,
         f"{event}, state, turn)",
-        ((*_event(random, page, person, at), "done", n) for n, person, at in answered),
+        ((*_event(random, page, who, at), "done", n) for n, who, at in answered),
     )
     _insert(
         database,
         "part (id, turn, conversation, kind, number, text, state, attempt, mid)",
         (
-            (f"{n:026}", n, person, "answer", 1, _TEXT, "sent", 1, _mid(random))
-            for n, person, at in answered
+            (f"{n:026}", n, who, "answer", 1, _TEXT, "sent", 1, _mid(random))
+            for n, who, _ in answered
         ),
     )
     for role in ("person", "bot"):
         _insert(
             database,
             "utterance (conversation, role, at, text)",
-            ((person, role, at, _TEXT) for _, person, at in answered),
+            ((who, role, at, _TEXT) for _, who, at in answered),
         )
     _insert(
         database,
@@ -118,21 +119,14 @@ def fill_tables(path: Path, page: str, people: int, pending: int, stored: int) -
     database.close()
 
 
-def psid(number: int) -> str:
-    """
-    Name a person.
-    """
-    return f"62849137{number:08}"
-
-
 def _mid(random: Random) -> str:
     return f"m_{random.getrandbits(256):064x}"
 
 
-def _event(random: Random, page: str, person: int, at: int) -> tuple[object, ...]:
+def _event(random: Random, page: str, who: int, at: int) -> tuple[object, ...]:
     mid = _mid(random)
     key = random.randbytes(16)
-    return (key, person, "mica", page, "message", mid, at, at, _TEXT)
+    return (key, who, "mica", page, "message", mid, at, at, _TEXT)
 
 
 def _insert(
@@ -155,16 +149,6 @@ def forget(path: Path) -> None:
     os.close(descriptor)
 
 
-def memory(pid: int) -> float:
-    """
-    Tell the most memory that a process had so far, in MiB.
-    """
-    status = Path(f"/proc/{pid}/status").read_text()
-    found = re.search(r"VmHWM:\s*(\d+) kB", status)
-    assert found is not None
-    return int(found[1]) / 1024.0
-
-
 async def measure(here: World, working: float) -> Round:
     """
     Start the daemon once, and kill it so many seconds after its first answer.
@@ -178,7 +162,7 @@ async def measure(here: World, working: float) -> Round:
     if not said:
         raise SystemExit(f"no answer:\n{daemon.output[-2000:]}")
     await deferLater(reactor, working)
-    most = memory(daemon.pid)
+    most = status(daemon.pid, "VmHWM") / 1024.0
     answered = len(here.journal.of(Applied)) - before
     daemon.kill()
     await daemon.exited
@@ -242,7 +226,7 @@ async def measure_all(
         here.deliver(rate=0)
         fill(here.database, here.page.id, **many)
         now = time.time()
-        names = [psid(n) for n in range(1, many["people"] + 1)]
+        names = [person(n) for n in range(1, many["people"] + 1)]
         here.page.people.update(dict.fromkeys(names, now))
         measured = []
         for number in range(rounds):

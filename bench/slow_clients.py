@@ -9,32 +9,24 @@ from the limit on connections from one address.
 from __future__ import annotations
 
 import json
-import socket
 import ssl
 import sys
 import threading
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from attrs import define, field
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-)
 
-from bench.children import WARM_UP, Child, daemon, free_port, module, running
+from bench.children import WARM_UP, Child, daemon, module, running
 from bench.holders import kinds
 from bench.report import machine, options, percentile, progress, table
-from bench.webhooks import delivery, whole
+from bench.secure import deliver, pair, unchecked
+from bench.webhooks import delivery
+from tests.ports import free_port
 
 #: Clients that are slow.
 CLIENTS = 2000
@@ -84,45 +76,13 @@ class Newcomers:
         """
         Deliver one.
         """
-        request = delivery(_FIRST + time.monotonic_ns())
-        with (
-            socket.create_connection(("127.0.0.1", self._port), 30.0) as plain,
-            self._context.wrap_socket(plain) as secure,
-        ):
-            secure.sendall(request)
-            received = b""
-            while not whole(received):
-                received += secure.recv(65536) or sys.exit("it hung up")
-        if not received.startswith(b"HTTP/1.1 200"):
-            sys.exit(f"not taken: {received[:100]!r}")
+        deliver(self._port, delivery(_FIRST + time.monotonic_ns()), self._context)
 
     def _run(self) -> None:
         while not self._over.wait(1.0 / _NEW):
             begun = time.perf_counter()
             self.deliver()
             self.seconds.append(time.perf_counter() - begun)
-
-
-def _certificate(directory: Path) -> dict[str, str]:
-    key = generate_private_key(SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.now(timezone.utc)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(days=1))
-        .sign(key, hashes.SHA256())
-    )
-    paths = {"certificate": directory / "pair.pem", "private_key": directory / "key"}
-    paths["private_key"].touch(0o600)
-    paths["certificate"].write_bytes(made.public_bytes(Encoding.PEM))
-    secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    paths["private_key"].write_bytes(secret)
-    return {key: str(path) for key, path in paths.items()}
 
 
 def _drive(port: int, seconds: float, first: int) -> tuple[object, ...]:
@@ -167,7 +127,7 @@ def main(arguments: Sequence[str]) -> None:
                 directory / "0",
                 remote,
                 broken=given.broken,
-                tls=tls | _certificate(directory),
+                tls=tls | pair(directory),
             )
         )
 
@@ -181,9 +141,7 @@ def main(arguments: Sequence[str]) -> None:
         driver = stack.enter_context(running(*_drive(port, given.seconds, 1_000_000)))
         driver.line()
         before, sizes = child.memory(), {}
-        context = ssl.create_default_context()
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        newcomers = Newcomers(tls_port, context)
+        newcomers = Newcomers(tls_port, unchecked())
         driver.tell("go")
         holding: dict[str, Child] = {}
         for group, members in groups.items():

@@ -32,14 +32,24 @@ def person(number: int) -> str:
     return str(_FIRST_PERSON + number)
 
 
-def delivery(number: int) -> bytes:
+def sender(number: int, among: int = 0) -> str:
     """
-    Make the request that brings a message; each number makes another person
-    and another message.
+    Name who writes a message; each number makes another person.
+
+    :param among: so many people, from number 1 on, write in turn instead.
+    """
+    return person(number % among + 1 if among else number)
+
+
+def delivery(number: int, among: int = 0) -> bytes:
+    """
+    Make the request that brings a message; each number makes another message.
+
+    :param among: as for :func:`sender`.
     """
     now = int(time.time() * 1000)
     message = {
-        "sender": {"id": person(number)},
+        "sender": {"id": sender(number, among)},
         "recipient": {"id": PAGE},
         "timestamp": now,
         "message": {"mid": _MID.format(number), "text": TEXT},
