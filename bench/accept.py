@@ -13,11 +13,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
+from typing import Any
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from bench.children import WARM_UP, Child, daemon, measured, module, running
-from bench.report import machine, options, progress, table
+from bench.report import Goal, Report, finish, machine, options, progress
 
 CONNECTIONS = 50
 
@@ -37,7 +38,8 @@ class Figures:
     :ivar rate: answered per second.
     :ivar server: seconds of processor time per 1,000 webhooks.
     :ivar driver: of one core, how much each driver used, from 0.0 to 1.0.
-    :ivar p50: of latency, in seconds.
+    :ivar p50: of latency, in seconds; in a round without a rate from when a
+        connection was free to send.
     """
 
     answered: int
@@ -48,27 +50,65 @@ class Figures:
     p99: float
 
 
-def _measure(
-    server: Child, port: int, seconds: float, *, rate: int = 0, drivers: int = 1
-) -> Figures:
-    most = int((WARM_UP + seconds) * (rate or _MOST)) // drivers
+@frozen(kw_only=True)
+class Load:
+    """
+    What is sent in one round.
+
+    :ivar connections: at once.
+    :ivar seconds: what is measured.
+    :ivar warm_up: seconds before that.
+    :ivar rate: webhooks per second; 0: as many as are answered.
+    :ivar drivers: processes among which the connections are divided.
+    :ivar first: the number of the first webhook.
+    :ivar among: so many people write in turn; 0: each one once.
+    :ivar tls: it is spoken.
+    :ivar fresh: each webhook has a connection of its own.
+    """
+
+    connections: int = CONNECTIONS
+    seconds: float
+    warm_up: float = WARM_UP
+    rate: int = 0
+    drivers: int = 1
+    first: int = 0
+    among: int = 0
+    tls: bool = False
+    fresh: bool = False
+
+    def driver(self, port: int, number: int) -> tuple[object, ...]:
+        """
+        Give the arguments by which Python runs one of the drivers.
+        """
+        most = int((self.warm_up + self.seconds) * (self.rate or _MOST)) // self.drivers
+        return (
+            *module("driver", port),
+            *("--connections", self.connections // self.drivers),
+            *("--seconds", self.seconds, "--warm-up", self.warm_up),
+            *("--rate", self.rate / self.drivers),
+            *("--first", self.first + number * most, "--most", most),
+            *("--among", self.among),
+            *(["--tls"] if self.tls else []),
+            *(["--fresh"] if self.fresh else []),
+        )
+
+
+def measure(server: Child, port: int, load: Load) -> Figures:
+    """
+    Let a server take webhooks.
+
+    :raises SystemExit: unless all were answered 200.
+    """
     with ExitStack() as stack:
         children = [
-            stack.enter_context(
-                running(
-                    *module("driver", port),
-                    *("--connections", CONNECTIONS // drivers),
-                    *("--seconds", seconds, "--rate", rate / drivers),
-                    *("--first", number * most, "--most", most),
-                )
-            )
-            for number in range(drivers)
+            stack.enter_context(running(*load.driver(port, number)))
+            for number in range(load.drivers)
         ]
         for child in children:
             child.line()
         for child in children:
             child.tell("go")
-        results, (cpu,) = measured(children, [server], seconds)
+        results, (cpu,) = measured(children, [server], load.seconds, load.warm_up)
     for result in results:
         if set(result["statuses"]) != {"200"}:
             raise SystemExit(f"not all were answered 200: {result['statuses']}")
@@ -82,17 +122,33 @@ def _measure(
     )
 
 
-def _bare(seconds: float, rate: int = 0, drivers: int = 1) -> Figures:
+def bare(load: Load) -> Figures:
+    """
+    Let the bare site take webhooks.
+    """
     with running(*module("bare_site")) as site:
-        port = int(site.line())
-        return _measure(site, port, seconds, rate=rate, drivers=drivers)
+        return measure(site, int(site.line()), load)
 
 
-def _daemon(directory: Path, remote: str, seconds: float, rate: int = 0) -> Figures:
-    with daemon(directory, remote) as (child, port):
-        figures = _measure(child, port, seconds, rate=rate)
+def ours(
+    directory: Path, remote: str, load: Load, port: int = 0, **changes: Any
+) -> Figures:
+    """
+    Let a daemon take webhooks, and kill it.
+
+    :param directory: made, unless it is there, with a store or without.
+    :param port: where they go, if not to its usual one.
+    :param changes: what its configuration has besides.
+
+    :raises SystemExit: unless those that were answered 200, and only those,
+        are in its store.
+    """
+    store = directory / "mica.db"
+    before = _kept(store) if store.exists() else 0
+    with daemon(directory, remote, **changes) as (child, usual):
+        figures = measure(child, port or usual, load)
         child.kill()
-    kept = _kept(directory / "mica.db")
+    kept = _kept(store) - before
     if kept != figures.answered:
         raise SystemExit(f"{figures.answered} were answered 200, and {kept} are kept")
     return figures
@@ -155,38 +211,64 @@ _HEAD = [
 ]
 
 
-def main(arguments: Sequence[str]) -> None:
+def main(arguments: Sequence[str]) -> Report:
     """
     Measure, and print.
     """
-    given = options(__doc__, arguments, seconds=5.0, rounds=3)
-    bare, ours = Series("bare site"), Series("daemon")
+    given = options(__doc__, arguments, seconds=5.0, rounds=3, connections=CONNECTIONS)
+    free = Load(connections=given.connections, seconds=given.seconds)
+    steady = evolve(free, rate=STEADY)
+    site, own = Series("bare site"), Series("daemon")
     with ExitStack() as stack:
         scratch = TemporaryDirectory(prefix="bench-", dir=given.directory)
         directory = Path(stack.enter_context(scratch))
-        print(f"accept: {CONNECTIONS} connections, an LLM that never answers")
+        print(f"accept: {given.connections} connections, an LLM that never answers")
         print(machine(directory), flush=True)
         stand_in = stack.enter_context(running(*module("stand_in", "--hang")))
         remote = f"http://127.0.0.1:{stand_in.line()}"
         for number in range(given.rounds):
             progress(f"round {number + 1} of {given.rounds}")
-            bare.free.append(_bare(given.seconds))
-            ours.free.append(_daemon(directory / f"{number}", remote, given.seconds))
-            bare.steady.append(_bare(given.seconds, STEADY))
-            ours.steady.append(
-                _daemon(directory / f"{number}-steady", remote, given.seconds, STEADY)
-            )
-        two = _bare(given.seconds, drivers=2)
-    print()
-    print(table([_HEAD, bare.row(), ours.row()]))
-    print(f"\nbare site with two drivers instead of one: {two.rate:,.0f} webhooks/s")
-    print(
-        f"accept: {ours.rate:.0f} webhooks/s kept, bare site {bare.rate:.0f}/s,"
-        f" ratio {ours.rate / bare.rate:.3f}; at {STEADY}/s"
-        f" p50 {ours.p50:.1f} ms, p99 {ours.p99:.1f} ms"
-        f" (bare site {bare.p50:.1f} and {bare.p99:.1f})"
+            site.free.append(bare(free))
+            own.free.append(ours(directory / f"{number}", remote, free))
+            site.steady.append(bare(steady))
+            own.steady.append(ours(directory / f"{number}-steady", remote, steady))
+        two = bare(evolve(free, drivers=2)) if given.connections > 1 else None
+    ratio = own.rate / site.rate
+    report = Report(
+        name="accept",
+        rows=[_HEAD, site.row(), own.row()],
+        notes=[]
+        if two is None
+        else [
+            f"The bare site with two drivers instead of one: {two.rate:,.0f} webhooks/s."
+        ],
+        line=f"{own.rate:.0f} webhooks/s kept, bare site {site.rate:.0f}/s,"
+        f" ratio {ratio:.3f}; at {STEADY}/s"
+        f" p50 {own.p50:.1f} ms, p99 {own.p99:.1f} ms"
+        f" (bare site {site.p50:.1f} and {site.p99:.1f})",
+        goals=[
+            Goal(
+                what="webhooks kept, of the bare site's", got=ratio, must=0.55, aim=0.75
+            ),
+            Goal(
+                what=f"p50 at {STEADY}/s",
+                got=own.p50,
+                must=None,
+                aim=1.5,
+                shown="{:.1f} ms",
+            ),
+            Goal(
+                what=f"p99 at {STEADY}/s",
+                got=own.p99,
+                must=8.0,
+                aim=5.0,
+                shown="{:.1f} ms",
+            ),
+        ],
     )
+    report.show()
+    return report
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    finish(main(sys.argv[1:]))

@@ -1,5 +1,6 @@
 """
-The load: distinct signed webhooks over connections that stay open.
+The load: distinct signed webhooks over connections that stay open, with TLS
+or without; or over another connection each.
 
 Prepares them all, says ``ready``, waits for a line, and sends them; says
 ``begin`` and ``end`` around what is measured, and in a line of JSON what came
@@ -12,6 +13,7 @@ import argparse
 import json
 import selectors
 import socket
+import ssl
 import sys
 import time
 from collections import Counter, deque
@@ -21,6 +23,7 @@ from attrs import define, field
 
 from bench.children import WARM_UP
 from bench.report import percentile
+from bench.secure import unchecked
 from bench.webhooks import delivery, whole
 
 _PATIENCE = 10.0
@@ -31,11 +34,13 @@ class Connection:
     """
     An open connection, with one request under way or none.
 
+    :ivar context: of TLS, if it is spoken.
     :ivar due: when the request was to be sent.
     :ivar over: whether the server said that it takes no more on it.
     """
 
     port: int
+    context: ssl.SSLContext | None = None
     socket: socket.socket = field(init=False)
     due: float = 0.0
     received: bytes = b""
@@ -47,10 +52,38 @@ class Connection:
     def open(self) -> None:
         """
         Connect; again, if it was.
+
+        :raises SystemExit: where another TLS than 1.3 is agreed upon.
         """
-        self.socket = socket.create_connection(("127.0.0.1", self.port))
+        self.socket = socket.create_connection(("127.0.0.1", self.port), _PATIENCE)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self.context is not None:
+            secure = self.context.wrap_socket(self.socket)
+            if secure.version() != "TLSv1.3" or secure.session_reused:
+                raise SystemExit(f"not a new TLS 1.3 session: {secure.version()}")
+            self.socket = secure
+        # A ticket of TLS makes a socket readable that has nothing to be read.
+        self.socket.setblocking(False)
         self.over = False
+
+    def read(self) -> bytes:
+        """
+        Take what has come, if anything has.
+
+        :raises SystemExit: where nothing will.
+        """
+        data = b""
+        try:
+            while more := self.socket.recv(65536):
+                data += more
+                # What TLS holds already does not make the socket readable.
+                if not isinstance(self.socket, ssl.SSLSocket):
+                    return data
+                if not self.socket.pending():
+                    return data
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return data
+        raise SystemExit("the server hung up")
 
 
 @define(eq=False)
@@ -59,6 +92,8 @@ class Load:
     :ivar _rate: requests per second, whether or not the server keeps up; or
         0: each connection sends its next one when it has the answer.
     :ivar _seconds: how long to measure, if there are requests for so long.
+    :ivar _warm_up: how long to send before.
+    :ivar _fresh: each request has a connection of its own.
     :ivar statuses: of all answers, warm-up included.
     :ivar latencies: from when a request was due, in seconds.
     :ivar cpu: seconds of processor time.
@@ -67,6 +102,8 @@ class Load:
     _requests: Sequence[bytes]
     _rate: float
     _seconds: float
+    _warm_up: float = WARM_UP
+    _fresh: bool = False
 
     statuses: Counter[str] = field(factory=Counter, init=False)
     answered: int = field(default=0, init=False)
@@ -91,7 +128,7 @@ class Load:
         # In turn, so that all of them are used.
         idle = deque(connections)
         start = now = time.perf_counter()
-        self._begin = start + WARM_UP
+        self._begin = start + self._warm_up
         self._end = self._begin + self._seconds
         begun = False
         while True:
@@ -118,8 +155,9 @@ class Load:
                 raise SystemExit("no answer in time")
             answered = [key.data for key, _ in ready if self._receive(key.data, now)]
             for connection in answered:
-                if connection.over:
+                if connection.over or self._fresh:
                     selector.unregister(connection.socket)
+                    connection.socket.close()
                     connection.open()
                     selector.register(
                         connection.socket, selectors.EVENT_READ, connection
@@ -135,10 +173,7 @@ class Load:
         self._sent += 1
 
     def _receive(self, connection: Connection, now: float) -> bool:
-        data = connection.socket.recv(65536)
-        if not data:
-            raise SystemExit("the server hung up")
-        connection.received += data
+        connection.received += connection.read()
         if not whole(connection.received):
             return False
         self.statuses[connection.received[9:12].decode()] += 1
@@ -163,10 +198,23 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=0.0)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--most", type=int, required=True)
+    parser.add_argument("--among", type=int, default=0)
+    parser.add_argument("--warm-up", type=float, default=WARM_UP)
+    parser.add_argument("--tls", action="store_true")
+    parser.add_argument("--fresh", action="store_true")
     options = parser.parse_args()
     numbers = range(options.first, options.first + options.most)
-    load = Load(list(map(delivery, numbers)), options.rate, options.seconds)
-    connections = [Connection(options.port) for _ in range(options.connections)]
+    load = Load(
+        [delivery(number, options.among) for number in numbers],
+        options.rate,
+        options.seconds,
+        options.warm_up,
+        options.fresh,
+    )
+    context = unchecked() if options.tls else None
+    connections = [
+        Connection(options.port, context) for _ in range(options.connections)
+    ]
     print("ready", flush=True)
     sys.stdin.readline()
     load.run(connections)

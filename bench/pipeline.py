@@ -7,6 +7,7 @@ Beside it: the same calls of the LLM and the Graph API without a daemon.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import sys
 from collections.abc import Sequence
@@ -15,12 +16,34 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from attrs import field, frozen
+from attrs import asdict, field, frozen
 
-from bench.children import Child, daemon, measured, module, running
-from bench.report import machine, options, progress, table
+from bench.children import WARM_UP, Child, daemon, measured, module, running
+from bench.report import Goal, Report, finish, machine, options, progress
 
 PEOPLE = 50
+
+
+@frozen(kw_only=True)
+class Load:
+    """
+    Who writes in one round.
+
+    :ivar people: at a time; where there is a *rate*, connections.
+    :ivar seconds: what is measured.
+    :ivar warm_up: seconds before that.
+    :ivar rate: messages per second, whether or not others wait; 0: whoever has
+        an answer makes room for somebody new.
+    :ivar first: the number of the first message.
+    :ivar among: so many people write in turn; 0: each one once.
+    """
+
+    people: int = PEOPLE
+    seconds: float
+    warm_up: float = WARM_UP
+    rate: float = 0.0
+    first: int = 0
+    among: int = 0
 
 
 @frozen(kw_only=True)
@@ -32,45 +55,76 @@ class Figures:
     :ivar caller: seconds of processor time per 1,000 messages of the process
         that calls.
     :ivar stand_in: the same of the process that it calls.
+    :ivar peak: the most memory that the process had that calls, in KiB.
+    :ivar p50: from writing to the answer, in seconds; like what follows, 0 of
+        bare calls.
+    :ivar p99: the same.
+    :ivar all: messages that were answered, warm-up included.
+    :ivar last: from the first message to the last answer, in seconds.
+    :ivar actions: signs that people were given, such as that the bot types.
     """
 
     rate: float
     caller: float
     stand_in: float
+    peak: int
+    all: int = 0
+    p50: float = 0.0
+    p99: float = 0.0
+    last: float = 0.0
+    actions: int = 0
 
 
 def _measure(
-    speaker: Child, caller: Child, stand_in: Child, seconds: float
+    speaker: Child, caller: Child, stand_in: Child, load: Load
 ) -> tuple[Figures, dict[str, Any]]:
-    (result,), used = measured([speaker], [caller, stand_in], seconds)
+    watched = [caller, stand_in]
+    (result,), used = measured([speaker], watched, load.seconds, load.warm_up)
     thousands = result["answered"] / 1000.0
+    if not thousands:
+        raise SystemExit(f"nobody was answered while it was measured: {result}")
+    # Bare calls tell less.
+    names = {"all", "p50", "p99", "last", "actions"} & set(result)
     figures = Figures(
         rate=result["answered"] / result["seconds"],
         caller=used[0] / thousands,
         stand_in=used[1] / thousands,
+        peak=caller.peak(),
+        **{name: result[name] for name in names},
     )
     return figures, result
 
 
-def _daemon(
-    directory: Path, stand_in: Child, remote: str, seconds: float
-) -> tuple[Figures, float, float]:
+def ours(
+    directory: Path, stand_in: Child, remote: str, load: Load, **changes: Any
+) -> Figures:
     """
-    :return: also the median and the 99th percentile of the seconds from
-        writing to the answer.
-    """
-    with daemon(directory, remote, delivery={"rate": 0}) as (child, port):
-        stand_in.tell(f"{port} {PEOPLE} {seconds}")
-        figures, result = _measure(stand_in, child, stand_in, seconds)
-        child.stop()
-    _check(result, directory / "mica.db")
-    return figures, result["p50"], result["p99"]
+    Let people write to a daemon.
 
+    :param directory: made, unless it is there, with a store or without.
+    :param remote: the stand-in's URL.
+    :param changes: what its configuration has besides.
 
-def _check(result: dict[str, Any], store: Path) -> None:
-    """
     :raises SystemExit: unless every message was answered once, and the store
         knows it.
+    """
+    store = directory / "mica.db"
+    before = _settled(store) if store.exists() else (0, 0)
+    with daemon(directory, remote, **changes) as (child, port):
+        stand_in.tell(json.dumps({"port": port, **asdict(load)}))
+        figures, result = _measure(stand_in, child, stand_in, load)
+        child.stop()
+    done, sent = (now - then for now, then in zip(_settled(store), before, strict=True))
+    if result["unanswered"] or result["unexpected"]:
+        raise SystemExit(f"not everybody was answered once: {result}")
+    if not done == sent == result["all"]:
+        raise SystemExit(f"{done} done and {sent} sent in the store: {result}")
+    return figures
+
+
+def _settled(store: Path) -> tuple[int, int]:
+    """
+    Count the events and the parts of answers that nothing is left to do for.
     """
     database = sqlite3.connect(store)
     (done,) = database.execute(
@@ -80,15 +134,21 @@ def _check(result: dict[str, Any], store: Path) -> None:
         "SELECT count(*) FROM part WHERE state = 'sent'"
     ).fetchone()
     database.close()
-    if result["unanswered"] or result["unexpected"]:
-        raise SystemExit(f"not everybody was answered once: {result}")
-    if not done == sent == result["all"]:
-        raise SystemExit(f"{done} done and {sent} sent in the store: {result}")
+    return int(done), int(sent)
 
 
-def _bare(config: Path, stand_in: Child, seconds: float) -> Figures:
-    with running(*module("bare_calls", config, PEOPLE, seconds)) as caller:
-        return _measure(caller, caller, stand_in, seconds)[0]
+def bare(config: Path, stand_in: Child, load: Load) -> Figures:
+    """
+    Make the same calls without a daemon.
+
+    :param config: says which.
+    """
+    arguments = (
+        *module("bare_calls", config, "--people", load.people),
+        *("--seconds", load.seconds, "--warm-up", load.warm_up),
+    )
+    with running(*arguments) as caller:
+        return _measure(caller, caller, stand_in, load)[0]
 
 
 @frozen
@@ -126,37 +186,51 @@ class Series:
 _HEAD = ["", "messages/s", "rounds", "CPU per 1,000", "stand-in's CPU per 1,000"]
 
 
-def main(arguments: Sequence[str]) -> None:
+def main(arguments: Sequence[str]) -> Report:
     """
     Measure, and print.
     """
-    given = options(__doc__, arguments, seconds=5.0, rounds=3)
-    bare, ours = Series("bare calls"), Series("daemon")
-    latencies: list[tuple[float, float]] = []
+    given = options(__doc__, arguments, seconds=5.0, rounds=3, people=PEOPLE)
+    load = Load(people=given.people, seconds=given.seconds)
+    calls, own = Series("bare calls"), Series("daemon")
     with TemporaryDirectory(prefix="bench-", dir=given.directory) as scratch:
         directory = Path(scratch)
-        print(f"pipeline: {PEOPLE} people wait at a time, remote ends at 0 latency")
+        print(f"pipeline: {given.people} people at a time, remote ends at 0 latency")
         print(machine(directory), flush=True)
         for number in range(given.rounds):
             progress(f"round {number + 1} of {given.rounds}")
             where = directory / f"{number}"
             with running(*module("stand_in")) as stand_in:
                 remote = f"http://127.0.0.1:{stand_in.line()}"
-                figures, *latency = _daemon(where, stand_in, remote, given.seconds)
-                ours.rounds.append(figures)
-                latencies.append((latency[0], latency[1]))
-                config = where / "mica.yaml"
-                bare.rounds.append(_bare(config, stand_in, given.seconds))
-    p50, p99 = (median(column) * 1e3 for column in zip(*latencies, strict=True))
-    print()
-    print(table([_HEAD, bare.row(), ours.row()]))
-    print(f"\nfrom writing to the answer: p50 {p50:.0f} ms, p99 {p99:.0f} ms")
-    print(
-        f"pipeline: {ours.rate:.0f} messages/s, bare calls {bare.rate:.0f}/s,"
-        f" ratio {ours.rate / bare.rate:.3f}; CPU {ours.caller:.2f} s per 1,000,"
-        f" bare calls {bare.caller:.2f} s, ratio {ours.caller / bare.caller:.2f}"
+                figures = ours(where, stand_in, remote, load, delivery={"rate": 0})
+                own.rounds.append(figures)
+                calls.rounds.append(bare(where / "mica.yaml", stand_in, load))
+    p50 = median(figures.p50 for figures in own.rounds) * 1e3
+    p99 = median(figures.p99 for figures in own.rounds) * 1e3
+    ratio, cpu = own.rate / calls.rate, own.caller / calls.caller
+    report = Report(
+        name="pipeline",
+        rows=[_HEAD, calls.row(), own.row()],
+        notes=[
+            f"From writing to the answer, with {given.people} people at a time:"
+            f" p50 {p50:.0f} ms, p99 {p99:.0f} ms."
+        ],
+        line=f"{own.rate:.0f} messages/s, bare calls {calls.rate:.0f}/s,"
+        f" ratio {ratio:.3f}; CPU {own.caller:.2f} s per 1,000,"
+        f" bare calls {calls.caller:.2f} s, ratio {cpu:.2f}",
+        goals=[
+            Goal(
+                what="messages answered, of the bare calls'",
+                got=ratio,
+                must=0.6,
+                aim=0.75,
+            ),
+            Goal(what="CPU, of the bare calls'", got=cpu, must=1.8, aim=1.4),
+        ],
     )
+    report.show()
+    return report
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    finish(main(sys.argv[1:]))

@@ -17,6 +17,8 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
+from attrs import frozen
+
 import twisted
 
 _SYNCS = 200
@@ -29,6 +31,7 @@ def options(
     seconds: float,
     rounds: int,
     broken: Sequence[str] = (),
+    **numbers: int,
 ) -> argparse.Namespace:
     """
     Read the command line.
@@ -36,6 +39,7 @@ def options(
     :param seconds: how long one measurement takes by default.
     :param rounds: how many there are of each kind by default.
     :param broken: names of ``tests/broken.py`` that may be told as well.
+    :param numbers: further options, and their defaults.
     """
     # However it ends, no child stays.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -43,6 +47,8 @@ def options(
     parser.add_argument("--seconds", type=float, default=seconds)
     parser.add_argument("--rounds", type=int, default=rounds)
     parser.add_argument("--directory", type=Path, help="the disk to be measured on")
+    for name, number in numbers.items():
+        parser.add_argument(f"--{name}", type=int, default=number)
     if broken:
         parser.add_argument("--broken", action="append", default=[], choices=broken)
     return parser.parse_args(arguments)
@@ -89,6 +95,84 @@ def percentile(values: Sequence[float], percent: int) -> float:
     Find the least of *values* that so many percent of them don't exceed.
     """
     return sorted(values)[max(0, -(-len(values) * percent // 100) - 1)]
+
+
+@frozen(kw_only=True)
+class Goal:
+    """
+    A figure and what is expected of it: at least so much where *aim* is above
+    *must*, and at most where it is below.
+
+    :ivar what: it is.
+    :ivar must: None where the aim is all there is.
+    :ivar shown: how to write it, such as ``"{:.1f} ms"``.
+    """
+
+    what: str
+    got: float
+    must: float | None
+    aim: float
+    shown: str = "{:.2f}"
+
+    @property
+    def met(self) -> bool:
+        """Whether it is as it must be."""
+        if self.must is None:
+            return True
+        if self.aim > self.must:
+            return self.got >= self.must
+        return self.got <= self.must
+
+    def row(self) -> list[str]:
+        """Say it all in cells."""
+        numbers = self.got, self.must, self.aim
+        return [
+            self.what,
+            *("-" if each is None else self.shown.format(each) for each in numbers),
+        ]
+
+
+@frozen(kw_only=True)
+class Report:
+    """
+    What a benchmark found.
+
+    :ivar name: of its program.
+    :ivar rows: a table, its head first.
+    :ivar notes: sentences to be read with it.
+    :ivar line: all that counts, the ratio among it.
+    """
+
+    name: str
+    rows: Sequence[Sequence[str]]
+    notes: Sequence[str] = ()
+    line: str
+    goals: Sequence[Goal]
+
+    def show(self) -> None:
+        """
+        Print it.
+        """
+        print("", table(self.rows), "", *self.notes, sep="\n")
+        print(f"{self.name}: {self.line}", flush=True)
+
+    def missed(self) -> list[str]:
+        """
+        Say which figures are not as they must be.
+        """
+        return [
+            f"{self.name}: {what} {got}, and it must be {must}"
+            for what, got, must, _ in (it.row() for it in self.goals if not it.met)
+        ]
+
+
+def finish(*reports: Report) -> None:
+    """
+    End with status 1 where a figure is not as it must be.
+    """
+    missed = [why for report in reports for why in report.missed()]
+    if missed:
+        raise SystemExit("\n".join(missed))
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:

@@ -1,17 +1,19 @@
 """
-What stands in for the world: the Graph API and the LLM, which answer at once,
-and people who write to the Page and read what comes back.
+What stands in for the world: the Graph API and the LLM, which answer at once
+or, the LLM, ``--delay`` seconds later or never (``--hang``); and people who
+write to the Page and read what comes back.
 
-Says in a line on which port it listens.  Told ``PORT PEOPLE SECONDS``, it
-lets so many people at a time write to the daemon on that port, says ``begin``
-and ``end`` around so many seconds of it, and then in a line of JSON what came
-of it.
+Says in a line on which port it listens.  Told in a line of JSON what
+:meth:`People.write` is to do, it does that, says ``begin`` and ``end`` around
+what is measured of it, and then in a line of JSON what came of it.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
+import math
 import re
 import sys
 import time
@@ -21,12 +23,14 @@ from typing import Any
 
 from attrs import define, field
 
-from bench.children import WARM_UP
 from bench.report import percentile
-from bench.webhooks import PAGE, delivery, person, whole
+from bench.webhooks import PAGE, delivery, sender, whole
 
 # Seconds that the last answers may take.
-_PATIENCE = 10.0
+_PATIENCE = 30.0
+
+# Connections that may wait to be accepted.
+_BACKLOG = 4096
 
 #: What the LLM says.
 ANSWER = "Yes, from ten to four. You are very welcome to drop by."
@@ -64,56 +68,95 @@ _IDENTIFIED = _answer({"id": PAGE, "name": "Bench"})
 @define(eq=False)
 class People:
     """
-    People of whom each says one thing and waits for the answer; whoever has
-    it makes room for somebody new.
+    People of whom each says one thing and waits for the answer.
 
     :ivar waiting: since when, for each who has no answer.
     :ivar latencies: from writing to the answer, in seconds.
     :ivar unexpected: answers to people who have one.
+    :ivar actions: signs, such as that a message was seen.
+    :ivar _among: as for :func:`~bench.webhooks.sender`.
+    :ivar _again: whoever has an answer makes room for somebody new.
     """
 
     waiting: dict[bytes, float] = field(factory=dict)
     latencies: list[float] = field(factory=list)
     unexpected: int = 0
+    actions: int = 0
 
-    _writing: bool = False
+    _again: bool = False
     _count: int = 0
+    _among: int = 0
+    _said: int = 0
+    _last: float = 0.0
     _idle: list[Delivering] = field(factory=list)
     _unsent: deque[bytes] = field(factory=deque)
     _connecting: asyncio.Task[None] | None = None
 
-    async def write(self, port: int, people: int, seconds: float) -> dict[str, Any]:
+    async def write(
+        self,
+        *,
+        port: int,
+        people: int,
+        seconds: float,
+        warm_up: float,
+        rate: float,
+        first: int,
+        among: int,
+    ) -> dict[str, Any]:
         """
-        Let so many at a time write for a while.
+        Let people write for a while.
+
+        :param port: of the daemon.
+        :param people: so many at a time, over a connection each.
+        :param warm_up: seconds before what is measured.
+        :param rate: so many write per second, whether or not others wait; 0:
+            whoever has an answer makes room for somebody new.
+        :param first: the number of the first message.
 
         :return: how many were answered in that while, its length, and more.
         """
         loop = asyncio.get_running_loop()
         for _ in range(people):
             await self._connect(loop, port)
-        self._writing = True
-        for _ in range(people):
+        self._count, self._among = first, among
+        begun = time.perf_counter()
+        self._again = not rate
+        for _ in range(0 if rate else people):
             self._say()
-        await asyncio.sleep(WARM_UP)
+        await self._pace(begun, warm_up, rate)
         print("begin", flush=True)
         start, before = time.perf_counter(), len(self.latencies)
-        await asyncio.sleep(seconds)
+        await self._pace(begun, warm_up + seconds, rate)
         answered = self.latencies[before:]
         measured = time.perf_counter() - start
         print("end", flush=True)
-        self._writing = False
+        self._again = False
         deadline = time.perf_counter() + _PATIENCE
         while self.waiting and time.perf_counter() < deadline:
             await asyncio.sleep(0.05)
+        # Who came at a rate counts even if the answer came later.
+        counted = self.latencies[before:] if rate else answered
         return {
             "answered": len(answered),
             "seconds": measured,
-            "p50": percentile(answered, 50),
-            "p99": percentile(answered, 99),
+            "p50": percentile(counted, 50),
+            "p99": percentile(counted, 99),
             "all": len(self.latencies),
+            "last": self._last - begun,
             "unanswered": len(self.waiting),
             "unexpected": self.unexpected,
+            "actions": self.actions,
         }
+
+    async def _pace(self, begun: float, until: float, rate: float) -> None:
+        """
+        Wait until so many seconds after *begun*; let people write, at a rate.
+        """
+        while rate and (due := self._said / rate) < until:
+            # At least once: others have their turn in between.
+            await asyncio.sleep(max(0.0, begun + due - time.perf_counter()))
+            self._say()
+        await asyncio.sleep(max(0.0, begun + until - time.perf_counter()))
 
     async def _connect(self, loop: asyncio.AbstractEventLoop, port: int) -> None:
         def again() -> None:
@@ -129,8 +172,9 @@ class People:
         if since is None:
             self.unexpected += 1
             return
-        self.latencies.append(time.perf_counter() - since)
-        if self._writing:
+        self._last = time.perf_counter()
+        self.latencies.append(self._last - since)
+        if self._again:
             self._say()
 
     def delivered(self, connection: Delivering) -> None:
@@ -143,9 +187,13 @@ class People:
             self._idle.append(connection)
 
     def _say(self) -> None:
-        self.waiting[person(self._count).encode()] = time.perf_counter()
-        request = delivery(self._count)
+        request = delivery(self._count, self._among)
+        who = sender(self._count, self._among).encode()
+        if who in self.waiting:
+            sys.exit(f"{who.decode()} writes again before the answer")
+        self.waiting[who] = time.perf_counter()
         self._count += 1
+        self._said += 1
         if self._idle:
             self._idle.pop().send(request)
         else:
@@ -196,11 +244,12 @@ class Remote(asyncio.Protocol):
     """
     A connection to the Graph API or to the LLM.
 
-    :ivar _hang: the LLM never answers.
+    :ivar _delay: seconds that the LLM takes; it never answers if they are
+        infinitely many.
     """
 
     _people: People
-    _hang: bool
+    _delay: float
     _received: bytes = b""
     _sent: int = 0
     _transport: Any = None
@@ -219,12 +268,13 @@ class Remote(asyncio.Protocol):
     def _answer(self, request: bytes) -> bytes:
         target = request[: request.index(b"\r\n")]
         if b"/chat/completions" in target:
-            return b"" if self._hang else _COMPLETED
+            return self._complete()
         if b"/messages" not in target:
             return _IDENTIFIED
         recipient = _RECIPIENT.search(request)
         assert recipient is not None
         if b'"sender_action"' in request:
+            self._people.actions += 1
             return _answer({"recipient_id": recipient[1].decode()})
         self._people.hear(recipient[1])
         self._sent += 1
@@ -234,19 +284,32 @@ class Remote(asyncio.Protocol):
         }
         return _answer(sent)
 
+    def _complete(self) -> bytes:
+        if not self._delay:
+            return _COMPLETED
+        if not math.isinf(self._delay):
+            loop = asyncio.get_running_loop()
+            loop.call_later(self._delay, self._transport.write, _COMPLETED)
+        return b""
 
-async def _main(hang: bool) -> None:
+
+async def _main(delay: float) -> None:
     loop = asyncio.get_running_loop()
     people = People()
-    server = await loop.create_server(lambda: Remote(people, hang), "127.0.0.1", 0)
+    server = await loop.create_server(
+        lambda: Remote(people, delay), "127.0.0.1", 0, backlog=_BACKLOG
+    )
     print(server.sockets[0].getsockname()[1], flush=True)
     lines = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
     while line := await lines.readline():
-        port, count, seconds = line.split()
-        result = await people.write(int(port), int(count), float(seconds))
+        result = await people.write(**json.loads(line))
         print(json.dumps(result), flush=True)
 
 
 if __name__ == "__main__":
-    asyncio.run(_main("--hang" in sys.argv))
+    parser = argparse.ArgumentParser()
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--delay", type=float, default=0.0)
+    how.add_argument("--hang", dest="delay", action="store_const", const=math.inf)
+    asyncio.run(_main(parser.parse_args().delay))
