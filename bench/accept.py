@@ -233,15 +233,14 @@ def main(arguments: Sequence[str]) -> Report:
             site.steady.append(bare(steady))
             own.steady.append(ours(directory / f"{number}-steady", remote, steady))
         two = bare(evolve(free, drivers=2)) if given.connections > 1 else None
+    notes = []
+    if two is not None:
+        notes.append(f"The bare site with two drivers: {two.rate:,.0f} webhooks/s.")
     ratio = own.rate / site.rate
     report = Report(
         name="accept",
         rows=[_HEAD, site.row(), own.row()],
-        notes=[]
-        if two is None
-        else [
-            f"The bare site with two drivers instead of one: {two.rate:,.0f} webhooks/s."
-        ],
+        notes=notes,
         line=f"{own.rate:.0f} webhooks/s kept, bare site {site.rate:.0f}/s,"
         f" ratio {ratio:.3f}; at {STEADY}/s"
         f" p50 {own.p50:.1f} ms, p99 {own.p99:.1f} ms"

@@ -187,13 +187,13 @@ def daemon(
         it is there.
     :param remote: the URL of what stands in for the Graph API and the LLM.
     :param broken: what its build does wrong: names of ``tests/broken.py``.
-    :param changes: what its configuration has besides.
+    :param changes: what its configuration has besides, at any depth.
 
     :return: it, once it listens, and its port.
     """
     directory.mkdir(exist_ok=True)
     port = free_port()
-    document = {
+    document: dict[str, Any] = {
         "bot_name": "mica",
         "llm_config": {"headers": {"Authorization": "Bearer k"}, "server": remote},
         "facebook": {
@@ -203,8 +203,8 @@ def daemon(
             "graph_url": remote,
         },
         "listen": f"tcp:{port}:interface=127.0.0.1",
-        **changes,
     }
+    merge(document, changes)
     (directory / "mica.yaml").write_text(yaml.safe_dump(document))
     twistd: tuple[str, ...] = ("-c", "from twisted.scripts.twistd import run; run()")
     if broken:
@@ -219,6 +219,17 @@ def daemon(
                 raise SystemExit(f"the daemon did not start:\n{log.read_text()}")
             time.sleep(_LOOK)
         yield child, port
+
+
+def merge(document: dict[str, Any], changes: dict[str, Any]) -> None:
+    """
+    Put changes into a document.
+    """
+    for key, value in changes.items():
+        if isinstance(value, dict) and key in document:
+            merge(document[key], value)
+        else:
+            document[key] = value
 
 
 def status(pid: int, name: str) -> int:

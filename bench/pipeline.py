@@ -8,6 +8,7 @@ Beside it: the same calls of the LLM and the Graph API without a daemon.
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
 import sys
 from collections.abc import Sequence
@@ -53,7 +54,7 @@ class Figures:
 
     :ivar rate: messages answered per second.
     :ivar caller: seconds of processor time per 1,000 messages of the process
-        that calls.
+        that calls; NaN where none was answered while it was measured.
     :ivar stand_in: the same of the process that it calls.
     :ivar peak: the most memory that the process had that calls, in KiB.
     :ivar p50: from writing to the answer, in seconds; like what follows, 0 of
@@ -62,6 +63,7 @@ class Figures:
     :ivar all: messages that were answered, warm-up included.
     :ivar last: from the first message to the last answer, in seconds.
     :ivar actions: signs that people were given, such as that the bot types.
+    :ivar thought: what the LLM took, in seconds, in the median.
     """
 
     rate: float
@@ -73,6 +75,7 @@ class Figures:
     p99: float = 0.0
     last: float = 0.0
     actions: int = 0
+    thought: float = 0.0
 
 
 def _measure(
@@ -80,11 +83,11 @@ def _measure(
 ) -> tuple[Figures, dict[str, Any]]:
     watched = [caller, stand_in]
     (result,), used = measured([speaker], watched, load.seconds, load.warm_up)
-    thousands = result["answered"] / 1000.0
-    if not thousands:
+    thousands = result["answered"] / 1000.0 or math.nan
+    if not result["answered"] and not load.rate:
         raise SystemExit(f"nobody was answered while it was measured: {result}")
     # Bare calls tell less.
-    names = {"all", "p50", "p99", "last", "actions"} & set(result)
+    names = {"all", "p50", "p99", "last", "actions", "thought"} & set(result)
     figures = Figures(
         rate=result["answered"] / result["seconds"],
         caller=used[0] / thousands,

@@ -74,6 +74,7 @@ class People:
     :ivar latencies: from writing to the answer, in seconds.
     :ivar unexpected: answers to people who have one.
     :ivar actions: signs, such as that a message was seen.
+    :ivar thought: what the LLM took, in seconds, where it takes any time.
     :ivar _among: as for :func:`~bench.webhooks.sender`.
     :ivar _again: whoever has an answer makes room for somebody new.
     """
@@ -82,6 +83,7 @@ class People:
     latencies: list[float] = field(factory=list)
     unexpected: int = 0
     actions: int = 0
+    thought: list[float] = field(factory=list)
 
     _again: bool = False
     _count: int = 0
@@ -146,6 +148,7 @@ class People:
             "unanswered": len(self.waiting),
             "unexpected": self.unexpected,
             "actions": self.actions,
+            "thought": percentile(self.thought or [0.0], 50),
         }
 
     async def _pace(self, begun: float, until: float, rate: float) -> None:
@@ -289,8 +292,12 @@ class Remote(asyncio.Protocol):
             return _COMPLETED
         if not math.isinf(self._delay):
             loop = asyncio.get_running_loop()
-            loop.call_later(self._delay, self._transport.write, _COMPLETED)
+            loop.call_later(self._delay, self._completed, time.perf_counter())
         return b""
+
+    def _completed(self, since: float) -> None:
+        self._people.thought.append(time.perf_counter() - since)
+        self._transport.write(_COMPLETED)
 
 
 async def _main(delay: float) -> None:
