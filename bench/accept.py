@@ -144,17 +144,20 @@ def ours(
         are in its store.
     """
     store = directory / "mica.db"
-    before = _kept(store) if store.exists() else 0
+    before = stored(store) if store.exists() else 0
     with daemon(directory, remote, **changes) as (child, usual):
         figures = measure(child, port or usual, load)
         child.kill()
-    kept = _kept(store) - before
+    kept = stored(store) - before
     if kept != figures.answered:
         raise SystemExit(f"{figures.answered} were answered 200, and {kept} are kept")
     return figures
 
 
-def _kept(store: Path) -> int:
+def stored(store: Path) -> int:
+    """
+    Count the events in a store.
+    """
     database = sqlite3.connect(store)
     (count,) = database.execute("SELECT count(*) FROM event").fetchone()
     database.close()
