@@ -29,26 +29,31 @@ def options(
     arguments: Sequence[str],
     *,
     seconds: float,
-    rounds: int,
+    rounds: int = 0,
     broken: Sequence[str] = (),
+    plot: bool = False,
     **numbers: int,
 ) -> argparse.Namespace:
     """
     Read the command line.
 
     :param seconds: how long one measurement takes by default.
-    :param rounds: how many there are of each kind by default.
+    :param rounds: how many there are of each kind by default; 0: always one.
     :param broken: names of ``tests/broken.py`` that may be told as well.
+    :param plot: whether it may be told where a picture goes.
     :param numbers: further options, and their defaults.
     """
     # However it ends, no child stays.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     parser = argparse.ArgumentParser(description=doc)
     parser.add_argument("--seconds", type=float, default=seconds)
-    parser.add_argument("--rounds", type=int, default=rounds)
+    if rounds:
+        parser.add_argument("--rounds", type=int, default=rounds)
     parser.add_argument("--directory", type=Path, help="the disk to be measured on")
     for name, number in numbers.items():
         parser.add_argument(f"--{name}", type=int, default=number)
+    if plot:
+        parser.add_argument("--plot", type=Path, help="an SVG to be written")
     if broken:
         parser.add_argument("--broken", action="append", default=[], choices=broken)
     return parser.parse_args(arguments)
