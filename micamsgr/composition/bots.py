@@ -300,6 +300,7 @@ class RunningBot(MultiService):
             verify_token=facebook.verify_token.value.encode(),
             secret=facebook.secret.value.encode(),
             page=lambda: finder.page,
+            reading=lambda: finder.reading,
             allow=frozenset(bot.allow),
             handover=bot.handover,
             app=facebook.app_id,

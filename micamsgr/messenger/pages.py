@@ -51,6 +51,8 @@ class PageFinder(Service):
     _jitter: Callable[[], float]
     page: PageId | None
 
+    #: Whether the store is being asked which Page it was.
+    reading: bool = field(default=False, init=False)
     #: Whether the token is of another Page than the one that is configured.
     mistaken: bool = field(default=False, init=False)
 
@@ -60,6 +62,7 @@ class PageFinder(Service):
 
     def startService(self) -> None:
         super().startService()
+        self.reading = self.page is None
         looking = self._find() if self.page is None else self._check(self.page)
         self._finding = finding = Deferred.fromCoroutine(looking)
         finding.addErrback(self._failed)
@@ -92,6 +95,8 @@ class PageFinder(Service):
                 event="store.failed",
                 detail=error.detail,
             )
+        finally:
+            self.reading = False
         found, remembered = await self._ask(), self.page
         if found == remembered:
             return

@@ -13,6 +13,7 @@ from typing import NoReturn
 from attrs import define, evolve, field, frozen
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -38,6 +39,9 @@ from .notifications import check_signature, parse_notification
 from .patience import COMMIT_DEADLINE, Patience
 from .seldom import Seldom
 
+# Seconds until it is asked again whether the store has said which Page it was.
+_READING = 0.02
+
 # Seconds between two lines about what strangers send to a bot.
 _STRANGERS_INTERVAL = 60.0
 
@@ -54,6 +58,8 @@ class Channel:
     What the webhook must know of a bot.
 
     :ivar page: asks which Page is the bot's; ``None`` while nobody knows.
+    :ivar reading: says whether it may be known in a moment, as at the start, when
+        the store is asked which one it was.
     :ivar allow: if not empty, only these people are answered.
     :ivar app: its app's ID, where it is known.
     :ivar alias: names a person in the log.
@@ -71,6 +77,7 @@ class Channel:
     handover: Handover
     app: str | None = None
     alias: Callable[[Psid], str]
+    reading: Callable[[], bool] = lambda: False
     arrived: Callable[[int, Situation | None], None]
     hush: Callable[[int], None]
     kept: Callable[[bool], None] = lambda _: None
@@ -172,6 +179,10 @@ class Webhook:
         check_signature(channel.secret, body, signature)
         # While this is kept, another configuration may take a bot away.
         channels = {**self.channels, channel.bot: channel}
+        if any(it.reading() for it in channels.values()):
+            # Or what is for nobody's Page would be taken for this bot's.
+            waiting = self._once_read(channels, channel, body, signature)
+            return Deferred.fromCoroutine(waiting)
         now = self._now()
         events = parse_notification(body, now.wall)
         if not events:
@@ -197,6 +208,20 @@ class Webhook:
 
         keeping = Deferred.fromCoroutine(self._keep(channel, channels, arrivals, now))
         return self._patience.wait(keeping).addCallbacks(kept, not_kept)
+
+    async def _once_read(
+        self,
+        channels: _Channels,
+        channel: Channel,
+        body: bytes,
+        signature: bytes | None,
+    ) -> None:
+        end = self._clock.seconds() + COMMIT_DEADLINE
+        while any(it.reading() for it in channels.values()):
+            if self._clock.seconds() >= end:
+                raise RejectedRequest(503, "nobody knows yet whose Page some are for")
+            await deferLater(self._clock, _READING)
+        await self.receive(channel, body, signature)
 
     async def _keep(
         self,

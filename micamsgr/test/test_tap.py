@@ -330,6 +330,8 @@ class StartTests(DaemonCase):
         peer.send(post(notification(entry(message()))))
         while not (answered := peer.statuses()):
             self.turn()
+            # Until the store has said which Page it was.
+            self.reactor.advance(0.02)
         self.assertEqual(answered, [200])
         with closing(sqlite3.connect(self.directory / "mica.db")) as database:
             events = database.execute("SELECT state FROM event").fetchall()

@@ -33,9 +33,7 @@ TEXT = "what Alice wrote"
 
 
 def message(mid: str = "m_1", psid: str = ALICE, text: str = TEXT) -> dict[str, object]:
-    """
-    Make an item in which a person wrote something.
-    """
+    """Make an item in which a person wrote something."""
     return {
         "sender": {"id": psid},
         "recipient": {"id": PAGE},
@@ -96,7 +94,7 @@ class WebhookCase(SynchronousTestCase):
     :ivar said: what was logged.
     """
 
-    texts = False
+    texts = reading = False
 
     def setUp(self) -> None:
         self.clock = Clock()
@@ -146,6 +144,7 @@ class WebhookCase(SynchronousTestCase):
             verify_token=TOKEN if bot == "mica" else b"of " + bot.encode(),
             secret=secret,
             page=lambda: self.pages[bot],
+            reading=lambda: self.reading,
             handover=Handover(),
             alias=lambda psid: f"person {psid[:2]}",
             arrived=lambda conversation, situation: self.woken.append(bot),
