@@ -14,19 +14,17 @@ compressed body.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from functools import lru_cache
-from typing import Any, Literal
+from typing import Any
 from typing import Protocol as TypingProtocol
 
 from attrs import define, field, frozen
-from hyperlink import URL, DecodedURL
+from hyperlink import DecodedURL
 from treq.client import HTTPClient
-from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IConsumer, IReactorTime
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from twisted.web.client import (  # type: ignore[attr-defined]
-    Agent,
     BrowserLikePolicyForHTTPS,
     HTTPConnectionPool,
     RequestNotSent,
@@ -34,9 +32,9 @@ from twisted.web.client import (  # type: ignore[attr-defined]
 )
 from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
-from twisted.web.iweb import IAgent, IBodyProducer, IResponse
-from zope.interface import implementer
+from twisted.web.iweb import IResponse
 
+from micamsgr.agent import PlainAgent, PlainClient
 from micamsgr.connecting import Endpoints, Pool
 from micamsgr.errors import OutcomeUnknown, RemoteError, Unavailable
 
@@ -174,7 +172,7 @@ def outbound_client(
     # The planner repeats; a repetition that it doesn't know of is a duplicate.
     pool.retryAutomatically = False
     endpoints = Endpoints(reactor, BrowserLikePolicyForHTTPS(trust_root), connect)
-    agent = Agent.usingEndpointFactory(reactor, endpoints, pool)
+    agent = PlainAgent.usingEndpointFactory(reactor, endpoints, pool)
     return PlainClient(agent), pool
 
 
@@ -193,30 +191,6 @@ def _summary(error: Exception) -> str:
         if isinstance(reason.value, OutcomeUnknown):
             return reason.value.detail
     return ": ".join([type(error).__name__, *(r.type.__name__ for r in reasons)])
-
-
-@implementer(IBodyProducer)
-class _RequestBody:
-    """
-    A request's body, written in one go together with its headers.
-    """
-
-    def __init__(self, body: bytes) -> None:
-        self._body = body
-        self.length = len(body)
-
-    def startProducing(self, consumer: IConsumer) -> Deferred[None]:
-        consumer.write(self._body)
-        return succeed(None)
-
-    def stopProducing(self) -> None:
-        pass
-
-    def pauseProducing(self) -> None:
-        pass
-
-    def resumeProducing(self) -> None:
-        pass
 
 
 class _AnswerBody(Protocol):
@@ -255,53 +229,3 @@ class _AnswerBody(Protocol):
     def _close(self) -> None:
         assert self.transport is not None
         self.transport.loseConnection()
-
-
-class PlainClient(HTTPClient):
-    """
-    treq's client, for a request that is a URL, headers and bytes: that goes
-    straight to the agent.
-
-    What treq does for other requests, which keep cookies, follow redirects or
-    unpack what comes, takes nearly as long as the call (see docs/performance.md).
-    And treq unpacks a chunk whole before anything can count it: 64 KiB become
-    64 MiB, and twice that packed, 64 GiB; so bodies are asked for as they are, and
-    left as they come.
-    """
-
-    def request(  # type: ignore[override]
-        self,
-        method: str,
-        url: bytes | str | URL | DecodedURL,
-        *,
-        headers: Headers,
-        data: bytes | None,
-        allow_redirects: Literal[False],
-        unbuffered: Literal[True],
-        reactor: object,
-    ) -> Deferred[IResponse]:
-        """
-        See :meth:`treq.client.HTTPClient.request`; nothing else can be asked for.
-        """
-        sent = headers.copy()
-        sent.setRawHeaders(b"Accept-Encoding", [b"identity"])
-        body = _RequestBody(data) if data else None
-        agent: IAgent = self._agent
-        return agent.request(method.encode("ascii"), _encoded(url), sent, body)
-
-
-@lru_cache(maxsize=256)
-def _encoded(url: bytes | str | URL | DecodedURL) -> bytes:
-    """
-    Write a URL as treq does; most are asked again and again.  One in ASCII is as
-    it is to be: hyperlink would refuse an address of IPv6 in it.
-    """
-    if isinstance(url, DecodedURL):
-        url = url.encoded_url
-    if isinstance(url, bytes):
-        return url
-    if isinstance(url, str):
-        if url.isascii():
-            return url.encode("ascii")
-        url = URL.from_text(url)
-    return url.to_uri().to_text().encode("ascii")

@@ -229,9 +229,11 @@ def eager() -> None:
     """
     ask = answering.Answerer._ask
 
-    async def asked(self: Any, begun: Any, answered: Callable[[], None]) -> Any:
-        await ask(self, begun, lambda: None)
-        return await ask(self, begun, answered)
+    async def asked(
+        self: Any, begun: Any, now: Any, answered: Callable[[], None]
+    ) -> Any:
+        await ask(self, begun, now, lambda: None)
+        return await ask(self, begun, now, answered)
 
     _replace(answering.Answerer, _ask=asked)
 

@@ -215,6 +215,8 @@ class ChatCompletions:
         for prepared in self._prepared:
             outcome = await self._ask(prepared, messages, asker)
             if isinstance(outcome, Reply):
+                if not faults:
+                    return outcome
                 spent = sum(fault.tokens for fault in faults)
                 return evolve(outcome, tokens=outcome.tokens + spent)
             faults.append(outcome)

@@ -111,7 +111,7 @@ def noted(recent: Recent, health: Health, asker: Hashable, now: float) -> Recent
     last = _Second(int(now))
     if kept and kept[-1].at == last.at:
         last = kept.pop()
-    last = evolve(last, calls=last.calls + 1)
+    last = _Second(last.at, last.calls + 1, last.failed, last.witnesses)
     distrusted = [it for it in recent.distrusted if it[1] > now]
     if health is Health.DENIED and asker in dict(distrusted):
         return evolve(recent, distrusted=tuple(distrusted))

@@ -124,9 +124,9 @@ class Answerer:
             conversation=begun.situation.id,
             count=len(begun.utterances),
         )
-        asked = self._now().tick
+        asked = self._now()
         try:
-            reply = await self._ask(begun, answered)
+            reply = await self._ask(begun, asked, answered)
         except CancelledError:
             raise
         except Refused as error:
@@ -143,11 +143,13 @@ class Answerer:
             trace=turn.trace,
             bot=self._bot,
             tokens=reply.tokens,
-            seconds=self._now().since(asked),
+            seconds=self._now().since(asked.tick),
         )
         return reply
 
-    async def _ask(self, begun: Begun, answered: Callable[[], None]) -> Reply | None:
+    async def _ask(
+        self, begun: Begun, now: Moment, answered: Callable[[], None]
+    ) -> Reply | None:
         """
         Ask the assistant, and show the person meanwhile that it is asked.
 
@@ -157,7 +159,7 @@ class Answerer:
         typing = Typing(self._clock, self._messenger, situation.conversation)
         typing.start()
         lateness = Lateness(self._clock, partial(self._apologize, begun))
-        late = until_apology(situation, self._now(), self._manners)
+        late = until_apology(situation, now, self._manners)
         if late is not None:
             lateness.start(late)
         asked = Deferred.fromCoroutine(

@@ -120,8 +120,9 @@ class Sender:
                     trace=part.trace,
                 )
                 outcome = InDoubt("a defect")
+        then = self._now()
         self.outlet.note(situation.id, outcome, now.tick.seconds)
-        after = lifecycle.after_outcome(part, outcome, self._now(), self._random())
+        after = lifecycle.after_outcome(part, outcome, then, self._random())
         self._log.emit(
             _LEVELS.get(type(outcome), LogLevel.warn),
             "to {person} of {bot}, turn {turn}, {kind} {number}, part {part},"
@@ -136,15 +137,15 @@ class Sender:
             part=part.id,
             attempt=part.attempt,
             outcome=outcome,
-            seconds=self._now().since(now.tick),
-            waited=self._waited(situation, part),
+            seconds=then.since(now.tick),
+            waited=self._waited(situation, part, then),
         )
         situation = await self._lifetime.insist(lambda: self._store.change(part, after))
         if isinstance(outcome, NeverSent) and outcome.human:
             return await self._give_way(situation)
         return situation
 
-    def _waited(self, situation: Situation, part: Part) -> float | None:
+    def _waited(self, situation: Situation, part: Part, now: Moment) -> float | None:
         """
         Count the seconds for which the person has waited for an answer that
         begins with *part*.
@@ -154,7 +155,7 @@ class Sender:
             return None
         if part.kind is not Kind.ANSWER or part.number != 1:
             return None
-        return max(0.0, (self._now().wall - turn.began) / 1000.0)
+        return max(0.0, (now.wall - turn.began) / 1000.0)
 
     async def _give_way(self, situation: Situation) -> Situation:
         """

@@ -35,7 +35,7 @@ _TURN = (
 # One row for each open part, or one without any.
 _SITUATION = f"""
     SELECT conversation.bot, conversation.page, conversation.psid,
-        conversation.heard, conversation.farewell,
+        conversation.heard, conversation.farewell, conversation.id,
         (SELECT min(received) FROM event WHERE event.conversation = conversation.id
             AND event.{OPEN_EVENT} AND event.state = 'new'),
         (SELECT min(id) FROM event WHERE event.conversation = conversation.id
@@ -44,8 +44,12 @@ _SITUATION = f"""
     FROM conversation
     LEFT JOIN turn ON turn.conversation = conversation.id AND turn.{OPEN_TURN}
     LEFT JOIN part ON part.conversation = conversation.id AND part.{OPEN_PART}
-    WHERE conversation.id = ? ORDER BY part.turn, part.number
+    WHERE conversation.id = {{which}} ORDER BY part.turn, part.number
 """
+_ITS_SITUATION = _SITUATION.format(which="?")
+_ITS_PARTS_SITUATION = _SITUATION.format(
+    which="(SELECT its.conversation FROM part AS its WHERE its.id = ?)"
+)
 
 
 # A thread in which nobody wrote for so many milliseconds is opened anew.
@@ -96,14 +100,29 @@ def read_situation(database: sqlite3.Connection, conversation: int) -> Situation
 
     :raises KeyError: where there is no such conversation.
     """
-    rows = database.execute(_SITUATION, (conversation,)).fetchall()
+    return _situation(database, _ITS_SITUATION, conversation)
+
+
+def read_situation_of(database: sqlite3.Connection, part: Part) -> Situation:
+    """
+    Read the unfinished business of the conversation that a part is of.
+
+    :raises KeyError: where there is no such part.
+    """
+    return _situation(database, _ITS_PARTS_SITUATION, part.id)
+
+
+def _situation(
+    database: sqlite3.Connection, statement: str, which: int | str
+) -> Situation:
+    rows = database.execute(statement, (which,)).fetchall()
     if not rows:
-        raise KeyError(conversation)
-    bot, page, psid, heard, farewell, waiting, first = rows[0][:7]
-    turn, parts = rows[0][7:16], [row[16:] for row in rows if row[16] is not None]
+        raise KeyError(which)
+    bot, page, psid, heard, farewell, id, waiting, first = rows[0][:8]
+    turn, parts = rows[0][8:17], [row[17:] for row in rows if row[17] is not None]
     begun = None if turn[0] is None else _read_turn(turn)
     return Situation(
-        id=conversation,
+        id=id,
         conversation=Conversation(BotName(bot), PageId(page), Psid(psid)),
         heard=heard,
         turn=begun,

@@ -78,21 +78,22 @@ def reserve(
     return None
 
 
-def settle(database: sqlite3.Connection, turn: int, tokens: int) -> None:
+def settle(database: sqlite3.Connection, turn: int, tokens: int) -> int:
     """
     Put what a call did cost in the place of what was set aside for it.
+
+    :return: the turn's conversation.
     """
-    row = database.execute(
+    bot, conversation, reserved, day = database.execute(
         "SELECT bot, conversation.id, reserved, reserved_on FROM turn"
         " JOIN conversation ON conversation.id = turn.conversation"
-        " WHERE turn.id = ? AND reserved IS NOT NULL",
+        " WHERE turn.id = ?",
         (turn,),
     ).fetchone()
-    if row is None:
-        return
-    bot, conversation, reserved, day = row
-    _add(database, bot, (conversation, _ALL), day, tokens - reserved)
-    database.execute("UPDATE turn SET reserved = NULL WHERE id = ?", (turn,))
+    if reserved is not None:
+        _add(database, bot, (conversation, _ALL), day, tokens - reserved)
+        database.execute("UPDATE turn SET reserved = NULL WHERE id = ?", (turn,))
+    return int(conversation)
 
 
 def tell(database: sqlite3.Connection, turn: int, now: int, until: int) -> bool:

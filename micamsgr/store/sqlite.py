@@ -31,6 +31,7 @@ from .rows import (
     close_turn,
     insert_part,
     read_situation,
+    read_situation_of,
     replace_part,
     utter,
     utterances,
@@ -95,18 +96,14 @@ class SQLiteStore:
         now: Moment,
     ) -> Begun | None:
         def work(database: sqlite3.Connection) -> Begun | None:
-            turn = database.execute(
-                f"SELECT id, state FROM turn WHERE conversation = ? AND {OPEN_TURN}",
+            _open_turn(database, conversation)
+            taken_up = database.execute(
+                "UPDATE turn SET state = 'generating', rest = NULL"
+                f" WHERE conversation = ? AND {OPEN_TURN} AND state <> 'composed'",
                 (conversation,),
-            ).fetchone()
-            if turn is None:
-                turn = _open_turn(database, conversation)
-            if turn is None or turn[1] == "composed":
+            ).rowcount
+            if not taken_up:
                 return None
-            database.execute(
-                "UPDATE turn SET state = 'generating', rest = NULL WHERE id = ?",
-                turn[:1],
-            )
             situation = read_situation(database, conversation)
             assert situation.turn is not None
             said = utterances(database, conversation, situation.turn, history)
@@ -117,12 +114,7 @@ class SQLiteStore:
 
     async def open(self, conversation: int) -> Situation:
         def work(database: sqlite3.Connection) -> Situation:
-            open_already = database.execute(
-                f"SELECT 1 FROM turn WHERE conversation = ? AND {OPEN_TURN}",
-                (conversation,),
-            ).fetchone()
-            if open_already is None:
-                _open_turn(database, conversation)
+            _open_turn(database, conversation)
             return read_situation(database, conversation)
 
         return await self._write(work)
@@ -146,13 +138,13 @@ class SQLiteStore:
 
     async def park(self, turn: Turn, rest: Tick, why: str, tokens: int) -> Situation:
         def work(database: sqlite3.Connection) -> Situation:
-            settle(database, turn.id, tokens)
+            conversation = settle(database, turn.id, tokens)
             database.execute(
                 "UPDATE turn SET state = 'ready', tries = tries + 1, reason = ?,"
                 " rest = ?, boot = ? WHERE id = ? AND state = 'generating'",
                 (why, rest.seconds, rest.boot, turn.id),
             )
-            return read_situation(database, _conversation(database, turn))
+            return read_situation(database, conversation)
 
         return await self._write(work)
 
@@ -160,8 +152,7 @@ class SQLiteStore:
         self, turn: Turn, text: str, parts: Sequence[Part], tokens: int, now: Moment
     ) -> Situation:
         def work(database: sqlite3.Connection) -> Situation:
-            conversation = _conversation(database, turn)
-            settle(database, turn.id, tokens)
+            conversation = settle(database, turn.id, tokens)
             changed = database.execute(
                 "UPDATE turn SET state = 'composed', reason = NULL, tokens = ?"
                 " WHERE id = ? AND state = 'generating'",
@@ -234,12 +225,9 @@ class SQLiteStore:
 
     async def change(self, before: Part, after: Part) -> Situation:
         def work(database: sqlite3.Connection) -> Situation:
-            (conversation,) = database.execute(
-                "SELECT conversation FROM part WHERE id = ?", (before.id,)
-            ).fetchone()
             if replace_part(database, before, after):
                 close_turn(database, after)
-            return read_situation(database, conversation)
+            return read_situation_of(database, after)
 
         return await self._write(work)
 
@@ -338,23 +326,24 @@ def _conversation(database: sqlite3.Connection, turn: Turn) -> int:
     return int(conversation)
 
 
-def _open_turn(
-    database: sqlite3.Connection, conversation: int
-) -> tuple[int, str] | None:
-    turn: tuple[int, str] | None = database.execute(
+def _open_turn(database: sqlite3.Connection, conversation: int) -> None:
+    """
+    Begin a turn over the events that wait, unless one is open or none waits.
+    """
+    begun = database.execute(
         "INSERT INTO turn (conversation, state, began, first)"
         " SELECT conversation, 'ready', min(received), min(id) FROM event"
-        f" WHERE conversation = ? AND {OPEN_EVENT} AND state = 'new'"
-        " GROUP BY conversation RETURNING id, state",
-        (conversation,),
-    ).fetchone()
-    if turn is not None:
+        f" WHERE conversation = :it AND {OPEN_EVENT} AND state = 'new' AND NOT EXISTS"
+        f" (SELECT 1 FROM turn WHERE turn.conversation = :it AND turn.{OPEN_TURN})"
+        " GROUP BY conversation",
+        {"it": conversation},
+    )
+    if begun.rowcount > 0:
         database.execute(
             "UPDATE event SET state = 'in_turn', turn = ?"
             f" WHERE conversation = ? AND {OPEN_EVENT} AND state = 'new'",
-            (turn[0], conversation),
+            (begun.lastrowid, conversation),
         )
-    return turn
 
 
 def _end_turn(
