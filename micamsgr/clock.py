@@ -78,6 +78,12 @@ class Clocks:
             sure=self._sure,
         )
 
+    def seconds(self) -> float:
+        """
+        Read the monotonic clock alone.
+        """
+        return self._ticks()
+
     @property
     def ahead(self) -> float | None:
         """

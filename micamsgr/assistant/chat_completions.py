@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from attrs import define, evolve, field, frozen
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.logger import Logger, LogLevel
+from twisted.logger import LogLevel
 from twisted.python.failure import Failure
 from twisted.web.http_headers import Headers
 from zope.interface import implementer
@@ -30,6 +30,7 @@ from micamsgr.assistant.prompt import shorter
 from micamsgr.conversation.assistant import IAssistant, Reply, Utterance
 from micamsgr.errors import OutcomeUnknown, Refused, Unavailable
 from micamsgr.httpcall import Answer, Call
+from micamsgr.logger import Logger
 
 # The most tokens of an answer, where the configuration names none.
 _LONGEST_ANSWER = 4096

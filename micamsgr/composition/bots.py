@@ -344,6 +344,7 @@ class RunningBot(MultiService):
             texts=texts,
             look_ups=self._look_ups,
             outlet=outlet,
+            ticks=around.clocks.seconds,
         )
 
 

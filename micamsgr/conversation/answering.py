@@ -11,9 +11,10 @@ from functools import partial
 from attrs import define, field
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger, LogLevel
+from twisted.logger import LogLevel
 
 from micamsgr.errors import Refused, Unavailable
+from micamsgr.logger import Logger
 
 from . import parts as lifecycle
 from .assistant import IAssistant, Reply

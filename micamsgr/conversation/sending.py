@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from attrs import define, evolve, field
-from twisted.logger import Logger, LogLevel
+from twisted.logger import LogLevel
 
 from micamsgr.errors import Refused, RemoteError
+from micamsgr.logger import Logger
 
 from . import parts as lifecycle
 from .events import BotName, Psid

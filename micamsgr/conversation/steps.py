@@ -54,6 +54,7 @@ class Steps:
     :ivar _texts: whether the log may hold what is answered.
     :ivar _look_ups: the pace of look-ups, which others may share.
     :ivar _kept_outlet: the Page's way out, where there is one already.
+    :ivar _ticks: the monotonic clock alone, in seconds.
     """
 
     _bot: BotName
@@ -74,6 +75,11 @@ class Steps:
     _texts: bool = field(default=False, kw_only=True)
     _look_ups: TokenBucket | None = field(default=None, kw_only=True)
     _kept_outlet: Outlet | None = field(default=None, kw_only=True, alias="outlet")
+    _ticks: Callable[[], float] = field(kw_only=True)
+
+    @_ticks.default
+    def _default_ticks(self) -> Callable[[], float]:
+        return lambda: self._now().tick.seconds
 
     #: Called when the Page may send again after a pause.
     reopened: Callable[[], None] = field(default=lambda: None, init=False)
@@ -90,7 +96,7 @@ class Steps:
         self._lifetime = Lifetime(self._clock)
         outlet = self._kept_outlet or Outlet(
             self._bot,
-            lambda: self._now().tick.seconds,
+            self._ticks,
             self._delivery.rate,
             self._delivery.deadline,
             lambda: self.reopened(),

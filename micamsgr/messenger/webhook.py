@@ -14,7 +14,6 @@ from attrs import define, evolve, field, frozen
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from micamsgr.conversation.events import (
@@ -33,6 +32,7 @@ from micamsgr.conversation.planner import Situation
 from micamsgr.conversation.policy import Handover
 from micamsgr.conversation.reception import Arrival, arrival, person
 from micamsgr.errors import RejectedRequest, StoreUnavailable
+from micamsgr.logger import Logger
 
 from .erasure_codes import ErasureCodes
 from .notifications import check_signature, parse_notification

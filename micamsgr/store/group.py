@@ -8,7 +8,6 @@ import sqlite3
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from itertools import groupby
 from typing import Any, Generic, Protocol, TypeVar
 
 from attrs import define, frozen
@@ -178,13 +177,12 @@ def _commit_each(
 
 def _perform(database: sqlite3.Connection, jobs: Sequence[Job]) -> Failure | None:
     """
-    Call what jobs are to do, those that are alike and follow each other at once.
+    Call what jobs are to do, those that are alike at once.
 
     :return: why it can't be committed, where one of them is to blame.
     """
     try:
-        for _, run in groupby(jobs, _kind):
-            several = list(run)
+        for several in _gathered(jobs):
             first = several[0].work
             if len(several) > 1 and isinstance(first, Alike):
                 given = [
@@ -207,5 +205,15 @@ def _perform(database: sqlite3.Connection, jobs: Sequence[Job]) -> Failure | Non
     return None
 
 
-def _kind(job: Job) -> object:
-    return job.work.do_all if isinstance(job.work, Alike) else None
+def _gathered(jobs: Sequence[Job]) -> list[list[Job]]:
+    """
+    Bring together what is alike, in its order.
+
+    Nobody has been told of any of them yet: whatever is done first, each was asked
+    for before the other was done.
+    """
+    gathered: dict[object, list[Job]] = {}
+    for job in jobs:
+        kind = job.work.do_all if isinstance(job.work, Alike) else job
+        gathered.setdefault(kind, []).append(job)
+    return list(gathered.values())

@@ -4,11 +4,13 @@ How values lie in the tables.  Nothing here begins or ends a transaction.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
-from micamsgr.conversation.assistant import Role, Utterance
 from micamsgr.conversation.events import BotName, Conversation, PageId, Psid
 from micamsgr.conversation.moment import Tick
 from micamsgr.conversation.parts import Kind, Part
@@ -16,6 +18,10 @@ from micamsgr.conversation.planner import Situation, Turn
 from micamsgr.conversation.states import OPEN_PARTS, PartState, TurnState
 
 from .schema import OPEN_EVENT, OPEN_PART, OPEN_TURN
+
+# Stands for all that given_values() writes, so that there is one statement for any
+# number of them.
+GIVEN = "(SELECT value FROM json_each(?))"
 
 # What read_part() reads, in its order.
 PART = (
@@ -34,8 +40,8 @@ _TURN = (
 
 # One row for each open part, or one without any.
 _SITUATION = f"""
-    SELECT conversation.bot, conversation.page, conversation.psid,
-        conversation.heard, conversation.farewell, conversation.id,
+    SELECT conversation.id, conversation.bot, conversation.page,
+        conversation.psid, conversation.heard, conversation.farewell,
         (SELECT min(received) FROM event WHERE event.conversation = conversation.id
             AND event.{OPEN_EVENT} AND event.state = 'new'),
         (SELECT min(id) FROM event WHERE event.conversation = conversation.id
@@ -44,12 +50,11 @@ _SITUATION = f"""
     FROM conversation
     LEFT JOIN turn ON turn.conversation = conversation.id AND turn.{OPEN_TURN}
     LEFT JOIN part ON part.conversation = conversation.id AND part.{OPEN_PART}
-    WHERE conversation.id = {{which}} ORDER BY part.turn, part.number
+    WHERE conversation.id {{which}}
+    ORDER BY conversation.id, part.turn, part.number
 """
-_ITS_SITUATION = _SITUATION.format(which="?")
-_ITS_PARTS_SITUATION = _SITUATION.format(
-    which="(SELECT its.conversation FROM part AS its WHERE its.id = ?)"
-)
+_ITS_SITUATION = _SITUATION.format(which="= ?")
+_SITUATIONS = _SITUATION.format(which=f"IN {GIVEN}")
 
 
 # A thread in which nobody wrote for so many milliseconds is opened anew.
@@ -72,6 +77,13 @@ def values(rows: Sequence[tuple[Any, ...]]) -> str:
     """
     row = f"({', '.join('?' * len(rows[0]))})"
     return ", ".join([row] * len(rows))
+
+
+def given_values(values: Sequence[int] | Sequence[str]) -> str:
+    """
+    Write IDs for ``GIVEN``.
+    """
+    return json.dumps(values)
 
 
 def place_conversations(
@@ -100,25 +112,30 @@ def read_situation(database: sqlite3.Connection, conversation: int) -> Situation
 
     :raises KeyError: where there is no such conversation.
     """
-    return _situation(database, _ITS_SITUATION, conversation)
+    return _situations(database, _ITS_SITUATION, conversation)[conversation]
 
 
-def read_situation_of(database: sqlite3.Connection, part: Part) -> Situation:
+def read_situations(
+    database: sqlite3.Connection, conversations: Sequence[int]
+) -> dict[int, Situation]:
     """
-    Read the unfinished business of the conversation that a part is of.
-
-    :raises KeyError: where there is no such part.
+    Read the unfinished business of those conversations that there are.
     """
-    return _situation(database, _ITS_PARTS_SITUATION, part.id)
+    return _situations(database, _SITUATIONS, given_values(conversations))
 
 
-def _situation(
+def _situations(
     database: sqlite3.Connection, statement: str, which: int | str
-) -> Situation:
+) -> dict[int, Situation]:
     rows = database.execute(statement, (which,)).fetchall()
-    if not rows:
-        raise KeyError(which)
-    bot, page, psid, heard, farewell, id, waiting, first = rows[0][:8]
+    return {
+        conversation: _situation(list(theirs))
+        for conversation, theirs in groupby(rows, itemgetter(0))
+    }
+
+
+def _situation(rows: Sequence[tuple[Any, ...]]) -> Situation:
+    id, bot, page, psid, heard, farewell, waiting, first = rows[0][:8]
     turn, parts = rows[0][8:17], [row[17:] for row in rows if row[17] is not None]
     begun = None if turn[0] is None else _read_turn(turn)
     return Situation(
@@ -200,97 +217,114 @@ def _tick(seconds: float | None, boot: str | None) -> Tick | None:
     return None if seconds is None or boot is None else Tick(seconds, boot)
 
 
-def insert_part(database: sqlite3.Connection, conversation: int, part: Part) -> None:
+def insert_parts(
+    database: sqlite3.Connection, given: Sequence[tuple[int, Part]]
+) -> None:
     """
-    Add a part: ``composed``, as each begins, and then as it is.
+    Add parts to conversations: ``composed``, as each begins, and then as it is.
     """
-    database.execute(
+    database.executemany(
         "INSERT INTO part (id, turn, conversation, kind, number, text, state)"
         " VALUES (?, ?, ?, ?, ?, ?, 'composed')",
-        (
-            part.id,
-            part.turn,
-            conversation,
-            part.kind.value,
-            part.number,
-            part.text,
-        ),
+        [
+            (it.id, it.turn, conversation, it.kind.value, it.number, it.text)
+            for conversation, it in given
+        ],
     )
-    if part.state is not PartState.COMPOSED:
-        _write_part(database, part, PartState.COMPOSED, 0)
+    replace_parts(
+        database, [it for _, it in given if it.state is not PartState.COMPOSED]
+    )
+
+
+def insert_part(database: sqlite3.Connection, conversation: int, part: Part) -> None:
+    """
+    Add one.
+    """
+    insert_parts(database, [(conversation, part)])
 
 
 def replace_part(database: sqlite3.Connection, before: Part, after: Part) -> bool:
     """
     Put *after* in the place of *before*, where state and attempt are still
-    those of *before*.  That it was withdrawn meanwhile stays so.
+    those of *before*.
 
     :return: whether they were.
     """
-    return _write_part(database, after, before.state, before.attempt)
+    there = database.execute(
+        "SELECT 1 FROM part WHERE id = ? AND state = ? AND attempt = ?",
+        (before.id, before.state.value, before.attempt),
+    ).fetchone()
+    if there is not None:
+        replace_parts(database, [after])
+    return there is not None
 
 
-def _write_part(
-    database: sqlite3.Connection, part: Part, state: PartState, attempt: int
-) -> bool:
+def replace_parts(database: sqlite3.Connection, parts: Sequence[Part]) -> None:
+    """
+    Write parts as they are now.  That one was withdrawn meanwhile stays so.
+    """
+    database.executemany(
+        "UPDATE part SET state = ?, reason = ?, attempt = ?, absent = ?,"
+        " first_wall = ?, first_intended = ?, intended = ?, looked = ?, rest = ?,"
+        " boot = ?, resent = ?, withdrawn = withdrawn OR ?, mid = ?, echo = ?"
+        " WHERE id = ?",
+        [_written(part) for part in parts],
+    )
+
+
+def _written(part: Part) -> tuple[object, ...]:
     ticks = (part.first_intended, part.intended, part.looked, part.rest)
     # All that are of this boot share a column; a tick of an earlier boot says
     # no more than that it is past.
     boot = next((t.boot for t in reversed(ticks) if t is not None), None)
-    seconds = [None if t is None or t.boot != boot else t.seconds for t in ticks]
-    first_intended, intended, looked, rest = seconds
     return (
-        database.execute(
-            "UPDATE part SET state = ?, reason = ?, attempt = ?, absent = ?,"
-            " first_wall = ?, first_intended = ?, intended = ?, looked = ?, rest = ?,"
-            " boot = ?, resent = ?, withdrawn = withdrawn OR ?, mid = ?, echo = ?"
-            " WHERE id = ? AND state = ? AND attempt = ?",
-            (
-                part.state.value,
-                part.reason,
-                part.attempt,
-                part.absent,
-                part.first_wall,
-                first_intended,
-                intended,
-                looked,
-                rest,
-                boot,
-                part.resent,
-                part.withdrawn,
-                part.mid,
-                part.echo,
-                part.id,
-                state.value,
-                attempt,
-            ),
-        ).rowcount
-        == 1
+        part.state.value,
+        part.reason,
+        part.attempt,
+        part.absent,
+        part.first_wall,
+        *(None if t is None or t.boot != boot else t.seconds for t in ticks),
+        boot,
+        part.resent,
+        part.withdrawn,
+        part.mid,
+        part.echo,
+        part.id,
     )
 
 
 def close_turn(database: sqlite3.Connection, part: Part) -> None:
     """
     Draw the conclusions for a turn from what has become of one of its parts.
+    """
+    close_turns(database, [part])
+
+
+def close_turns(database: sqlite3.Connection, parts: Sequence[Part]) -> None:
+    """
+    Draw the conclusions for turns from what has become of some of their parts.
 
     If an answer's part ended other than sent, those behind it are withdrawn; so
     are an operator's words.
     With the last part of the answer the turn closes.
     """
-    if part.kind not in (Kind.ANSWER, Kind.OPERATOR) or part.state in OPEN_PARTS:
-        return
-    if part.state in (PartState.REFUSED, PartState.EXPIRED, PartState.DEAD):
+    kinds = Kind.ANSWER, Kind.OPERATOR
+    ended = [it for it in parts if it.kind in kinds and it.state not in OPEN_PARTS]
+    for part in ended:
+        if part.state is not PartState.SENT:
+            database.execute(
+                "UPDATE part SET state = 'expired', reason = 'sibling'"
+                " WHERE turn = ? AND kind = ? AND state = 'composed'",
+                (part.turn, part.kind.value),
+            )
+    if ended:
         database.execute(
-            "UPDATE part SET state = 'expired', reason = 'sibling'"
-            " WHERE turn = ? AND kind = ? AND state = 'composed'",
-            (part.turn, part.kind.value),
+            f"UPDATE turn SET state = 'closed' WHERE id IN {GIVEN}"
+            " AND state = 'composed' AND NOT EXISTS (SELECT 1 FROM part"
+            " WHERE turn = turn.id AND kind = 'answer'"
+            f" AND {OPEN_PART.replace('state', 'part.state')})",
+            (given_values([it.turn for it in ended]),),
         )
-    database.execute(
-        "UPDATE turn SET state = 'closed' WHERE id = ? AND state = 'composed'"
-        " AND NOT EXISTS (SELECT 1 FROM part WHERE turn = turn.id"
-        f" AND kind = 'answer' AND {OPEN_PART.replace('state', 'part.state')})",
-        (part.turn,),
-    )
 
 
 def utter(
@@ -307,26 +341,3 @@ def utter(
     ).lastrowid
     assert id is not None
     return id
-
-
-def utterances(
-    database: sqlite3.Connection, conversation: int, turn: Turn, most: int
-) -> tuple[Utterance, ...]:
-    """
-    Read what was said before a turn, and what the turn is to answer.
-
-    :param most: how many utterances of the past to read.
-    """
-    past = database.execute(
-        "SELECT role, text FROM utterance WHERE conversation = ?"
-        " ORDER BY id DESC LIMIT ?",
-        (conversation, most),
-    ).fetchall()
-    present = database.execute(
-        f"SELECT 'person', text FROM event WHERE conversation = ? AND {OPEN_EVENT}"
-        " AND turn = ? ORDER BY at, id",
-        (conversation, turn.id),
-    ).fetchall()
-    return tuple(
-        Utterance(Role(role), text) for role, text in [*reversed(past), *present]
-    )

@@ -5,95 +5,151 @@ ends a transaction.
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+from attrs import frozen
 
 from micamsgr.conversation.limits import DAY, MINUTE, Limit, Usage, reached, set_aside
 from micamsgr.conversation.planner import Situation
 from micamsgr.conversation.policy import Limits
 
-from .rows import values
+from .rows import GIVEN, given_values
 
 # In the place of a conversation: all who write to a bot.
 _ALL = 0
 
 _USAGE = f"""
+    WITH given AS (
+        SELECT key AS number, json_extract(value, '$[0]') AS turn,
+            json_extract(value, '$[1]') AS bot,
+            json_extract(value, '$[2]') AS conversation,
+            json_extract(value, '$[3]') AS minute, json_extract(value, '$[4]') AS day
+        FROM json_each(?)
+    )
     SELECT turn.reserved_on IS NULL,
-        CASE WHEN own.minute = :minute THEN own.minute_turns ELSE 0 END,
+        CASE WHEN own.minute = given.minute THEN own.minute_turns ELSE 0 END,
         coalesce(own.turns, 0), coalesce(own.tokens, 0), coalesce(everybody.tokens, 0)
-    FROM turn
-    LEFT JOIN spending AS own ON own.bot = :bot
-        AND own.conversation = :conversation AND own.day = :day
-    LEFT JOIN spending AS everybody ON everybody.bot = :bot
-        AND everybody.conversation = {_ALL} AND everybody.day = :day
-    WHERE turn.id = :turn
+    FROM given JOIN turn ON turn.id = given.turn
+    LEFT JOIN spending AS own ON own.bot = given.bot
+        AND own.conversation = given.conversation AND own.day = given.day
+    LEFT JOIN spending AS everybody ON everybody.bot = given.bot
+        AND everybody.conversation = {_ALL} AND everybody.day = given.day
+    ORDER BY given.number
 """
 
 
-def reserve(
-    database: sqlite3.Connection,
-    situation: Situation,
-    limits: Limits,
-    now: int,
-    cost: int,
-) -> Limit | None:
+@frozen
+class Reservation:
     """
-    Set aside what a call may cost, if no limit is reached.
+    What a call may cost.
 
-    :param situation: of the conversation; the call is for its turn.
-    :param now: milliseconds.
-    :param cost: the most tokens that it may cost.
-
-    :return: the limit that is reached; then nothing is set aside.
+    :ivar situation: of the conversation; the call is for its turn.
+    :ivar now: milliseconds.
+    :ivar cost: the most tokens that it may cost.
     """
-    assert situation.turn is not None
-    bot, turn = situation.conversation.bot, situation.turn.id
-    day, minute = now // DAY, now // MINUTE
-    turns, usage = _usage(database, bot, situation.id, turn, now)
-    limit = reached(limits, usage, turns)
-    if limit is not None:
-        return limit
-    tokens = set_aside(limits, usage, cost)
-    database.execute(
+
+    situation: Situation
+    limits: Limits
+    now: int
+    cost: int
+
+    @property
+    def row(self) -> tuple[int, str, int, int, int]:
+        """Turn, bot, conversation, minute and day."""
+        situation = self.situation
+        assert situation.turn is not None
+        bot, turn = situation.conversation.bot, situation.turn.id
+        return turn, bot, situation.id, self.now // MINUTE, self.now // DAY
+
+
+def reserve_all(
+    database: sqlite3.Connection, given: Sequence[Reservation]
+) -> list[Limit | None]:
+    """
+    Set aside what calls may cost, one after the other, as far as no limit is
+    reached.
+
+    :param given: of as many conversations.
+
+    :return: of each the limit that is reached; then nothing is set aside.
+    """
+    rows = [it.row for it in given]
+    used = database.execute(_USAGE, (json.dumps(rows),)).fetchall()
+    limits: list[Limit | None] = []
+    own: list[tuple[object, ...]] = []
+    everybody: dict[tuple[str, int], int] = defaultdict(int)
+    turns: list[tuple[int, int, int]] = []
+    for it, row, what in zip(given, rows, used, strict=True):
+        turn, bot, conversation, minute, day = row
+        begins, minute_turns, day_turns, tokens, bot_tokens = what
+        usage = Usage(
+            minute_turns=minute_turns,
+            turns=day_turns,
+            tokens=tokens,
+            bot_tokens=bot_tokens + everybody[bot, day],
+        )
+        limit = reached(it.limits, usage, begins)
+        limits.append(limit)
+        if limit is None:
+            aside = set_aside(it.limits, usage, it.cost)
+            everybody[bot, day] += aside
+            own.append((bot, conversation, day, begins, aside, minute, begins))
+            turns.append((aside, day, turn))
+    database.executemany(
         "INSERT INTO spending (bot, conversation, day, turns, tokens, minute,"
-        " minute_turns) VALUES (:bot, :conversation, :day, :turns, :tokens, :minute,"
-        f" :turns), (:bot, {_ALL}, :day, 0, :tokens, 0, 0)"
+        " minute_turns) VALUES (?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (bot, conversation, day) DO UPDATE SET"
         " turns = turns + excluded.turns, tokens = tokens + excluded.tokens,"
         " minute_turns = excluded.minute_turns + CASE WHEN minute = excluded.minute"
         " THEN minute_turns ELSE 0 END, minute = excluded.minute",
-        {
-            "bot": bot,
-            "conversation": situation.id,
-            "day": day,
-            "turns": turns,
-            "tokens": tokens,
-            "minute": minute,
-        },
+        own,
     )
+    _add(database, [(bot, _ALL, day, sum) for (bot, day), sum in everybody.items()])
+    database.executemany(
+        "UPDATE turn SET reserved = ?, reserved_on = ? WHERE id = ?", turns
+    )
+    return limits
+
+
+@frozen
+class Settled:
+    """
+    A turn of which it is known what it did cost.
+    """
+
+    conversation: int
+    state: str
+
+
+def settle_all(
+    database: sqlite3.Connection, given: Mapping[int, int]
+) -> dict[int, Settled]:
+    """
+    Put what calls did cost in the place of what was set aside for them.
+
+    :param given: how many tokens each turn did cost.
+    """
+    turns = given_values(list(given))
+    rows = database.execute(
+        "SELECT turn.id, turn.state, bot, conversation.id, reserved, reserved_on"
+        " FROM turn JOIN conversation ON conversation.id = turn.conversation"
+        f" WHERE turn.id IN {GIVEN}",
+        (turns,),
+    ).fetchall()
+    spent: dict[tuple[str, int, int], int] = defaultdict(int)
+    for turn, _, bot, conversation, reserved, day in rows:
+        if reserved is not None:
+            for whose in (conversation, _ALL):
+                spent[bot, whose, day] += given[turn] - reserved
+    _add(database, [(*whose, tokens) for whose, tokens in spent.items()])
     database.execute(
-        "UPDATE turn SET reserved = ?, reserved_on = ? WHERE id = ?",
-        (tokens, day, turn),
+        f"UPDATE turn SET reserved = NULL WHERE id IN {GIVEN} AND reserved IS NOT NULL",
+        (turns,),
     )
-    return None
-
-
-def settle(database: sqlite3.Connection, turn: int, tokens: int) -> int:
-    """
-    Put what a call did cost in the place of what was set aside for it.
-
-    :return: the turn's conversation.
-    """
-    bot, conversation, reserved, day = database.execute(
-        "SELECT bot, conversation.id, reserved, reserved_on FROM turn"
-        " JOIN conversation ON conversation.id = turn.conversation"
-        " WHERE turn.id = ?",
-        (turn,),
-    ).fetchone()
-    if reserved is not None:
-        _add(database, bot, (conversation, _ALL), day, tokens - reserved)
-        database.execute("UPDATE turn SET reserved = NULL WHERE id = ?", (turn,))
-    return int(conversation)
+    return {turn: Settled(whose, state) for turn, state, _, whose, _, _ in rows}
 
 
 def tell(database: sqlite3.Connection, turn: int, now: int, until: int) -> bool:
@@ -108,7 +164,7 @@ def tell(database: sqlite3.Connection, turn: int, now: int, until: int) -> bool:
         (turn,),
     ).fetchone()
     day = now // DAY
-    _add(database, bot, (conversation,), day, 0)
+    _add(database, [(bot, conversation, day, 0)])
     return (
         database.execute(
             "UPDATE spending SET told_until = ? WHERE bot = ? AND conversation = ?"
@@ -119,42 +175,15 @@ def tell(database: sqlite3.Connection, turn: int, now: int, until: int) -> bool:
     )
 
 
-def _usage(
-    database: sqlite3.Connection, bot: str, conversation: int, turn: int, now: int
-) -> tuple[int, Usage]:
-    """
-    :return: also 1 for a turn that begins, 0 for another call in it.
-    """
-    turns, *used = database.execute(
-        _USAGE,
-        {
-            "turn": turn,
-            "bot": bot,
-            "conversation": conversation,
-            "minute": now // MINUTE,
-            "day": now // DAY,
-        },
-    ).fetchone()
-    minute_turns, day_turns, tokens, bot_tokens = used
-    return turns, Usage(
-        minute_turns=minute_turns,
-        turns=day_turns,
-        tokens=tokens,
-        bot_tokens=bot_tokens,
-    )
-
-
 def _add(
-    database: sqlite3.Connection,
-    bot: str,
-    conversations: Sequence[int],
-    day: int,
-    tokens: int,
+    database: sqlite3.Connection, given: Sequence[tuple[str, int, int, int]]
 ) -> None:
-    rows = [(bot, conversation, day, tokens) for conversation in conversations]
-    database.execute(
-        "INSERT INTO spending (bot, conversation, day, tokens)"
-        f" VALUES {values(rows)} ON CONFLICT (bot, conversation, day) DO UPDATE SET"
+    """
+    :param given: bot, conversation, day, and tokens.
+    """
+    database.executemany(
+        "INSERT INTO spending (bot, conversation, day, tokens) VALUES (?, ?, ?, ?)"
+        " ON CONFLICT (bot, conversation, day) DO UPDATE SET"
         " tokens = tokens + excluded.tokens",
-        [value for row in rows for value in row],
+        given,
     )

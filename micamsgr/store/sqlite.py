@@ -27,17 +27,18 @@ from . import gaps
 from .arrivals import record, record_all, silence
 from .database import Transact
 from .group import Alike
-from .rows import (
-    close_turn,
-    insert_part,
-    read_situation,
-    read_situation_of,
-    replace_part,
-    utter,
-    utterances,
-)
+from .rows import insert_part, read_situation
 from .schema import OPEN_EVENT, OPEN_PART, OPEN_TURN
-from .spending import reserve, settle, tell
+from .spending import settle_all, tell
+from .turns import (
+    Beginning,
+    Composition,
+    begin_all,
+    change_all,
+    compose_all,
+    finish_events,
+    open_turns,
+)
 
 
 @implementer(IStore)
@@ -95,26 +96,18 @@ class SQLiteStore:
         estimate: Callable[[Sequence[Utterance]], int],
         now: Moment,
     ) -> Begun | None:
-        def work(database: sqlite3.Connection) -> Begun | None:
-            _open_turn(database, conversation)
-            taken_up = database.execute(
-                "UPDATE turn SET state = 'generating', rest = NULL"
-                f" WHERE conversation = ? AND {OPEN_TURN} AND state <> 'composed'",
-                (conversation,),
-            ).rowcount
-            if not taken_up:
-                return None
-            situation = read_situation(database, conversation)
-            assert situation.turn is not None
-            said = utterances(database, conversation, situation.turn, history)
-            limit = reserve(database, situation, limits, now.wall, estimate(said))
-            return Begun(situation, situation.turn, said, limit)
-
-        return await self._write(work)
+        beginning = Beginning(
+            conversation=conversation,
+            history=history,
+            limits=limits,
+            estimate=estimate,
+            now=now,
+        )
+        return await self._write(Alike(begin_all, beginning))
 
     async def open(self, conversation: int) -> Situation:
         def work(database: sqlite3.Connection) -> Situation:
-            _open_turn(database, conversation)
+            open_turns(database, [conversation])
             return read_situation(database, conversation)
 
         return await self._write(work)
@@ -138,34 +131,23 @@ class SQLiteStore:
 
     async def park(self, turn: Turn, rest: Tick, why: str, tokens: int) -> Situation:
         def work(database: sqlite3.Connection) -> Situation:
-            conversation = settle(database, turn.id, tokens)
+            settled = settle_all(database, {turn.id: tokens})
             database.execute(
                 "UPDATE turn SET state = 'ready', tries = tries + 1, reason = ?,"
                 " rest = ?, boot = ? WHERE id = ? AND state = 'generating'",
                 (why, rest.seconds, rest.boot, turn.id),
             )
-            return read_situation(database, conversation)
+            return read_situation(database, settled[turn.id].conversation)
 
         return await self._write(work)
 
     async def compose(
         self, turn: Turn, text: str, parts: Sequence[Part], tokens: int, now: Moment
     ) -> Situation:
-        def work(database: sqlite3.Connection) -> Situation:
-            conversation = settle(database, turn.id, tokens)
-            changed = database.execute(
-                "UPDATE turn SET state = 'composed', reason = NULL, tokens = ?"
-                " WHERE id = ? AND state = 'generating'",
-                (tokens, turn.id),
-            ).rowcount
-            if changed:
-                _finish_events(database, turn.id, conversation, "done", None)
-                utter(database, conversation, "bot", now.wall, text)
-                for part in parts:
-                    insert_part(database, conversation, part)
-            return read_situation(database, conversation)
-
-        return await self._write(work)
+        composition = Composition(
+            turn=turn, text=text, parts=parts, tokens=tokens, now=now
+        )
+        return await self._write(Alike(compose_all, composition))
 
     async def fail(
         self,
@@ -179,9 +161,9 @@ class SQLiteStore:
         def work(database: sqlite3.Connection) -> Situation:
             conversation = _conversation(database, turn)
             if tokens is not None:
-                settle(database, turn.id, tokens)
+                settle_all(database, {turn.id: tokens})
             if _end_turn(database, conversation, "failed", reason):
-                _finish_events(database, turn.id, conversation, "dead", reason)
+                finish_events(database, {conversation: turn.id}, "dead", reason)
                 insert_part(database, conversation, notice)
                 if farewell:
                     _bid_farewell(database, conversation, notice.id)
@@ -203,7 +185,7 @@ class SQLiteStore:
             conversation = _conversation(database, turn)
             until, reason = over_until(limit, now.wall), f"limits.{limit.value}"
             if _end_turn(database, conversation, "failed", reason):
-                _finish_events(database, turn.id, conversation, "dead", reason)
+                finish_events(database, {conversation: turn.id}, "dead", reason)
                 if tell(database, turn.id, now.wall, until):
                     insert_part(database, conversation, notice)
             return read_situation(database, conversation)
@@ -218,18 +200,13 @@ class SQLiteStore:
             if now.heard != situation.heard:
                 return now
             turn = _end_turn(database, conversation, "expired", reason)
-            _finish_events(database, turn, conversation, "dead", reason)
+            finish_events(database, {conversation: turn}, "dead", reason)
             return read_situation(database, conversation)
 
         return await self._write(work)
 
     async def change(self, before: Part, after: Part) -> Situation:
-        def work(database: sqlite3.Connection) -> Situation:
-            if replace_part(database, before, after):
-                close_turn(database, after)
-            return read_situation_of(database, after)
-
-        return await self._write(work)
+        return await self._write(Alike(change_all, (before, after)))
 
     async def take_over(self, conversation: int, until: int) -> Situation:
         def work(database: sqlite3.Connection) -> Situation:
@@ -326,26 +303,6 @@ def _conversation(database: sqlite3.Connection, turn: Turn) -> int:
     return int(conversation)
 
 
-def _open_turn(database: sqlite3.Connection, conversation: int) -> None:
-    """
-    Begin a turn over the events that wait, unless one is open or none waits.
-    """
-    begun = database.execute(
-        "INSERT INTO turn (conversation, state, began, first)"
-        " SELECT conversation, 'ready', min(received), min(id) FROM event"
-        f" WHERE conversation = :it AND {OPEN_EVENT} AND state = 'new' AND NOT EXISTS"
-        f" (SELECT 1 FROM turn WHERE turn.conversation = :it AND turn.{OPEN_TURN})"
-        " GROUP BY conversation",
-        {"it": conversation},
-    )
-    if begun.rowcount > 0:
-        database.execute(
-            "UPDATE event SET state = 'in_turn', turn = ?"
-            f" WHERE conversation = ? AND {OPEN_EVENT} AND state = 'new'",
-            (begun.lastrowid, conversation),
-        )
-
-
 def _end_turn(
     database: sqlite3.Connection, conversation: int, state: str, reason: str
 ) -> int | None:
@@ -361,30 +318,6 @@ def _end_turn(
         (state, reason, conversation),
     ).fetchone()
     return None if row is None else int(row[0])
-
-
-def _finish_events(
-    database: sqlite3.Connection,
-    turn: int | None,
-    conversation: int,
-    state: str,
-    reason: str | None,
-) -> None:
-    """
-    End the events of a turn, or those that wait for one; what was said
-    becomes history, answered or not.
-    """
-    theirs = f"conversation = ? AND {OPEN_EVENT} AND turn IS ?"
-    database.execute(
-        "INSERT INTO utterance (conversation, role, at, text)"
-        f" SELECT conversation, 'person', at, text FROM event WHERE {theirs}"
-        " ORDER BY at, id",
-        (conversation, turn),
-    )
-    database.execute(
-        f"UPDATE event SET state = ?, reason = ? WHERE {theirs}",
-        (state, reason, conversation, turn),
-    )
 
 
 def _bid_farewell(

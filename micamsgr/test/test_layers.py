@@ -24,10 +24,10 @@ LONGEST = 450
 # What of ours each room may import beside itself.
 ARROWS: dict[str, set[str]] = {
     "errors": set(),
-    "conversation": {"errors"},
+    "conversation": {"errors", "logger"},
     "store": {"conversation", "errors"},
-    "messenger": {"conversation", "errors", "httpcall", "unseen"},
-    "assistant": {"conversation", "errors", "httpcall", "unseen"},
+    "messenger": {"conversation", "errors", "httpcall", "logger", "unseen"},
+    "assistant": {"conversation", "errors", "httpcall", "logger", "unseen"},
     # It stands for others' services, and must not make our mistakes.
     "sandbox": {"conversation.assistant", "errors", "services"},
     "web": {"errors"},
@@ -36,6 +36,7 @@ ARROWS: dict[str, set[str]] = {
     "agent": set(),
     "connecting": {"errors"},
     "clock": {"conversation.moment"},
+    "logger": set(),
     "logs": set(),
     "processor": set(),
     "services": {"accepting", "inherited"},
