@@ -191,18 +191,22 @@ def _record(pid: int, seconds: float, output: Path) -> str:
 
     :raises SystemExit: where it may not be looked at.
     """
-    done = subprocess.run(
-        [
-            *(_spy(), "record", "--pid", f"{pid}", "--output", str(output)),
-            *("--duration", f"{max(1, round(seconds))}", "--rate", f"{_RATE}"),
-            *("--format", "raw", "--threads", "--function"),
-        ],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=seconds + 60.0,
-        check=False,
-    )
+    command = [
+        *(_spy(), "record", "--pid", f"{pid}", "--output", str(output)),
+        *("--duration", f"{max(1, round(seconds))}", "--rate", f"{_RATE}"),
+        *("--format", "raw", "--threads", "--function"),
+    ]
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=seconds + 60.0,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise SystemExit(f"py-spy did not come to an end: {error}") from error
     if done.returncode or not output.exists():
         raise SystemExit(
             "py-spy could not look at the daemon. It has to be root, or have"
