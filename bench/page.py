@@ -31,18 +31,20 @@ class PageError(Exception):
 def _around(page: str, name: str) -> tuple[str, str, str]:
     """
     Cut a page in three: before and with the first comment, between them, from the
-    second on.
+    second on.  Each is a line of its own: elsewhere the page may speak of them.
     """
+    lines = page.split("\n")
     begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
     for marker in (begin, end):
-        times = page.count(marker)
+        times = lines.count(marker)
         if times != 1:
-            raise PageError(f"{marker} has to be there once, and is {times} times")
-    before, _, rest = page.partition(begin)
-    between, found, after = rest.partition(end)
-    if not found:
+            raise PageError(f"one line has to be {marker}, and {times} are")
+    first, second = lines.index(begin), lines.index(end)
+    if second < first:
         raise PageError(f"{end} is before {begin}")
-    return before + begin, between, end + after
+    parts = lines[: first + 1], lines[first + 1 : second], lines[second:]
+    before, between, after = map("\n".join, parts)
+    return before, between, after
 
 
 def between(page: str, name: str) -> str:
@@ -72,7 +74,7 @@ def documented(page: str, name: str) -> float:
     """
     found = _RATIO.search(between(page, name))
     if found is None:
-        raise PageError(f'no "ratio 0.123" after <!-- {name} -->')
+        raise PageError(f'there is no "ratio 0.123" after <!-- {name} -->')
     return float(found[1])
 
 
