@@ -131,13 +131,13 @@ def folded(stack: Stack) -> Stack:
 
     The last call always stays, so that each room keeps its time.
     """
-    frames = list(_begun(stack.frames))
+    frames = _begun(stack.frames)
     kept: list[Frame] = []
-    for frame in frames[:-1]:
+    for frame in frames:
         plumbing = frame.file in _PLUMBING or frame.function == _DISPATCHER
         if not plumbing and kept[-1:] != [frame]:
             kept.append(frame)
-    if kept[-1:] != frames[-1:]:
+    if kept[-1:] != [*frames[-1:]]:
         kept += frames[-1:]
     return evolve(stack, frames=tuple(kept))
 
