@@ -50,7 +50,7 @@ _NAMED = 0.01
 _WIDTH, _SIDE, _TOP, _STEP = 1000, 12, 92, 17
 
 # How wide a letter is, on average.
-_LETTER = 5.9
+_LETTER = 6.2
 
 _LIGHT = ("f3a95c", "f8dcb2", "8ccb9f", "9fb9f7", "cdaef0", "86d2de", "d6dae3")
 _DARK = ("8c5417", "5d4a2c", "2d6b44", "37529a", "63428f", "1c6572", "474e5e")
@@ -91,8 +91,8 @@ def draw(title: str, boxes: Sequence[Box], samples: int) -> str:
         f'<text class="s" x="{_SIDE}" y="41">Each call is above its caller, and as'
         f" wide as its share of {samples:,} samples of threads that had something to"
         " do.</text>",
-        f'<text class="s" x="{_SIDE}" y="57">Left out: how it started, Deferreds and'
-        " contexts between the calls that are shown, and what is narrower than"
+        f'<text class="s" x="{_SIDE}" y="57">Left out: how it started; Deferreds, contexts'
+        " and logging between the calls that are shown; and what is narrower than"
         f" {_LEAST:.1%}.</text>",
         *_legend(),
     ]
