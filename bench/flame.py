@@ -91,9 +91,9 @@ def draw(title: str, boxes: Sequence[Box], samples: int) -> str:
         f'<text class="s" x="{_SIDE}" y="41">Each call is above its caller, and as'
         f" wide as its share of {samples:,} samples of threads that had something to"
         " do.</text>",
-        f'<text class="s" x="{_SIDE}" y="57">Left out: how it started; Deferreds, contexts'
-        " and logging between the calls that are shown; and what is narrower than"
-        f" {_LEAST:.1%}.</text>",
+        f'<text class="s" x="{_SIDE}" y="57">Left out: how it started; Deferreds,'
+        " contexts and logging between the calls that are shown; and what is"
+        f" narrower than {_LEAST:.1%}.</text>",
         *_legend(),
     ]
     for box in boxes:
@@ -208,10 +208,11 @@ def _record(pid: int, seconds: float, output: Path) -> str:
     except subprocess.TimeoutExpired as error:
         raise SystemExit(f"py-spy did not come to an end: {error}") from error
     if done.returncode or not output.exists():
+        said = done.stderr.partition("\nStack backtrace:")[0]
         raise SystemExit(
             "py-spy could not look at the daemon. It has to be root, or have"
             " CAP_SYS_PTRACE (docker run --cap-add SYS_PTRACE), or"
-            f" kernel.yama.ptrace_scope has to be 0. It says:\n{done.stderr}"
+            f" kernel.yama.ptrace_scope has to be 0. It says:\n{said.strip()}"
         )
     return output.read_text("utf-8")
 
