@@ -13,7 +13,7 @@ help:
 	@echo "make test    environment, unit and end-to-end tests, ruff, mypy"
 	@echo "make unit    the unit tests alone: a minute or two"
 	@echo "make bounds  the unit tests with the oldest libraries that will do"
-	@echo "make bench   the benchmarks: minutes"
+	@echo "make bench   the benchmarks: half an hour; DOCS=docs writes their page"
 	@echo "make install    as root: the service, in $(PREFIX), for systemd"
 	@echo "make uninstall  as root: the opposite; configuration and store stay"
 	@echo "make clean   remove what the others made"
@@ -50,8 +50,10 @@ bounds:
 	$(VENV)-bounds/bin/pip install --quiet --constraint $(VENV)-bounds/oldest .
 	cd $(VENV)-bounds && bin/trial micamsgr
 
+# py-spy is for the flame graph.  DOCS=docs writes what is found into the page.
 bench: venv
-	$(BIN)/python -m bench
+	$(BIN)/pip install -qq --config-settings editable_mode=compat --editable '.[dev,bench]'
+	PYTHON=$(abspath $(BIN))/python bench/run $(if $(DOCS),--docs $(DOCS))
 
 # Not with the Python that is the first one here, which may be root's alone:
 # $(PYTHON) counts only if it was given.

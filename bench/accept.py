@@ -1,7 +1,9 @@
 """
 How many webhooks per second the daemon keeps, while the LLM never answers.
 
-Beside it, with the same load: a bare site that keeps nothing.
+Beside it, with the same load: a bare site that keeps nothing.  The ratio is the
+median of those of the rounds; each round measures both, in turns one or the other
+first.
 """
 
 from __future__ import annotations
@@ -18,7 +20,18 @@ from typing import Any
 from attrs import evolve, field, frozen
 
 from bench.children import WARM_UP, Child, daemon, measured, module, running
-from bench.report import Goal, Report, finish, machine, options, progress
+from bench.report import (
+    ROUNDS,
+    SECONDS,
+    Goal,
+    Report,
+    alternating,
+    finish,
+    machine,
+    options,
+    paired,
+    progress,
+)
 
 CONNECTIONS = 50
 
@@ -175,9 +188,14 @@ class Series:
     steady: list[Figures] = field(factory=list)
 
     @property
+    def rates(self) -> list[float]:
+        """Webhooks per second, of each round."""
+        return [figures.rate for figures in self.free]
+
+    @property
     def rate(self) -> float:
         """Webhooks per second."""
-        return median(figures.rate for figures in self.free)
+        return median(self.rates)
 
     @property
     def p50(self) -> float:
@@ -191,7 +209,7 @@ class Series:
 
     def row(self) -> list[str]:
         """Say it all in cells."""
-        rates = [figures.rate for figures in self.free]
+        rates = self.rates
         return [
             self.name,
             f"{self.rate:,.0f}",
@@ -218,7 +236,9 @@ def main(arguments: Sequence[str]) -> Report:
     """
     Measure, and print.
     """
-    given = options(__doc__, arguments, seconds=5.0, rounds=3, connections=CONNECTIONS)
+    given = options(
+        __doc__, arguments, seconds=SECONDS, rounds=ROUNDS, connections=CONNECTIONS
+    )
     free = Load(connections=given.connections, seconds=given.seconds)
     steady = evolve(free, rate=STEADY)
     site, own = Series("bare site"), Series("daemon")
@@ -231,15 +251,19 @@ def main(arguments: Sequence[str]) -> Report:
         remote = f"http://127.0.0.1:{stand_in.line()}"
         for number in range(given.rounds):
             progress(f"round {number + 1} of {given.rounds}")
-            site.free.append(bare(free))
-            own.free.append(ours(directory / f"{number}", remote, free))
+            for one in alternating(number, (site, own)):
+                if one is site:
+                    site.free.append(bare(free))
+                else:
+                    where = directory / f"{number}"
+                    own.free.append(ours(where, remote, free))
             site.steady.append(bare(steady))
             own.steady.append(ours(directory / f"{number}-steady", remote, steady))
         two = bare(evolve(free, drivers=2)) if given.connections > 1 else None
     notes = []
     if two is not None:
         notes.append(f"The bare site with two drivers: {two.rate:,.0f} webhooks/s.")
-    ratio = own.rate / site.rate
+    ratio = paired(own.rates, site.rates)
     report = Report(
         name="accept",
         rows=[_HEAD, site.row(), own.row()],

@@ -191,8 +191,34 @@ def daemon(
 
     :return: it, once it listens, and its port.
     """
-    directory.mkdir(exist_ok=True)
     port = free_port()
+    listen = f"tcp:{port}:interface=127.0.0.1"
+    config = configure(directory, remote, **{"listen": listen, **changes})
+    twistd: tuple[str, ...] = ("-c", "from twisted.scripts.twistd import run; run()")
+    if broken:
+        twistd = ("-m", "tests.launch", json.dumps({"broken": broken}))
+    log = directory / "log"
+    with running(
+        *twistd, "-n", "micamessenger", "--config", config.name, log=log
+    ) as child:
+        deadline = time.monotonic() + 20.0
+        while not _listens(port):
+            if child.over or time.monotonic() > deadline:
+                raise SystemExit(f"the daemon did not start:\n{log.read_text()}")
+            time.sleep(_LOOK)
+        yield child, port
+
+
+def configure(directory: Path, remote: str, **changes: Any) -> Path:
+    """
+    Write the shortest configuration there is, for a daemon or for those who make
+    its calls without one.
+
+    :param directory: made, unless it is there.
+
+    :return: where it is.
+    """
+    directory.mkdir(exist_ok=True)
     document: dict[str, Any] = {
         "bot_name": "mica",
         "llm_config": {"headers": {"Authorization": "Bearer k"}, "server": remote},
@@ -202,23 +228,11 @@ def daemon(
             "secret": SECRET,
             "graph_url": remote,
         },
-        "listen": f"tcp:{port}:interface=127.0.0.1",
     }
     merge(document, changes)
-    (directory / "mica.yaml").write_text(yaml.safe_dump(document))
-    twistd: tuple[str, ...] = ("-c", "from twisted.scripts.twistd import run; run()")
-    if broken:
-        twistd = ("-m", "tests.launch", json.dumps({"broken": broken}))
-    log = directory / "log"
-    with running(
-        *twistd, "-n", "micamessenger", "--config", "mica.yaml", log=log
-    ) as child:
-        deadline = time.monotonic() + 20.0
-        while not _listens(port):
-            if child.over or time.monotonic() > deadline:
-                raise SystemExit(f"the daemon did not start:\n{log.read_text()}")
-            time.sleep(_LOOK)
-        yield child, port
+    config = directory / "mica.yaml"
+    config.write_text(yaml.safe_dump(document))
+    return config
 
 
 def merge(document: dict[str, Any], changes: dict[str, Any]) -> None:

@@ -4,7 +4,8 @@ per second, with an empty store; with 10,000 conversations, all of whose people
 have written and been answered before and write again; and with 1,000,000 events
 of others than those who write.
 
-Each round has its own copy of the store, and the stores alternate.
+Each round has its own copy of the store; the stores alternate, in turns forward and
+backward, and the ratios are the medians of those of the rounds.
 """
 
 from __future__ import annotations
@@ -22,7 +23,18 @@ from attrs import field, frozen
 
 from bench import accept, pipeline
 from bench.children import module, running
-from bench.report import Goal, Report, finish, machine, options, progress
+from bench.report import (
+    ROUNDS,
+    SECONDS,
+    Goal,
+    Report,
+    alternating,
+    finish,
+    machine,
+    options,
+    paired,
+    progress,
+)
 from bench.restart import fill
 from bench.webhooks import PAGE
 
@@ -54,10 +66,15 @@ class Past:
     accepted: list[float] = field(factory=list)
     answered: list[float] = field(factory=list)
 
-    @property
-    def rates(self) -> tuple[float, float]:
-        """Webhooks kept, and messages answered, per second."""
-        return median(self.accepted), median(self.answered)
+    def ratios(self, empty: Past) -> tuple[float, float]:
+        """
+        Compare webhooks kept, and messages answered, with those of the same rounds
+        with an empty store.
+        """
+        return (
+            paired(self.accepted, empty.accepted),
+            paired(self.answered, empty.answered),
+        )
 
     def make(self, path: Path) -> None:
         """
@@ -73,8 +90,9 @@ class Past:
     def row(self, empty: Past) -> list[str]:
         """Say it all in cells."""
         cells = [self.name]
-        for rate, other in zip(self.rates, empty.rates, strict=True):
-            cells += [f"{rate:,.0f}", f"{rate / other:.2f}"]
+        both = (self.accepted, self.answered)
+        for rates, ratio in zip(both, self.ratios(empty), strict=True):
+            cells += [f"{median(rates):,.0f}", f"{ratio:.2f}"]
         return cells
 
 
@@ -101,8 +119,8 @@ def main(arguments: Sequence[str]) -> Report:
     given = options(
         __doc__,
         arguments,
-        seconds=5.0,
-        rounds=3,
+        seconds=SECONDS,
+        rounds=ROUNDS,
         conversations=CONVERSATIONS,
         stored=STORED,
     )
@@ -122,7 +140,7 @@ def main(arguments: Sequence[str]) -> Report:
         hanging = stack.enter_context(running(*module("stand_in", "--hang")))
         silent = f"http://127.0.0.1:{hanging.line()}"
         for number in range(given.rounds):
-            for past in pasts:
+            for past in alternating(number, pasts):
                 progress(f"round {number + 1} of {given.rounds}: {past.name}")
                 taking = accept.Load(
                     seconds=given.seconds, first=_NEW, among=past.among
@@ -142,12 +160,7 @@ def main(arguments: Sequence[str]) -> Report:
                         where, stand_in, remote, writing, delivery={"rate": 0}
                     )
                 past.answered.append(told.rate)
-    ratios = {
-        past.name: [
-            rate / other for rate, other in zip(past.rates, empty.rates, strict=True)
-        ]
-        for past in pasts[1:]
-    }
+    ratios = {past.name: past.ratios(empty) for past in pasts[1:]}
     report = Report(
         name="growth",
         rows=[_HEAD, *(past.row(empty) for past in pasts)],

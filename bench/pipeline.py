@@ -2,7 +2,9 @@
 How many messages per second the daemon answers, from the webhook to the last
 commit, while the LLM and the Graph API answer at once.
 
-Beside it: the same calls of the LLM and the Graph API without a daemon.
+Beside it: the same calls of the LLM and the Graph API without a daemon.  The ratios
+are the medians of those of the rounds; each round measures both, in turns one or
+the other first.
 """
 
 from __future__ import annotations
@@ -19,8 +21,27 @@ from typing import Any
 
 from attrs import asdict, field, frozen
 
-from bench.children import WARM_UP, Child, daemon, measured, module, running
-from bench.report import Goal, Report, finish, machine, options, progress
+from bench.children import (
+    WARM_UP,
+    Child,
+    configure,
+    daemon,
+    measured,
+    module,
+    running,
+)
+from bench.report import (
+    ROUNDS,
+    SECONDS,
+    Goal,
+    Report,
+    alternating,
+    finish,
+    machine,
+    options,
+    paired,
+    progress,
+)
 
 PEOPLE = 50
 
@@ -164,24 +185,24 @@ class Series:
     rounds: list[Figures] = field(factory=list)
 
     @property
-    def rate(self) -> float:
-        """Messages per second."""
-        return median(figures.rate for figures in self.rounds)
+    def rates(self) -> list[float]:
+        """Messages per second, of each round."""
+        return [figures.rate for figures in self.rounds]
 
     @property
-    def caller(self) -> float:
-        """Seconds of processor time per 1,000 messages."""
-        return median(figures.caller for figures in self.rounds)
+    def callers(self) -> list[float]:
+        """Seconds of processor time per 1,000 messages, of each round."""
+        return [figures.caller for figures in self.rounds]
 
     def row(self) -> list[str]:
         """Say it all in cells."""
-        rates = [figures.rate for figures in self.rounds]
+        rates = self.rates
         stand_in = median(figures.stand_in for figures in self.rounds)
         return [
             self.name,
-            f"{self.rate:,.0f}",
+            f"{median(rates):,.0f}",
             f"{min(rates):,.0f} to {max(rates):,.0f}",
-            f"{self.caller:.2f} s",
+            f"{median(self.callers):.2f} s",
             f"{stand_in:.2f} s",
         ]
 
@@ -193,24 +214,31 @@ def main(arguments: Sequence[str]) -> Report:
     """
     Measure, and print.
     """
-    given = options(__doc__, arguments, seconds=5.0, rounds=3, people=PEOPLE)
+    given = options(__doc__, arguments, seconds=SECONDS, rounds=ROUNDS, people=PEOPLE)
     load = Load(people=given.people, seconds=given.seconds)
     calls, own = Series("bare calls"), Series("daemon")
+    changes = {"delivery": {"rate": 0}}
     with TemporaryDirectory(prefix="bench-", dir=given.directory) as scratch:
         directory = Path(scratch)
         print(f"pipeline: {given.people} people at a time, remote ends at 0 latency")
         print(machine(directory), flush=True)
         for number in range(given.rounds):
             progress(f"round {number + 1} of {given.rounds}")
-            where = directory / f"{number}"
-            with running(*module("stand_in")) as stand_in:
-                remote = f"http://127.0.0.1:{stand_in.line()}"
-                figures = ours(where, stand_in, remote, load, delivery={"rate": 0})
-                own.rounds.append(figures)
-                calls.rounds.append(bare(where / "mica.yaml", stand_in, load))
+            for one in alternating(number, (calls, own)):
+                # Each has a stand-in that nobody has called before.
+                with running(*module("stand_in")) as stand_in:
+                    remote = f"http://127.0.0.1:{stand_in.line()}"
+                    where = directory / f"{number}-{one.name}"
+                    one.rounds.append(
+                        bare(configure(where, remote, **changes), stand_in, load)
+                        if one is calls
+                        else ours(where, stand_in, remote, load, **changes)
+                    )
     p50 = median(figures.p50 for figures in own.rounds) * 1e3
     p99 = median(figures.p99 for figures in own.rounds) * 1e3
-    ratio, cpu = own.rate / calls.rate, own.caller / calls.caller
+    ratio = paired(own.rates, calls.rates)
+    cpu = paired(own.callers, calls.callers)
+    rate, taken = median(own.rates), median(own.callers)
     report = Report(
         name="pipeline",
         rows=[_HEAD, calls.row(), own.row()],
@@ -218,9 +246,9 @@ def main(arguments: Sequence[str]) -> Report:
             f"From writing to the answer, with {given.people} people at a time:"
             f" p50 {p50:.0f} ms, p99 {p99:.0f} ms."
         ],
-        line=f"{own.rate:.0f} messages/s, bare calls {calls.rate:.0f}/s,"
-        f" ratio {ratio:.3f}; CPU {own.caller:.2f} s per 1,000,"
-        f" bare calls {calls.caller:.2f} s, ratio {cpu:.2f}",
+        line=f"{rate:.0f} messages/s, bare calls {median(calls.rates):.0f}/s,"
+        f" ratio {ratio:.3f}; CPU {taken:.2f} s per 1,000,"
+        f" bare calls {median(calls.callers):.2f} s, ratio {cpu:.2f}",
         goals=[
             Goal(
                 what="messages answered, of the bare calls'",

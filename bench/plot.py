@@ -12,7 +12,8 @@ from attrs import frozen
 
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _GAP = 900, 120, 90, 20, 46, 46
 
-_STYLE = """
+#: Of texts, lines and the background.
+STYLE = """
     text{font:13px system-ui,sans-serif;fill:#1b2437}
     .title{font-weight:600}
     .grid{stroke:#d9deea;stroke-width:1}
@@ -69,7 +70,7 @@ def svg(
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}"'
         f' role="img" aria-label="{escape(title, True)}">',
-        f"<style>{_STYLE}</style>",
+        f"<style>{STYLE}</style>",
         f'<rect class="bg" width="{_WIDTH}" height="{height}"/>',
         f'<text class="title" x="{_LEFT}" y="22">{escape(title)}</text>',
     ]

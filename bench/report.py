@@ -16,12 +16,19 @@ from datetime import datetime, timezone
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
+from typing import TypeVar
 
 from attrs import frozen
 
 import twisted
 
+#: Seconds that one measurement takes, and how many there are of each kind, where
+#: a benchmark has no reason for others.
+SECONDS, ROUNDS = 4.0, 5
+
 _SYNCS = 200
+
+_T = TypeVar("_T")
 
 
 def options(
@@ -100,6 +107,30 @@ def percentile(values: Sequence[float], percent: int) -> float:
     Find the least of *values* that so many percent of them don't exceed.
     """
     return sorted(values)[max(0, -(-len(values) * percent // 100) - 1)]
+
+
+def paired(over: Sequence[float], under: Sequence[float]) -> float:
+    """
+    Find the median of the ratios of two things that were measured in each round.
+
+    Those of one round are next to each other in time.  A machine becomes faster and
+    slower within minutes, and the ratio of two medians would compare what was
+    measured at different times.
+
+    :param over: a figure for each round.
+    :param under: as many, by which they are divided.
+    """
+    return median(one / other for one, other in zip(over, under, strict=True))
+
+
+def alternating(number: int, kinds: Sequence[_T]) -> Sequence[_T]:
+    """
+    Put what is measured in a round in order: that of every other round is the
+    reverse, so that nothing gains by always being the first.
+
+    :param number: the round's.
+    """
+    return kinds[::-1] if number % 2 else kinds
 
 
 @frozen(kw_only=True)

@@ -1,8 +1,8 @@
 """
 What TLS 1.3 costs: webhooks kept per second over connections that stay open,
-with TLS and without, by the same daemon with the same configuration, rounds
-alternating; and how many new connections per second it takes, with a full
-handshake and a webhook each.
+with TLS and without, by the same daemon with the same configuration, next to each
+other in each round and in turns one or the other first; and how many new
+connections per second it takes, with a full handshake and a webhook each.
 """
 
 from __future__ import annotations
@@ -18,7 +18,18 @@ from attrs import evolve, field, frozen
 
 from bench.accept import CONNECTIONS, Figures, Load, ours
 from bench.children import module, running
-from bench.report import Goal, Report, finish, machine, options, progress
+from bench.report import (
+    ROUNDS,
+    SECONDS,
+    Goal,
+    Report,
+    alternating,
+    finish,
+    machine,
+    options,
+    paired,
+    progress,
+)
 from bench.secure import pair
 from tests.ports import free_port
 
@@ -38,13 +49,18 @@ class Series:
     rounds: list[Figures] = field(factory=list)
 
     @property
+    def rates(self) -> list[float]:
+        """Webhooks per second, of each round."""
+        return [figures.rate for figures in self.rounds]
+
+    @property
     def rate(self) -> float:
         """Webhooks per second."""
-        return median(figures.rate for figures in self.rounds)
+        return median(self.rates)
 
     def row(self) -> list[str]:
         """Say it all in cells."""
-        rates = [figures.rate for figures in self.rounds]
+        rates = self.rates
         return [
             self.name,
             f"{self.rate:,.0f}",
@@ -61,7 +77,9 @@ def main(arguments: Sequence[str]) -> Report:
     """
     Measure, and print.
     """
-    given = options(__doc__, arguments, seconds=5.0, rounds=3, connections=CONNECTIONS)
+    given = options(
+        __doc__, arguments, seconds=SECONDS, rounds=ROUNDS, connections=CONNECTIONS
+    )
     load = Load(connections=given.connections, seconds=given.seconds)
     plain = Series("plain", load)
     kept = Series("TLS 1.3", evolve(load, tls=True))
@@ -79,13 +97,13 @@ def main(arguments: Sequence[str]) -> Report:
         certificate = pair(directory)
         for number in range(given.rounds):
             progress(f"round {number + 1} of {given.rounds}")
-            for one in (plain, kept, new):
+            for one in (*alternating(number, (plain, kept)), new):
                 port = free_port()
                 tls = {"listen": f"tcp:{port}:interface=127.0.0.1", **certificate}
                 where = directory / f"{number}-{one.name}"
                 to = port if one.load.tls else 0
                 one.rounds.append(ours(where, remote, one.load, to, tls=tls))
-    ratio = kept.rate / plain.rate
+    ratio = paired(kept.rates, plain.rates)
     report = Report(
         name="tls",
         rows=[_HEAD, plain.row(), kept.row(), new.row()],
