@@ -37,6 +37,7 @@ from twisted.web.iweb import IResponse
 from micamsgr.agent import PlainAgent, PlainClient
 from micamsgr.connecting import Endpoints, Pool
 from micamsgr.errors import OutcomeUnknown, RemoteError, Unavailable
+from micamsgr.timers import SharedTimers
 
 
 @frozen
@@ -166,7 +167,7 @@ def outbound_client(
     :return: the pool is to be closed with ``closeCachedConnections()``, once
         no call is in flight.
     """
-    pool = Pool(reactor)
+    pool = Pool(SharedTimers(reactor))
     pool.maxPersistentPerHost = connections
     pool.cachedConnectionTimeout = idle  # type: ignore[assignment]
     # The planner repeats; a repetition that it doesn't know of is a duplicate.

@@ -31,6 +31,7 @@ from micamsgr.services import Closing, OnHangup
 from micamsgr.store.deletions import Deletions
 from micamsgr.store.service import StoreService
 from micamsgr.systemd import Notifying, ServiceManager
+from micamsgr.timers import SharedTimers
 from micamsgr.web.admission import MOST_CLOSING, Admission, affordable
 from micamsgr.web.site import Budget, LimitedSite
 
@@ -139,7 +140,7 @@ def build(
     store = open_store(reactor, config.store, committed=metrics.committed)
     calls = _calls(config)
     client, pool = outbound_client(reactor, connections=calls)
-    caller = HTTPCaller(reactor, client.request)
+    caller = HTTPCaller(SharedTimers(reactor), client.request)
     sandbox = make_sandbox(reactor, config, caller)
 
     def troubled(bot: Bot, assistant: IAssistant) -> IAssistant:

@@ -32,7 +32,7 @@ ARROWS: dict[str, set[str]] = {
     "sandbox": {"conversation.assistant", "errors", "services"},
     "web": {"errors"},
     "config": {"conversation.events", "conversation.policy"},
-    "httpcall": {"agent", "connecting", "errors"},
+    "httpcall": {"agent", "connecting", "errors", "timers"},
     "agent": set(),
     "connecting": {"errors"},
     "clock": {"conversation.moment"},
@@ -44,6 +44,7 @@ ARROWS: dict[str, set[str]] = {
     "accepting": set(),
     "inherited": set(),
     "unseen": set(),
+    "timers": set(),
     "cli": {"__version__", "check", "config", "control", "setup", "store"},
     "check": {
         "__version__",
