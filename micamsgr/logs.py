@@ -83,9 +83,11 @@ class LogWriter:
 
     def __call__(self, event: LogEvent) -> None:
         # Twisted's own filter takes as long for this as all the rest.
+        level = event.get("log_level")
+        if level not in self._ours:
+            return
         namespace = event.get("log_namespace") or ""
-        ours = namespace.partition(".")[0] == "micamsgr"
-        if event.get("log_level") in (self._ours if ours else self._others):
+        if level in self._others or namespace.partition(".")[0] == "micamsgr":
             self._write(event)
 
 

@@ -113,7 +113,7 @@ class Metrics:
     _counters: dict[str, Counter] = field(factory=dict, init=False)
     _gauges: dict[str, Gauge] = field(factory=dict, init=False)
     _histograms: dict[str, Histogram] = field(factory=dict, init=False)
-    _requests: dict[str, Counter] = field(factory=dict, init=False)
+    _counted: dict[tuple[str, str], Counter] = field(factory=dict, init=False)
 
     def __attrs_post_init__(self) -> None:
         ProcessCollector(registry=self.registry)
@@ -133,9 +133,8 @@ class Metrics:
             self._counters["mica_send"].labels(outcome)
         for reason in (*_REASONS, _BY_ASSISTANT):
             self._counters["mica_dead_letters"].labels(reason)
-        requests = self._counters["mica_webhook_requests"]
-        # To find a label's counter takes longer than to count.
-        self._requests = {code: requests.labels(code) for code in _CODES}
+        for code in _CODES:
+            self._counters["mica_webhook_requests"].labels(code)
         for limit in _CLIENT_LIMITS:
             self._counters["mica_clients_refused"].labels(limit)
 
@@ -145,6 +144,16 @@ class Metrics:
         """
         return generate_latest(self.registry)
 
+    def _counter(self, name: str, label: str) -> Counter:
+        """
+        Find the counter of one label: to have it found takes longer than to count.
+        """
+        found = self._counted.get((name, label))
+        if found is None:
+            found = self._counters[name].labels(label)
+            self._counted[name, label] = found
+        return found
+
     # What is told directly.
 
     def answered(self, code: int, seconds: float) -> None:
@@ -152,8 +161,7 @@ class Metrics:
         Note that a delivery was answered.
         """
         name = _known(str(code), _CODES)
-        known = self._requests.get(name)
-        (known or self._counters["mica_webhook_requests"].labels(name)).inc()
+        self._counter("mica_webhook_requests", name).inc()
         self._histograms["mica_webhook_ack_seconds"].observe(seconds)
 
     def refused(self, limit: str) -> None:
@@ -331,7 +339,7 @@ class Metrics:
 
     def _attempted(self, event: LogEvent) -> None:
         outcome = _SENDS[type(event["outcome"]).__name__]
-        self._counters["mica_send"].labels(outcome).inc()
+        self._counter("mica_send", outcome).inc()
         waited = event["waited"]
         if outcome == "sent" and waited is not None:
             self._histograms["mica_turn_seconds"].observe(waited)
@@ -342,7 +350,7 @@ class Metrics:
 
     def _called(self, event: LogEvent) -> None:
         outcome = event["outcome"].replace(" ", "_")
-        self._counters["mica_llm_calls"].labels(outcome).inc()
+        self._counter("mica_llm_calls", outcome).inc()
         self._counters["mica_llm_tokens"].inc(event["tokens"])
         self._histograms["mica_llm_seconds"].observe(event["seconds"])
 
