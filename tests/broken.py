@@ -38,7 +38,7 @@ from micamsgr.conversation.states import PartState
 from micamsgr.messenger import notifications, webhook
 from micamsgr.messenger.graph import GraphMessenger
 from micamsgr.messenger.webhook import Webhook
-from micamsgr.store import arrivals, erasure, retention, rows, sqlite, tally
+from micamsgr.store import arrivals, erasure, retention, rows, sqlite, tally, turns
 from micamsgr.web.deadlines import Deadline
 
 # For so many seconds a build that has said 200 has not begun to keep it.
@@ -264,7 +264,7 @@ def no_indexes() -> None:
     """
     Look for what is open among all that was ever done.
     """
-    for module in (arrivals, erasure, retention, rows, sqlite, tally):
+    for module in (arrivals, erasure, retention, rows, sqlite, tally, turns):
         for name in ("OPEN_EVENT", "OPEN_TURN", "OPEN_PART"):
             if hasattr(module, name):
                 # With a sign before it, no index serves.

@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Sequence
-from inspect import getclosurevars
 from threading import Lock
 from typing import Any
 
@@ -22,10 +21,14 @@ from twisted.internet.defer import Deferred
 
 from micamsgr import httpcall
 from micamsgr.conversation.events import Echo
+from micamsgr.conversation.moment import Moment
+from micamsgr.conversation.parts import Part
+from micamsgr.conversation.reception import Arrival
 from micamsgr.messenger.webhook_resource import WebhookResource
 from micamsgr.store.arrivals import record_all
 from micamsgr.store.group import Alike
 from micamsgr.store.thread import DatabaseThread
+from micamsgr.store.turns import begin_all, change_all, compose_all
 
 #: What is committed: by the method of the store, and for a part's change by
 #: the states before and after.  ``doubt`` is also the adoption of what a dead
@@ -152,27 +155,45 @@ def commit_of(work: Callable[..., Any]) -> str:
     Name what a transaction commits, as in ``COMMITS``.
     """
     if isinstance(work, Alike):
-        arrivals, _ = work.given
-        return (
-            "echo" if all(isinstance(it.event, Echo) for it in arrivals) else "record"
-        )
+        return _NAMES[work.do_all](work.given)
     first, *rest = work.__qualname__.split(".")
     # A function, or a method of a class.
-    method = [first] if rest[:1] in ([], ["<locals>"]) else rest[:1]
-    known = getclosurevars(work).nonlocals
-    if method == ["change"]:
-        return f"{known['before'].state.value}>{known['after'].state.value}"
-    return "".join(method)
+    return "".join([first] if rest[:1] in ([], ["<locals>"]) else rest[:1])
+
+
+def _recorded(given: tuple[Sequence[Arrival], Moment]) -> str:
+    arrivals, _ = given
+    return "echo" if all(isinstance(it.event, Echo) for it in arrivals) else "record"
+
+
+def _changed(given: tuple[Part, Part]) -> str:
+    before, after = given
+    return f"{before.state.value}>{after.state.value}"
+
+
+# What is done for many at once.
+_NAMES: dict[Callable[..., Any], Callable[[Any], str]] = {
+    record_all: _recorded,
+    begin_all: lambda _: "begin",
+    compose_all: lambda _: "compose",
+    change_all: _changed,
+}
 
 
 def _around_commits(stop: Stop) -> None:
     ask = DatabaseThread._ask
 
-    def all_done(database: Any, given: Sequence[Any]) -> Sequence[Any]:
-        results = record_all(database, given)
-        for each in given:
-            stop(f"{commit_of(Alike(record_all, each))}.done")
-        return results
+    def stopping(do_all: Callable[..., Any]) -> Callable[..., Any]:
+        def all_done(database: Any, given: Sequence[Any]) -> Sequence[Any]:
+            results: Sequence[Any] = do_all(database, given)
+            for each in given:
+                stop(f"{_NAMES[do_all](each)}.done")
+            return results
+
+        return all_done
+
+    # One of each, so that several of them are still done at once.
+    at_once = {do_all: stopping(do_all) for do_all in _NAMES}
 
     def stopped(
         self: DatabaseThread, work: Callable[..., Any], *how: Any, **more: Any
@@ -188,8 +209,9 @@ def _around_commits(stop: Stop) -> None:
             stop(f"{name}.kept")
             return result
 
-        # So that several of them are still done at once.
-        doing: Any = evolve(work, do_all=all_done) if isinstance(work, Alike) else done
+        doing: Any = done
+        if isinstance(work, Alike):
+            doing = evolve(work, do_all=at_once[work.do_all])
         return ask(self, doing, *how, **more).addCallback(kept)
 
     DatabaseThread._ask = stopped  # type: ignore[method-assign]
