@@ -6,6 +6,7 @@ many servers speak it.
 from __future__ import annotations
 
 import json
+from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Hashable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -34,6 +35,9 @@ from micamsgr.logger import Logger
 
 # The most tokens of an answer, where the configuration names none.
 _LONGEST_ANSWER = 4096
+
+# So many requests are kept from estimate to call; there is seldom a moment between.
+_MOST_WRITTEN = 64
 
 
 @frozen(kw_only=True)
@@ -110,6 +114,20 @@ class _Prepared:
         return json.dumps(document, ensure_ascii=False).encode("utf-8", "replace")
 
 
+@frozen
+class _Written:
+    """
+    What was written to estimate a call, for when it is made: with a history, to
+    write it takes as long as to send it.
+
+    :ivar bodies: of the requests, one for each endpoint.
+    """
+
+    utterances: Sequence[Utterance]
+    messages: Sequence[Mapping[str, str]]
+    bodies: Sequence[bytes]
+
+
 def host_of(url: str) -> str:
     """
     Name an endpoint, as the log may.
@@ -158,6 +176,10 @@ class ChatCompletions:
 
     _prepared: Sequence[_Prepared] = field(init=False)
 
+    # By the identity of the utterances, the same ones of which a reply is wanted
+    # soon.  Estimates are made in the store's thread.
+    _written: OrderedDict[int, _Written] = field(factory=OrderedDict, init=False)
+
     _log = Logger()
 
     def __attrs_post_init__(self) -> None:
@@ -200,10 +222,14 @@ class ChatCompletions:
         tokens.
         """
         messages = self._prompt(utterances)
+        bodies = [prepared.request(messages) for prepared in self._prepared]
+        self._written[id(utterances)] = _Written(utterances, messages, bodies)
+        if len(self._written) > _MOST_WRITTEN:
+            self._written.popitem(last=False)
         return sum(
-            most_tokens(prepared.request(messages).decode("utf-8"))
+            most_tokens(body.decode("utf-8"))
             + _longest_answer(prepared.endpoint.parameters)
-            for prepared in self._prepared
+            for prepared, body in zip(self._prepared, bodies, strict=True)
         )
 
     async def reply(self, utterances: Sequence[Utterance], asker: Hashable) -> Reply:
@@ -211,10 +237,15 @@ class ChatCompletions:
         See :class:`~micamsgr.conversation.assistant.IAssistant`.  Canceled, it
         ends the call in flight and makes no other.
         """
-        messages = self._prompt(utterances)
+        written = self._written.pop(id(utterances), None)
+        if written is not None and written.utterances is utterances:
+            messages, bodies = written.messages, written.bodies
+        else:
+            messages = self._prompt(utterances)
+            bodies = [prepared.request(messages) for prepared in self._prepared]
         faults: list[Fault] = []
-        for prepared in self._prepared:
-            outcome = await self._ask(prepared, messages, asker)
+        for prepared, body in zip(self._prepared, bodies, strict=True):
+            outcome = await self._ask(prepared, messages, body, asker)
             if isinstance(outcome, Reply):
                 if not faults:
                     return outcome
@@ -240,6 +271,7 @@ class ChatCompletions:
         self,
         prepared: _Prepared,
         messages: Sequence[Mapping[str, str]],
+        body: bytes,
         asker: Hashable,
     ) -> Reply | Fault:
         """
@@ -252,12 +284,12 @@ class ChatCompletions:
             return Fault(trouble=Trouble.SHUT, detail=detail, shut=breaker.wait(asker))
         outcome: Reply | Fault | None = None
         try:
-            outcome = await self._exchange(prepared, messages)
+            outcome = await self._exchange(prepared, body)
             if isinstance(outcome, Fault) and outcome.then is Then.SHORTER:
                 less = shorter(messages)
                 if less != messages:
                     before = outcome.tokens
-                    outcome = await self._exchange(prepared, less)
+                    outcome = await self._exchange(prepared, prepared.request(less))
                     outcome = evolve(outcome, tokens=outcome.tokens + before)
         finally:
             if isinstance(outcome, Fault):
@@ -269,11 +301,9 @@ class ChatCompletions:
             return evolve(outcome, shut=breaker.wait(asker))
         return outcome
 
-    async def _exchange(
-        self, prepared: _Prepared, messages: Sequence[Mapping[str, str]]
-    ) -> Reply | Fault:
+    async def _exchange(self, prepared: _Prepared, body: bytes) -> Reply | Fault:
         began = self._ticks()
-        outcome = await self._called(prepared, prepared.request(messages))
+        outcome = await self._called(prepared, body)
         said = "reply" if isinstance(outcome, Reply) else outcome.trouble.value
         self._log.debug(
             "{host} was asked for {model}: {outcome}, in {seconds:.3f} s",

@@ -181,6 +181,44 @@ class ChatCompletionsTests(SynchronousTestCase):
         reply = self.successResultOf(self.ask([FIRST], answer(document)))
         self.assertGreater(reply.tokens, len("private words") / 4 + 1)
 
+    def test_after_estimates(self) -> None:
+        """
+        Whatever was estimated before, and whosever, each server is asked for what
+        was said; and what comes to be asked soon is written once.
+        """
+        said = [[Utterance(Role.PERSON, f"words {n}")] for n in range(300)]
+        servers = Servers([Unavailable("gone"), *[HELLO] * 300])
+        prompted: list[str] = []
+
+        def prompt(utterances: Sequence[Utterance]) -> list[dict[str, str]]:
+            prompted.append(utterances[0].text)
+            return [{"role": "user", "content": u.text} for u in utterances]
+
+        assistant = ChatCompletions(
+            servers.call, [FIRST, SECOND], prompt, lambda: 0.0, lambda: 0.0
+        )
+        for words in said:
+            assistant.estimate(words)
+        for words in said:
+            reply = assistant.reply(words, words[0].text)
+            self.successResultOf(Deferred.fromCoroutine(reply))
+        asked = [
+            (request.document["model"], request.document["messages"][0]["content"])
+            for request in servers.requests
+        ]
+        self.assertEqual(
+            asked,
+            [
+                ("big", "words 0"),
+                ("small", "words 0"),
+                *(("big", f"words {number}") for number in range(1, 300)),
+            ],
+        )
+        # Those that waited for long were forgotten, and are written again.
+        again = [text for text in prompted if prompted.count(text) > 1]
+        self.assertEqual(len(set(again)), 300 - 64)
+        self.assertEqual(len(assistant._written), 0)
+
     def test_strange_words(self) -> None:
         """
         Half of a character in what was said does not keep the rest from
