@@ -176,8 +176,8 @@ class ChatCompletions:
 
     _prepared: Sequence[_Prepared] = field(init=False)
 
-    # By the identity of the utterances, the same ones of which a reply is wanted
-    # soon.  Estimates are made in the store's thread.
+    # By the identity of the utterances, which are held meanwhile: the same ones are
+    # what a reply is wanted to soon.  Estimates are made in the store's thread.
     _written: OrderedDict[int, _Written] = field(factory=OrderedDict, init=False)
 
     _log = Logger()
@@ -238,7 +238,7 @@ class ChatCompletions:
         ends the call in flight and makes no other.
         """
         written = self._written.pop(id(utterances), None)
-        if written is not None and written.utterances is utterances:
+        if written is not None:
             messages, bodies = written.messages, written.bodies
         else:
             messages = self._prompt(utterances)
