@@ -138,10 +138,11 @@ def _target(url: bytes) -> _Target:
     uri = URI.fromBytes(url)
     usual = {b"http": 80, b"https": 443}.get(uri.scheme)
     host = b"[%s]" % uri.host if b":" in uri.host else uri.host
+    form: bytes = uri.originForm
     return _Target(
         uri,
         (uri.scheme, uri.host, uri.port),
-        uri.originForm,
+        form if form.startswith(b"/") else b"/" + form,
         host if uri.port == usual else b"%s:%d" % (host, uri.port),
     )
 
