@@ -268,7 +268,7 @@ def no_indexes() -> None:
         for name in ("OPEN_EVENT", "OPEN_TURN", "OPEN_PART"):
             if hasattr(module, name):
                 # Of what is computed from a column, no index serves.
-                computed = getattr(module, name).replace("state IN", "state || '' IN")
+                computed = getattr(module, name).replace("state =", "state || '' =")
                 _replace(module, **{name: computed})
 
 

@@ -1,7 +1,7 @@
 """
 Makes the store that later programs are tried on, by the daemon as it is now:
 
-    MICA_STORE=micamsgr/test/stores/version_8.sql trial tests.test_old_stores
+    MICA_STORE=micamsgr/test/stores/version_9.sql trial tests.test_old_stores
 """
 
 from __future__ import annotations

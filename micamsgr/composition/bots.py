@@ -375,7 +375,7 @@ def alias_of(bot: Bot) -> Callable[[Psid], str]:
     # Of one message several lines tell.
     @lru_cache(maxsize=1024)
     def alias(psid: Psid) -> str:
-        return hmac.digest(key, psid.encode(), "sha256").hex()[:8]
+        return hmac.new(key, psid.encode(), "sha256").hexdigest()[:8]
 
     return alias
 

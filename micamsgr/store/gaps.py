@@ -15,7 +15,7 @@ from micamsgr.conversation.reception import Arrival
 from micamsgr.conversation.states import EventState
 
 from .erasure import erased_until
-from .schema import SPOKEN
+from .schema import SPOKEN, of
 
 # Among so many of the latest events a bot's last one is looked for.
 _LATEST = 20_000
@@ -189,7 +189,8 @@ def known_from_thread(database: sqlite3.Connection, arrival: Arrival) -> bool:
         " JOIN conversation ON conversation.id = event.conversation"
         " WHERE conversation.bot = ? AND conversation.page = ?"
         " AND conversation.psid = ? AND event.at BETWEEN ? AND ?"
-        f" AND event.{SPOKEN} AND event.source = 'backfill' ORDER BY abs(event.at - ?)",
+        f" AND {of('event', SPOKEN)} AND event.source = 'backfill'"
+        " ORDER BY abs(event.at - ?)",
         (
             arrival.bot,
             event.page,

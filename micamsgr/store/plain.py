@@ -25,7 +25,7 @@ from micamsgr.conversation.states import EventState
 
 from .erasure import fingerprint
 from .rows import place_conversations, trace, values
-from .schema import OPEN_EVENT, OPEN_PART, OPEN_TURN, SPOKEN
+from .schema import OPEN_EVENT, OPEN_PART, OPEN_TURN, SPOKEN, of
 
 # So many go into one statement; of each number of them there is a statement of
 # its own, which SQLite keeps ready.
@@ -42,7 +42,7 @@ _GLANCE = f"""
             WHERE conversation.bot = given.bot AND conversation.page = given.page
             AND conversation.psid = given.psid
             AND (conversation.quiet_until > given.wall OR EXISTS (SELECT 1 FROM event
-                WHERE event.conversation = conversation.id AND event.{SPOKEN}
+                WHERE event.conversation = conversation.id AND {of("event", SPOKEN)}
                 AND event.at BETWEEN given.at - {NEAR} AND given.at + {NEAR}
                 AND event.source = 'backfill')))
 """
@@ -60,7 +60,7 @@ _INSERT = """
 
 _WAITING = f"""
     FROM event AS waiting WHERE waiting.conversation = conversation.id
-    AND waiting.{OPEN_EVENT} AND waiting.state = 'new'
+    AND {of("waiting", OPEN_EVENT)} AND waiting.state = 'new'
 """
 
 # What waits in the conversations of the events after one, and whether that is
@@ -69,9 +69,9 @@ _FOUND = f"""
     SELECT conversation.id, heard, (SELECT min(received) {_WAITING}),
         (SELECT min(id) {_WAITING}), farewell IS NULL
         AND NOT EXISTS (SELECT 1 FROM turn
-            WHERE turn.conversation = conversation.id AND turn.{OPEN_TURN})
+            WHERE turn.conversation = conversation.id AND {of("turn", OPEN_TURN)})
         AND NOT EXISTS (SELECT 1 FROM part
-            WHERE part.conversation = conversation.id AND part.{OPEN_PART})
+            WHERE part.conversation = conversation.id AND {of("part", OPEN_PART)})
     FROM event JOIN conversation ON conversation.id = event.conversation
     WHERE event.id > ? ORDER BY event.id
 """

@@ -24,7 +24,7 @@ from micamsgr.conversation.states import PartState
 from micamsgr.errors import Declined
 
 from .rows import PART, close_turn, read_part, replace_part, utter
-from .schema import OPEN_EVENT, OPEN_PART, OPEN_TURN, SPOKEN
+from .schema import OPEN_EVENT, OPEN_PART, OPEN_TURN, SPOKEN, of
 
 #: Why something ended that an operator ended.
 OPERATOR = "operator"
@@ -92,7 +92,7 @@ def _open(query: str, table: str, condition: str) -> str:
     """
     # Else the whole table would be gone through in the order that is wanted.
     query = query.replace(f" FROM {table}", f" FROM {table} INDEXED BY {table}_open")
-    return f"{query} WHERE {condition.replace('state', f'{table}.state', 1)}"
+    return f"{query} WHERE {of(table, condition)}"
 
 
 def list_queue(database: sqlite3.Connection, limit: int) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from micamsgr.conversation.parts import Kind, Part
 from micamsgr.conversation.planner import Situation, Turn
 from micamsgr.conversation.states import OPEN_PARTS, PartState, TurnState
 
-from .schema import OPEN_EVENT, OPEN_PART, OPEN_TURN
+from .schema import OPEN_EVENT, OPEN_PART, OPEN_TURN, of
 
 # Stands for all that given_values() writes, so that there is one statement for any
 # number of them.
@@ -43,13 +43,13 @@ _SITUATION = f"""
     SELECT conversation.id, conversation.bot, conversation.page,
         conversation.psid, conversation.heard, conversation.farewell,
         (SELECT min(received) FROM event WHERE event.conversation = conversation.id
-            AND event.{OPEN_EVENT} AND event.state = 'new'),
+            AND {of("event", OPEN_EVENT)} AND event.state = 'new'),
         (SELECT min(id) FROM event WHERE event.conversation = conversation.id
-            AND event.{OPEN_EVENT} AND event.state = 'new'),
+            AND {of("event", OPEN_EVENT)} AND event.state = 'new'),
         {_TURN}, {PART}
     FROM conversation
-    LEFT JOIN turn ON turn.conversation = conversation.id AND turn.{OPEN_TURN}
-    LEFT JOIN part ON part.conversation = conversation.id AND part.{OPEN_PART}
+    LEFT JOIN turn ON turn.conversation = conversation.id AND {of("turn", OPEN_TURN)}
+    LEFT JOIN part ON part.conversation = conversation.id AND {of("part", OPEN_PART)}
     WHERE conversation.id {{which}}
     ORDER BY conversation.id, part.turn, part.number
 """
@@ -322,7 +322,7 @@ def close_turns(database: sqlite3.Connection, parts: Sequence[Part]) -> None:
             f"UPDATE turn SET state = 'closed' WHERE id IN {GIVEN}"
             " AND state = 'composed' AND NOT EXISTS (SELECT 1 FROM part"
             " WHERE turn = turn.id AND kind = 'answer'"
-            f" AND {OPEN_PART.replace('state', 'part.state')})",
+            f" AND {of('part', OPEN_PART)})",
             (given_values([it.turn for it in ended]),),
         )
 

@@ -10,10 +10,7 @@ from collections.abc import Collection
 
 from attrs import frozen
 
-from .schema import OPEN_EVENT, OPEN_PART, OPEN_TURN
-
-# Of these states the reason is counted too.
-_ENDED = "('dead', 'refused', 'expired')"
+from .schema import ENDED, OPEN_EVENT, OPEN_PART, OPEN_TURN, of
 
 
 @frozen(kw_only=True)
@@ -72,7 +69,7 @@ def count_states(database: sqlite3.Connection) -> None:
         database.execute(
             f"CREATE TEMP TRIGGER {name} AFTER {when} ON main.{table} {moved} BEGIN"
             f" INSERT INTO tally VALUES ('{what}', {kind}, NEW.state,"
-            f" CASE WHEN NEW.state IN {_ENDED} THEN coalesce(NEW.reason, '')"
+            f" CASE WHEN {of('NEW', ENDED)} THEN coalesce(NEW.reason, '')"
             " ELSE '' END); END"
         )
 
@@ -119,7 +116,7 @@ def read_figures(
     (made,) = database.execute(
         "SELECT min(began) FROM part JOIN turn ON turn.id = part.turn"
         " JOIN conversation ON conversation.id = part.conversation"
-        f" WHERE part.{OPEN_PART} AND part.state <> 'unknown'{theirs}",
+        f" WHERE {of('part', OPEN_PART)} AND part.state <> 'unknown'{theirs}",
         tuple(bots or ()),
     ).fetchone()
     oldest = min((at for at in (waiting, made) if at is not None), default=None)

@@ -29,7 +29,7 @@ from .rows import (
     read_situations,
     replace_parts,
 )
-from .schema import OPEN_EVENT, OPEN_TURN
+from .schema import OPEN_EVENT, OPEN_TURN, of
 from .spending import Reservation, reserve_all, settle_all
 
 T = TypeVar("T")
@@ -128,7 +128,7 @@ def open_turns(database: sqlite3.Connection, conversations: Sequence[int]) -> No
         " SELECT conversation, 'ready', min(received), min(id) FROM event"
         f" WHERE conversation IN {GIVEN} AND {OPEN_EVENT} AND state = 'new'"
         " AND NOT EXISTS (SELECT 1 FROM turn"
-        f" WHERE turn.conversation = event.conversation AND turn.{OPEN_TURN})"
+        f" WHERE turn.conversation = event.conversation AND {of('turn', OPEN_TURN)})"
         " GROUP BY conversation RETURNING id",
         (given_values(conversations),),
     ).fetchall()
@@ -136,7 +136,7 @@ def open_turns(database: sqlite3.Connection, conversations: Sequence[int]) -> No
         database.execute(
             "UPDATE event SET state = 'in_turn', turn = begun.id FROM turn AS begun"
             f" WHERE begun.id IN {GIVEN} AND event.conversation = begun.conversation"
-            f" AND event.{OPEN_EVENT} AND event.state = 'new'",
+            f" AND {of('event', OPEN_EVENT)} AND event.state = 'new'",
             (given_values([id for (id,) in begun]),),
         )
 
