@@ -222,7 +222,8 @@ class _AnswerBody(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         if self.whole.called:
             return
-        if reason.check(ResponseDone, PotentialDataLoss):
+        # Failure.check() names all that the reason could be first.
+        if isinstance(reason.value, (ResponseDone, PotentialDataLoss)):
             self.whole.callback(b"".join(self._parts))
         else:
             self.whole.errback(reason)

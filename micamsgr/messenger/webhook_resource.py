@@ -95,9 +95,7 @@ class WebhookResource(Resource):
         return challenge
 
     def _deliver(self, request: Request) -> int:
-        gone: list[object] = []
         began = self._webhook.seconds()
-        request.notifyFinish().addErrback(gone.append)
         assert request.content is not None
         body = request.content.read()
         # As bytes: as text, it would have to be UTF-8.
@@ -108,7 +106,7 @@ class WebhookResource(Resource):
         except Exception:
             receiving = fail()
         receiving.addErrback(self._refused)
-        receiving.addCallback(self._finish, request, gone, began)
+        receiving.addCallback(self._finish, request, began)
         return NOT_DONE_YET
 
     def _refused(self, failure: Failure) -> int:
@@ -149,12 +147,10 @@ class WebhookResource(Resource):
     def _of_strangers(self, what: str) -> int:
         return self._webhook.strangers.count((self._channel.bot, what))
 
-    def _finish(
-        self, status: int | None, request: Request, gone: list[object], began: float
-    ) -> None:
-        # The client may have hung up while the disk was busy; what it brought
-        # is kept all the same.
-        if not gone:
+    def _finish(self, status: int | None, request: Request, began: float) -> None:
+        # The client may have hung up while the disk was busy, and then there is no
+        # channel; what it brought is kept all the same.
+        if request.channel is not None:
             request.write(_answer(request, status or 200))
             request.finish()
             self._webhook.answered(status or 200, self._webhook.seconds() - began)

@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Iterable
 from contextlib import closing
 from enum import Enum
+from functools import cache
 
 from micamsgr.conversation.states import (
     BY_OPERATOR,
@@ -53,6 +54,7 @@ GIVEN_UP = f"attempt > 0 AND mid IS NULL AND {ENDED}"
 SPOKEN = _is_one_of("kind", ("message", "quick_reply", "postback", "echo"))
 
 
+@cache
 def of(table: str, condition: str) -> str:
     """
     Say of which table's rows one of the above is asked.

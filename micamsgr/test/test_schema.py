@@ -338,3 +338,24 @@ class IndexTests(MemoryCase):
             and "VIRTUAL TABLE" not in step
         }
         self.assertEqual(searches, set())
+
+    def test_no_tables_for_rows(self) -> None:
+        """
+        To write a row, SQLite makes no table of its own, which would take as long
+        as the row.
+        """
+        for statement in (
+            "INSERT INTO event (key, bot, page, kind, at, received, state)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "UPDATE event SET state = ? WHERE id = ?",
+            "INSERT INTO turn (conversation, state, began) VALUES (?, ?, ?)",
+            "UPDATE turn SET state = ? WHERE id = ?",
+            "INSERT INTO part (id, turn, conversation, kind, number, text, state)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "UPDATE part SET state = ?, attempt = ?, mid = ? WHERE id = ?",
+        ):
+            given = (None,) * statement.count("?")
+            program = self.kept.execute(f"EXPLAIN {statement}", given)
+            opcodes = {opcode for _, opcode, *_ in program}
+            self.assertLess({"Halt", "Program"}, opcodes)
+            self.assertNotIn("OpenEphemeral", opcodes, statement)
