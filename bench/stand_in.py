@@ -19,6 +19,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from attrs import define, field
@@ -165,7 +166,11 @@ class People:
         def again() -> None:
             self._connecting = loop.create_task(self._connect(loop, port))
 
-        await loop.create_connection(lambda: Delivering(self, again), "127.0.0.1", port)
+        # Nobody listens any more once it is over.
+        with suppress(ConnectionRefusedError):
+            await loop.create_connection(
+                lambda: Delivering(self, again), "127.0.0.1", port
+            )
 
     def hear(self, psid: bytes) -> None:
         """
@@ -188,6 +193,16 @@ class People:
             connection.send(self._unsent.popleft())
         else:
             self._idle.append(connection)
+
+    def lost(self, connection: Delivering, request: bytes | None) -> None:
+        """
+        Do without a connection, such as one on which nothing came for long; what
+        was under way on it is delivered again, as Meta would.
+        """
+        if request is None:
+            self._idle.remove(connection)
+        else:
+            self._unsent.append(request)
 
     def _say(self) -> None:
         request = delivery(self._count, self._among)
@@ -214,16 +229,24 @@ class Delivering(asyncio.Protocol):
     _people: People
     _again: Callable[[], None]
     _received: bytes = b""
+    _request: bytes | None = None
+    _over: bool = False
     _transport: Any = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
         self._people.delivered(self)
 
+    def connection_lost(self, reason: Exception | None) -> None:
+        if not self._over:
+            self._people.lost(self, self._request)
+            self._again()
+
     def send(self, request: bytes) -> None:
         """
         Deliver a webhook.
         """
+        self._request = request
         self._transport.write(request)
 
     def data_received(self, data: bytes) -> None:
@@ -233,9 +256,9 @@ class Delivering(asyncio.Protocol):
         if not self._received.startswith(b"HTTP/1.1 200"):
             sys.exit(f"a webhook was not taken: {self._received[:200]!r}")
         # After so many requests the daemon has had enough of a connection.
-        over = b"\r\nconnection: close\r\n" in self._received.lower()
-        self._received = b""
-        if over:
+        self._over = b"\r\nconnection: close\r\n" in self._received.lower()
+        self._received, self._request = b"", None
+        if self._over:
             self._transport.close()
             self._again()
         else:
